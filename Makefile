@@ -1,0 +1,39 @@
+# Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint doc bench deny clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: system packages, ONNX Runtime, a Python environment
+	@scripts/setup
+
+build: setup ## build the plugin, target/release/libgstdavidmatte.so
+	cargo build --release
+
+demo: setup ## matte a clip; leaves videos and a contact sheet in build/demo
+	@scripts/demo
+
+test: setup lint ## run every check
+	cargo build # the plugin for tests that run gst-launch-1.0: cargo test alone does not leave it in target/debug
+	DAVIDMATTE_PROFILE=debug G_DEBUG=fatal-warnings scripts/env cargo test
+	$(MAKE) --no-print-directory doc
+	DAVIDMATTE_PROFILE=debug scripts/check-readme
+
+lint: setup ## formatting and clippy
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+doc: setup ## build the documentation, target/doc/gstdavidmatte
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+
+bench: setup ## measure speed
+	scripts/env cargo bench
+
+deny: ## check licences and advisories of dependencies
+	@command -v cargo-deny >/dev/null || { echo 'cargo-deny not found; install it with: cargo install cargo-deny --locked' >&2; exit 1; }
+	cargo deny check
+
+clean: ## remove what was built and fetched
+	cargo clean
+	rm -rf build/demo build/onnxruntime build/venv build/setup.* build/.setup-* build/registry-*.bin
