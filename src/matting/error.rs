@@ -1,0 +1,133 @@
+//! What can go wrong, each with a sentence that says what failed and what to do.
+
+use std::path::PathBuf;
+
+use super::pixel_format::PixelFormat;
+
+/// Any failure of the matting.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// ONNX Runtime's shared library could not be loaded.
+    #[error(
+        "ONNX Runtime could not be loaded ({reason}); looked for {looked_for}. Install it with \
+         `pip download onnxruntime` or your distribution's package, and set ORT_DYLIB_PATH to its \
+         libonnxruntime.so"
+    )]
+    RuntimeMissing {
+        /// What the loader said.
+        reason: String,
+        /// The files and folders tried, in order.
+        looked_for: String,
+    },
+
+    /// The model is neither a known name nor a file.
+    #[error("model `{model}` was not found; looked for {looked_for}. {remedy}")]
+    ModelNotFound {
+        /// The setting.
+        model: String,
+        /// The files tried, in order.
+        looked_for: String,
+        /// How to get it.
+        remedy: String,
+    },
+
+    /// The model's file could not be read, or ONNX Runtime does not understand it.
+    #[error("model {path} could not be read ({reason}); check the file, or fetch it again")]
+    ModelUnreadable {
+        /// The file.
+        path: String,
+        /// What the system or ONNX Runtime said.
+        reason: String,
+    },
+
+    /// The model's inputs or outputs are not those of a matting network.
+    #[error(
+        "model {path} is not a matting network that is understood: {found}. Understood are one \
+         float32 input of shape (1, 3, H, W), or (1, H, W, 3) with a sidecar, and a float32 matte \
+         of shape (1, C, H, W), (1, H, W, C), (1, H, W) or (H, W); describe any other in {sidecar}"
+    )]
+    ModelContract {
+        /// The file.
+        path: String,
+        /// What it has instead.
+        found: String,
+        /// Where its description would be looked for.
+        sidecar: String,
+    },
+
+    /// The description beside a model is wrong.
+    #[error("model description {path} is not valid: {reason}")]
+    Description {
+        /// The TOML file.
+        path: String,
+        /// Line, key and what was expected.
+        reason: String,
+    },
+
+    /// A named device cannot be had.
+    #[error("device `{device}` cannot be had: {reason}. Set device=auto or device=cpu to go on without it")]
+    DeviceUnavailable {
+        /// The setting.
+        device: String,
+        /// What is missing, or what the provider said.
+        reason: String,
+    },
+
+    /// ONNX Runtime failed on a frame.
+    #[error("inference failed: {reason}")]
+    Inference {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+
+    /// The network gave something that is not a matte.
+    #[error(
+        "the network's output is not a matte: {found}; where the network gives logits, name their \
+         activation in its description"
+    )]
+    NotAMatte {
+        /// The offending value.
+        found: String,
+    },
+
+    /// The background picture is missing or not a picture.
+    #[error("background picture {path} could not be used: {reason}; choose a PNG, JPEG or WebP file with background-image")]
+    Background {
+        /// The file.
+        path: PathBuf,
+        /// Whether the file does not exist (rather than being unreadable).
+        missing: bool,
+        /// What the system or the decoder said.
+        reason: String,
+    },
+
+    /// A frame's planes are shorter than its size and format need.
+    #[error(
+        "plane {plane} of a {width}x{height} {format:?} frame has {data} bytes at a stride of \
+         {stride}, which is less than the frame needs"
+    )]
+    FrameTooSmall {
+        /// The frame's format.
+        format: PixelFormat,
+        /// The frame's width.
+        width: usize,
+        /// The frame's height.
+        height: usize,
+        /// The plane's index.
+        plane: usize,
+        /// The bytes it has.
+        data: usize,
+        /// Bytes from row to row.
+        stride: usize,
+    },
+
+    /// A pair of formats between which frames are not converted.
+    #[error("a {from:?} frame cannot become {to:?} here")]
+    Conversion {
+        /// Format of the frame that goes in.
+        from: PixelFormat,
+        /// Format of the frame that should come out.
+        to: PixelFormat,
+    },
+}

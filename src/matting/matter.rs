@@ -1,0 +1,191 @@
+//! The whole way of a frame, for one network: prepare, infer, finish, compose.
+
+use super::backdrop::{Backdrop, Background};
+use super::compose::{Colors, Composer, Output};
+use super::error::Error;
+use super::finish::{ConstantMatte, Finisher, MatteSettings};
+use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
+use super::network::{Network, Size};
+use super::prepare::Preparer;
+
+/// What becomes of a matte; may change from frame to frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// How the matte is shaped.
+    pub matte: MatteSettings,
+    /// What a composite shows behind the person.
+    pub background: Background,
+}
+
+/// Mattes frames of one layout with a network.
+///
+/// ```no_run
+/// use gstdavidmatte::matting::prelude::*;
+///
+/// # fn main() -> Result<(), Error> {
+/// let source = ModelSource::find("david-base")?;
+/// let network = Session::load(&source, &SessionOptions::default())?;
+/// let layout = FrameLayout {
+///     format: PixelFormat::Rgba,
+///     width: 1920,
+///     height: 1080,
+///     color: Colorimetry::default(),
+/// };
+/// let look = Look { matte: MatteSettings::default(), background: Background::Checkerboard };
+/// let mut matter = Matter::new(Box::new(network), layout, layout, Output::Cutout)?;
+///
+/// let mut frame = OwnedFrame::new(layout);
+/// matter.prepare(&frame.view());
+/// matter.infer()?;
+/// matter.compose(Colors::InPlace, &look, &mut frame.view_mut())?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Matter {
+    network: Box<dyn Network>,
+    stages: Stages,
+    mask: Vec<f32>,
+}
+
+/// All that depends on the layouts.
+struct Stages {
+    from: FrameLayout,
+    to: FrameLayout,
+    preparer: Preparer,
+    finisher: Finisher,
+    composer: Composer,
+    backdrop: Option<(Background, Backdrop)>,
+}
+
+impl Stages {
+    fn new(
+        network: &dyn Network,
+        from: FrameLayout,
+        to: FrameLayout,
+        output: Output,
+    ) -> Result<Self, Error> {
+        let description = network.input_description();
+        let frame = Size { width: from.width, height: from.height };
+        let (input, mask) = (network.input_size(), network.mask_size());
+        Ok(Self {
+            preparer: Preparer::new(&from, input, description),
+            finisher: Finisher::new(frame, input, mask, description.fit),
+            composer: Composer::new(&from, &to, output)?,
+            backdrop: None,
+            from,
+            to,
+        })
+    }
+
+    /// The backdrop for `background`, made when it is another than the last.
+    fn backdrop(&mut self, background: &Background) -> Result<&mut Backdrop, Error> {
+        let backdrop = match self.backdrop.take() {
+            Some((made_for, backdrop)) if made_for == *background => backdrop,
+            _ => Backdrop::new(background, &self.from, &self.to)?,
+        };
+        Ok(&mut self.backdrop.insert((background.clone(), backdrop)).1)
+    }
+}
+
+impl Matter {
+    /// For frames of layout `from` that become `output` in layout `to`.
+    ///
+    /// # Errors
+    /// [`Error::Conversion`] for formats that do not go together.
+    pub fn new(
+        network: Box<dyn Network>,
+        from: FrameLayout,
+        to: FrameLayout,
+        output: Output,
+    ) -> Result<Self, Error> {
+        let stages = Stages::new(&*network, from, to, output)?;
+        let mask = vec![0.0; network.mask_size().area()];
+        Ok(Self { network, stages, mask })
+    }
+
+    /// Goes on with other layouts or another output.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the old layouts stay then.
+    pub fn configure(&mut self, from: FrameLayout, to: FrameLayout, output: Output) -> Result<(), Error> {
+        self.stages = Stages::new(&*self.network, from, to, output)?;
+        Ok(())
+    }
+
+    /// Whether [`compose`](Self::compose) may work in the frame itself.
+    pub fn works_in_place(&self) -> bool {
+        self.stages.composer.works_in_place()
+    }
+
+    /// Brings a frame into the network's input.
+    pub fn prepare(&mut self, frame: &FrameView<'_>) {
+        self.stages.preparer.prepare(frame, self.network.input());
+    }
+
+    /// Runs the network on what was prepared.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] and [`Error::NotAMatte`]; the last mask stays then.
+    pub fn infer(&mut self) -> Result<(), Error> {
+        self.mask.copy_from_slice(self.network.run()?);
+        Ok(())
+    }
+
+    /// Writes the output for the last mask.
+    ///
+    /// # Errors
+    /// None but those of a picture that cannot be scaled.
+    pub fn compose(
+        &mut self,
+        colors: Colors<'_>,
+        look: &Look,
+        target: &mut FrameViewMut<'_>,
+    ) -> Result<(), Error> {
+        self.stages.backdrop(&look.background)?;
+        let Stages { finisher, composer, backdrop: Some((_, backdrop)), .. } = &mut self.stages else {
+            return Ok(());
+        };
+        if backdrop.follows_the_frame() {
+            let mut matte = finisher.matte(&self.mask, &look.matte);
+            match colors {
+                Colors::Frame(frame) => backdrop.update(frame, &mut matte),
+                Colors::InPlace => backdrop.update(&target.as_view(), &mut matte),
+            }
+        }
+        let mut matte = finisher.matte(&self.mask, &look.matte);
+        composer.compose(colors, &mut matte, backdrop, target);
+        Ok(())
+    }
+
+    /// Writes the output with the same opacity everywhere: 0 is all background, 1 all frame.
+    ///
+    /// # Errors
+    /// As [`compose`](Self::compose).
+    pub fn compose_flat(
+        &mut self,
+        colors: Colors<'_>,
+        background: &Background,
+        opacity: f32,
+        target: &mut FrameViewMut<'_>,
+    ) -> Result<(), Error> {
+        let mut matte = ConstantMatte::new(self.stages.from.width, opacity);
+        let backdrop = self.stages.backdrop(background)?;
+        match colors {
+            Colors::Frame(frame) => backdrop.update(frame, &mut matte),
+            Colors::InPlace => backdrop.update(&target.as_view(), &mut matte),
+        }
+        let Stages { composer, backdrop: Some((_, backdrop)), .. } = &mut self.stages else {
+            return Ok(());
+        };
+        composer.compose(colors, &mut matte, backdrop, target);
+        Ok(())
+    }
+
+    /// The last mask, at the network's size, row by row, values as the network gave them.
+    pub fn mask(&self) -> ndarray::ArrayView2<'_, f32> {
+        let Size { width, height } = self.network.mask_size();
+        // The shape is that of the buffer, which was made for this size.
+        ndarray::ArrayView2::from_shape((height, width), &self.mask)
+            .unwrap_or_else(|_| ndarray::ArrayView2::from(&[[0.0f32; 0]; 0]))
+    }
+}

@@ -1,0 +1,45 @@
+//! Matting without GStreamer: a frame goes in, a matte or a composed picture comes out.
+//!
+//! The way of a frame, each step its own module, none of which knows what comes two steps later:
+//!
+//! 1. [`frame_view`]: borrowed planes with strides, format and colour
+//! 2. [`prepare`]: frame to tensor, one sparse operator per axis ([`resample`], [`geometry`])
+//! 3. [`session`]: tensor to mask, by ONNX Runtime, behind the trait [`network::Network`]
+//! 4. [`finish`]: mask to matte at the frame's size
+//! 5. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels
+//!
+//! [`matter::Matter`] is all of them together.
+
+pub mod backdrop;
+pub mod builtin;
+pub mod color;
+pub mod compose;
+pub mod convert;
+pub mod error;
+pub mod finish;
+pub mod frame_view;
+pub mod geometry;
+pub mod mask;
+pub mod matter;
+pub mod model;
+pub mod network;
+pub mod pixel_format;
+pub mod prepare;
+pub mod resample;
+pub mod runtime;
+pub mod session;
+
+/// What a program that mattes frames needs.
+pub mod prelude {
+    pub use super::backdrop::{Background, Picture};
+    pub use super::color::{ChromaSite, Colorimetry, Matrix, Range};
+    pub use super::compose::{Colors, Output};
+    pub use super::error::Error;
+    pub use super::finish::MatteSettings;
+    pub use super::frame_view::{FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut};
+    pub use super::matter::{Look, Matter};
+    pub use super::model::{KnownModel, ModelSource};
+    pub use super::network::{Network, Size};
+    pub use super::pixel_format::PixelFormat;
+    pub use super::session::{Device, Session, SessionOptions};
+}
