@@ -1,7 +1,4 @@
 //! The network that is part of the library, so that matting works with nothing to download.
 
-/// The network as ONNX; `None` in a build without one.
-pub const BYTES: Option<&[u8]> = None;
-
-/// Its description.
-pub const DESCRIPTION: &str = "";
+/// The network as ONNX.
+pub const BYTES: &[u8] = include_bytes!("../../models/builtin.onnx");

@@ -331,7 +331,7 @@ fn copy_planes(
 
 /// [0, 1] to 0 to 255, rounded.
 #[multiversion(targets = "simd")]
-fn quantise(values: &[f32], out: &mut [u8]) {
+pub(super) fn quantise(values: &[f32], out: &mut [u8]) {
     // Adding 1.5 · 2^23 leaves the rounded integer in the low bits of the float, which unlike a
     // saturating cast is one instruction.
     const ROUND: f32 = 12_582_912.0;

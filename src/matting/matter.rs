@@ -1,9 +1,9 @@
 //! The whole way of a frame, for one network: prepare, infer, finish, compose.
 
 use super::backdrop::{Backdrop, Background};
-use super::compose::{Colors, Composer, Output};
+use super::compose::{Colors, Composer, Output, quantise};
 use super::error::Error;
-use super::finish::{ConstantMatte, Finisher, MatteSettings};
+use super::finish::{ConstantMatte, Finisher, MatteRows, MatteSettings};
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
 use super::network::{Network, Size};
 use super::prepare::Preparer;
@@ -155,6 +155,15 @@ impl Matter {
         let mut matte = finisher.matte(&self.mask, &look.matte);
         composer.compose(colors, &mut matte, backdrop, target);
         Ok(())
+    }
+
+    /// Writes the last mask's matte alone, 8 bits a pixel, into a plane `stride` bytes a row: for
+    /// an output that shares its colour planes with the frame.
+    pub fn alpha_plane(&mut self, look: &Look, plane: &mut [u8], stride: usize) {
+        let mut matte = self.stages.finisher.matte(&self.mask, &look.matte);
+        for (y, row) in plane.chunks_exact_mut(stride).enumerate() {
+            quantise(matte.row(y), row);
+        }
     }
 
     /// Writes the output with the same opacity everywhere: 0 is all background, 1 all frame.

@@ -250,7 +250,7 @@ impl ModelSource {
     /// file, and [`Error::Description`] for a bad sidecar.
     pub fn find(model: &str) -> Result<Self, Error> {
         if model == "builtin" {
-            return Self::builtin();
+            return Ok(Self::builtin());
         }
         let known = KnownModel::by_name(model);
         let file = known.map_or(model, |known| known.file.as_str());
@@ -264,21 +264,9 @@ impl ModelSource {
         Self::from_file(path)
     }
 
-    fn builtin() -> Result<Self, Error> {
-        match super::builtin::BYTES {
-            Some(bytes) => {
-                let description = Description::parse(
-                    super::builtin::DESCRIPTION,
-                    Path::new("models/builtin.toml"),
-                )?;
-                Ok(Self { bytes: ModelBytes::Builtin(bytes), description: Some(description) })
-            }
-            None => Err(Error::ModelNotFound {
-                model: "builtin".into(),
-                looked_for: "a network embedded in this plugin".into(),
-                remedy: "This build has none: set model to a known name or to an .onnx file".into(),
-            }),
-        }
+    /// The network that is part of this library; its contract is DAViD's, at its own size.
+    pub fn builtin() -> Self {
+        Self { bytes: ModelBytes::Builtin(super::builtin::BYTES), description: None }
     }
 
     /// A model in a file, with its sidecar or its row in the table of known models.

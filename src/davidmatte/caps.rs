@@ -1,0 +1,200 @@
+//! Pad templates, and what caps become on the other side: pure functions.
+
+use gst_video::VideoFormat;
+
+use super::frame::{pixel_format, video_format};
+use crate::matting::compose::Output;
+use crate::matting::pixel_format::{Family, PixelFormat};
+
+/// Fields that hold only for the format they come with.
+const FORMAT_FIELDS: [&str; 3] = ["format", "colorimetry", "chroma-site"];
+
+/// Every format that comes in.
+fn sink_formats() -> impl Iterator<Item = PixelFormat> {
+    PixelFormat::ALL.into_iter().filter(|&format| format != PixelFormat::Gray16Le)
+}
+
+/// Every format that goes out, whatever the settings.
+fn src_formats() -> impl Iterator<Item = PixelFormat> {
+    PixelFormat::ALL.into_iter()
+}
+
+fn template(formats: impl Iterator<Item = PixelFormat>) -> gst::Caps {
+    gst_video::VideoCapsBuilder::new().format_list(formats.map(video_format)).build()
+}
+
+/// Caps of the sink pad's template.
+pub fn sink_template() -> gst::Caps {
+    template(sink_formats())
+}
+
+/// Caps of the source pad's template.
+pub fn src_template() -> gst::Caps {
+    template(src_formats())
+}
+
+/// What `caps` on the pad of `direction` may become on the other, the cheapest first.
+pub fn transform(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
+    let mut transformed = gst::Caps::new_empty();
+    {
+        let transformed = transformed.make_mut();
+        for (structure, features) in caps.iter_with_features() {
+            for format in formats_of(structure) {
+                for (other, same) in counterparts(direction, format, output) {
+                    let mut structure = structure.to_owned();
+                    if !same {
+                        structure.remove_fields(FORMAT_FIELDS);
+                    }
+                    structure.set("format", video_format(other).to_str());
+                    transformed.append_structure_full(structure, Some(features.to_owned()));
+                }
+            }
+        }
+    }
+    transformed.simplify();
+    transformed
+}
+
+/// The formats across the element, and whether each is the very same.
+fn counterparts(
+    direction: gst::PadDirection,
+    format: PixelFormat,
+    output: Output,
+) -> Vec<(PixelFormat, bool)> {
+    let with_same = |other| (other, other == format && output != Output::Alpha);
+    match direction {
+        gst::PadDirection::Sink if format == PixelFormat::Gray16Le => Vec::new(),
+        gst::PadDirection::Sink => output.formats(format).into_iter().map(with_same).collect(),
+        _ => {
+            let mut sinks: Vec<_> =
+                sink_formats().filter(|&sink| output.formats(sink).contains(&format)).collect();
+            // The same format first, as it costs least.
+            sinks.sort_by_key(|&sink| sink != format);
+            sinks.into_iter().map(with_same).collect()
+        }
+    }
+}
+
+/// The formats that a structure allows.
+fn formats_of(structure: &gst::StructureRef) -> Vec<PixelFormat> {
+    let known = |name: &str| pixel_format(VideoFormat::from_string(name));
+    if let Ok(name) = structure.get::<&str>("format") {
+        return known(name).into_iter().collect();
+    }
+    match structure.get::<gst::List>("format") {
+        Ok(list) => {
+            list.iter().filter_map(|value| known(value.get::<&str>().ok()?)).collect()
+        }
+        Err(_) => PixelFormat::ALL.into_iter().collect(),
+    }
+}
+
+/// Chooses what is left open in `other`, which `caps` on the pad of `direction` become: the first
+/// format, and the colorimetry that keeps the colours' meaning.
+pub fn fixate(direction: gst::PadDirection, caps: &gst::Caps, mut other: gst::Caps) -> gst::Caps {
+    other.truncate();
+    other.fixate();
+    let (Ok(info), Ok(other_info)) =
+        (gst_video::VideoInfo::from_caps(caps), gst_video::VideoInfo::from_caps(&other))
+    else {
+        return other;
+    };
+    let has_colorimetry = other.structure(0).is_some_and(|s| s.has_field("colorimetry"));
+    if direction == gst::PadDirection::Sink
+        && !has_colorimetry
+        && let Some(colorimetry) = converted_colorimetry(&info, &other_info)
+    {
+        other.make_mut().set("colorimetry", colorimetry);
+    }
+    other
+}
+
+/// The colorimetry of an output: the frame's primaries and transfer function; of matrix and range
+/// too, where both are YUV, or else what the output's family has by default.
+fn converted_colorimetry(
+    from: &gst_video::VideoInfo,
+    to: &gst_video::VideoInfo,
+) -> Option<String> {
+    let (from_family, to_family) =
+        (pixel_format(from.format())?.family(), pixel_format(to.format())?.family());
+    if to_family == Family::Gray {
+        return None;
+    }
+    let source = from.colorimetry();
+    let basis = if from_family == to_family { source.clone() } else { to.colorimetry() };
+    Some(
+        gst_video::VideoColorimetry::new(
+            basis.range(),
+            basis.matrix(),
+            source.transfer(),
+            source.primaries(),
+        )
+        .to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caps(text: &str) -> gst::Caps {
+        gst::init().unwrap();
+        text.parse().unwrap()
+    }
+
+    fn formats(caps: &gst::Caps) -> Vec<String> {
+        caps.iter()
+            .flat_map(formats_of)
+            .map(|format| video_format(format).to_str().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_composite_prefers_the_format_that_came() {
+        let sink = caps("video/x-raw, format=I420, width=64, height=48, colorimetry=bt601");
+        let src = transform(gst::PadDirection::Sink, &sink, Output::Composite);
+        let first = src.structure(0).unwrap();
+        assert_eq!(first.get::<&str>("format"), Ok("I420"));
+        assert_eq!(first.get::<&str>("colorimetry"), Ok("bt601"));
+        assert!(formats(&src).contains(&"BGRx".into()));
+        let rgb = src.structure(1).unwrap();
+        assert!(!rgb.has_field("colorimetry") && rgb.get::<i32>("width") == Ok(64));
+    }
+
+    #[test]
+    fn every_offer_is_accepted_from_the_other_side() {
+        for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+            for sink in sink_formats() {
+                let sink = caps(&format!("video/x-raw, format={}", video_format(sink).to_str()));
+                let offered = transform(gst::PadDirection::Sink, &sink, output);
+                for index in 0..offered.size() {
+                    let mut one = gst::Caps::new_empty();
+                    let structure = offered.structure(index).unwrap().to_owned();
+                    one.make_mut().append_structure(structure);
+                    let back = transform(gst::PadDirection::Src, &one, output);
+                    assert!(back.can_intersect(&sink), "{output:?}: {one} from {sink}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gray_of_16_bits_only_leaves() {
+        let gray = caps("video/x-raw, format=GRAY16_LE");
+        assert!(transform(gst::PadDirection::Sink, &gray, Output::Alpha).is_empty());
+        assert!(!transform(gst::PadDirection::Src, &gray, Output::Alpha).is_empty());
+    }
+
+    #[test]
+    fn rgb_from_video_keeps_its_transfer_function() {
+        let sink = caps("video/x-raw, format=I420, width=64, height=48, framerate=30/1, colorimetry=bt709");
+        let src = transform(gst::PadDirection::Sink, &sink, Output::Cutout);
+        let rgba = src.intersect(&caps("video/x-raw, format=RGBA"));
+        let fixed = fixate(gst::PadDirection::Sink, &sink, rgba);
+        let info = gst_video::VideoInfo::from_caps(&fixed).unwrap();
+        let colorimetry = info.colorimetry();
+        assert_eq!(colorimetry.transfer(), gst_video::VideoTransferFunction::Bt709);
+        assert_eq!(colorimetry.matrix(), gst_video::VideoColorMatrix::Rgb);
+        assert_eq!(colorimetry.range(), gst_video::VideoColorRange::Range0_255);
+    }
+}

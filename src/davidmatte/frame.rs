@@ -1,0 +1,165 @@
+//! Between GStreamer's frames and the matting's views of them: the only bridge.
+
+use gst_video::prelude::*;
+use gst_video::{VideoChromaSite, VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo};
+
+use crate::matting::color::{ChromaSite, Colorimetry, Matrix, Range};
+use crate::matting::error::Error;
+use crate::matting::frame_view::{FrameLayout, FrameView, FrameViewMut, Plane, PlaneMut};
+use crate::matting::pixel_format::{Family, MAX_PLANES, PixelFormat};
+
+const FORMATS: [(PixelFormat, VideoFormat); 22] = [
+    (PixelFormat::I420, VideoFormat::I420),
+    (PixelFormat::Yv12, VideoFormat::Yv12),
+    (PixelFormat::Nv12, VideoFormat::Nv12),
+    (PixelFormat::Nv21, VideoFormat::Nv21),
+    (PixelFormat::Yuy2, VideoFormat::Yuy2),
+    (PixelFormat::Uyvy, VideoFormat::Uyvy),
+    (PixelFormat::Y42b, VideoFormat::Y42b),
+    (PixelFormat::Y444, VideoFormat::Y444),
+    (PixelFormat::Ayuv, VideoFormat::Ayuv),
+    (PixelFormat::A420, VideoFormat::A420),
+    (PixelFormat::Rgb, VideoFormat::Rgb),
+    (PixelFormat::Bgr, VideoFormat::Bgr),
+    (PixelFormat::Rgbx, VideoFormat::Rgbx),
+    (PixelFormat::Bgrx, VideoFormat::Bgrx),
+    (PixelFormat::Xrgb, VideoFormat::Xrgb),
+    (PixelFormat::Xbgr, VideoFormat::Xbgr),
+    (PixelFormat::Rgba, VideoFormat::Rgba),
+    (PixelFormat::Bgra, VideoFormat::Bgra),
+    (PixelFormat::Argb, VideoFormat::Argb),
+    (PixelFormat::Abgr, VideoFormat::Abgr),
+    (PixelFormat::Gray8, VideoFormat::Gray8),
+    (PixelFormat::Gray16Le, VideoFormat::Gray16Le),
+];
+
+/// GStreamer's name for a format.
+pub fn video_format(format: PixelFormat) -> VideoFormat {
+    FORMATS
+        .iter()
+        .find(|(pixel, _)| *pixel == format)
+        .map_or(VideoFormat::Unknown, |(_, video)| *video)
+}
+
+/// The matting's name for a format, if it knows it.
+pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
+    FORMATS.iter().find(|(_, video)| *video == format).map(|(pixel, _)| *pixel)
+}
+
+/// Size, format and colour of the frames that caps describe.
+pub fn layout(info: &VideoInfo) -> Option<FrameLayout> {
+    let format = pixel_format(info.format())?;
+    let colorimetry = info.colorimetry();
+    let matrix = match colorimetry.matrix() {
+        VideoColorMatrix::Bt601 | VideoColorMatrix::Fcc => Matrix::Bt601,
+        VideoColorMatrix::Bt2020 => Matrix::Bt2020,
+        // SMPTE 240M differs from BT.709 by less than 8-bit rounding in most colours.
+        _ => Matrix::Bt709,
+    };
+    let range = match (colorimetry.range(), format.family()) {
+        (VideoColorRange::Range16_235, _) => Range::Limited,
+        (VideoColorRange::Range0_255, _) => Range::Full,
+        (_, Family::Yuv) => Range::Limited,
+        _ => Range::Full,
+    };
+    let site = info.chroma_site();
+    let chroma_site = ChromaSite {
+        h_cosited: site.contains(VideoChromaSite::H_COSITED),
+        v_cosited: site.contains(VideoChromaSite::V_COSITED),
+    };
+    Some(FrameLayout {
+        format,
+        width: info.width() as usize,
+        height: info.height() as usize,
+        color: Colorimetry { matrix, range, chroma_site },
+    })
+}
+
+/// The upper left corner of the picture in a buffer's planes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Corner {
+    x: usize,
+    y: usize,
+}
+
+impl Corner {
+    /// Where the buffer's crop begins; the origin for a buffer without one.
+    ///
+    /// # Errors
+    /// A sentence, for a crop that begins between two samples of chroma.
+    pub fn of(buffer: &gst::BufferRef, layout: &FrameLayout) -> Result<Self, String> {
+        let Some(crop) = buffer.meta::<gst_video::VideoCropMeta>() else {
+            return Ok(Self::default());
+        };
+        let (x, y, _, _) = crop.rect();
+        let corner = Self { x: x as usize, y: y as usize };
+        let on_grid = layout.format.components().iter().all(|component| {
+            let step = |shift: u32| 1 << shift;
+            corner.x.is_multiple_of(step(component.h_shift))
+                && corner.y.is_multiple_of(step(component.v_shift))
+        });
+        match on_grid {
+            true => Ok(corner),
+            false => Err(format!(
+                "a crop at {x}, {y} splits the chroma samples of {:?}; crop at even positions",
+                layout.format
+            )),
+        }
+    }
+
+    /// Bytes of a plane before the corner.
+    fn offset(self, format: PixelFormat, plane: usize, stride: usize) -> usize {
+        let Some(component) = format.in_plane(plane).next() else { return 0 };
+        (self.y >> component.v_shift) * stride
+            + format
+                .in_plane(plane)
+                .map(|component| (self.x >> component.h_shift) * component.step)
+                .max()
+                .unwrap_or(0)
+    }
+}
+
+/// A view of a mapped frame for reading.
+///
+/// # Errors
+/// [`Error::FrameTooSmall`] for a buffer that does not hold what its caps say.
+pub fn view<'a>(
+    frame: &'a gst_video::VideoFrameRef<&gst::BufferRef>,
+    layout: FrameLayout,
+    corner: Corner,
+) -> Result<FrameView<'a>, Error> {
+    let mut planes = [Plane::default(); MAX_PLANES];
+    for (index, plane) in planes.iter_mut().enumerate().take(layout.format.planes()) {
+        let stride = stride(frame, index);
+        let data = frame.plane_data(index as u32).unwrap_or_default();
+        let offset = corner.offset(layout.format, index, stride);
+        *plane = Plane { data: data.get(offset..).unwrap_or_default(), stride };
+    }
+    FrameView::new(layout, planes)
+}
+
+/// A view of a mapped frame for writing.
+///
+/// # Errors
+/// As [`view`].
+pub fn view_mut<'a>(
+    frame: &'a mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+    layout: FrameLayout,
+    corner: Corner,
+) -> Result<FrameViewMut<'a>, Error> {
+    let strides: [usize; MAX_PLANES] =
+        std::array::from_fn(|index| if index < layout.format.planes() { stride(frame, index) } else { 0 });
+    let mut index = 0;
+    let planes = frame.planes_data_mut().map(|data| {
+        let stride = strides[index];
+        let offset = corner.offset(layout.format, index, stride);
+        index += 1;
+        PlaneMut { data: data.get_mut(offset..).unwrap_or_default(), stride }
+    });
+    FrameViewMut::new(layout, planes)
+}
+
+/// Bytes from row to row; 0, which no view accepts, where GStreamer says it runs backwards.
+fn stride(frame: &impl VideoFrameExt, plane: usize) -> usize {
+    frame.info().stride().get(plane).map_or(0, |&stride| usize::try_from(stride).unwrap_or(0))
+}

@@ -1,0 +1,39 @@
+//! The element `davidmatte`.
+//!
+#![doc = include_str!("element.md")]
+
+use gst::glib;
+use gst::prelude::*;
+
+mod alpha_memory;
+mod caps;
+mod frame;
+mod imp;
+mod matting;
+mod settings;
+mod stats;
+
+pub use settings::{BackgroundKind, DeviceKind, OutputKind, UntilReady};
+
+glib::wrapper! {
+    /// The element.
+    pub struct DavidMatte(ObjectSubclass<imp::DavidMatte>)
+        @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Registers the element and, for its documentation, its enums.
+///
+/// # Errors
+/// Where GStreamer refuses the registration.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    #[cfg(feature = "doc")]
+    for enumeration in [
+        OutputKind::static_type(),
+        BackgroundKind::static_type(),
+        DeviceKind::static_type(),
+        UntilReady::static_type(),
+    ] {
+        enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    }
+    gst::Element::register(Some(plugin), "davidmatte", gst::Rank::NONE, DavidMatte::static_type())
+}

@@ -1,0 +1,367 @@
+//! The properties: one struct, its defaults, their specifications.
+
+use gst::glib;
+use gst::prelude::*;
+use once_cell::sync::Lazy;
+
+use crate::matting::compose::Output;
+use crate::matting::finish::MatteSettings;
+use crate::matting::session::{Device, SessionOptions};
+
+/// What leaves the source pad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDavidMatteOutput")]
+#[repr(i32)]
+pub enum OutputKind {
+    /// The person over a background.
+    #[enum_value(name = "Composite: the person over a background", nick = "composite")]
+    Composite,
+    /// The person with straight alpha.
+    #[enum_value(name = "Cutout: the person with straight alpha", nick = "cutout")]
+    Cutout,
+    /// The matte.
+    #[enum_value(name = "Alpha: the matte alone", nick = "alpha")]
+    Alpha,
+}
+
+impl From<OutputKind> for Output {
+    fn from(kind: OutputKind) -> Self {
+        match kind {
+            OutputKind::Composite => Self::Composite,
+            OutputKind::Cutout => Self::Cutout,
+            OutputKind::Alpha => Self::Alpha,
+        }
+    }
+}
+
+/// What `composite` puts behind the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDavidMatteBackground")]
+#[repr(i32)]
+pub enum BackgroundKind {
+    /// `background-color`.
+    #[enum_value(name = "Color: background-color", nick = "color")]
+    Color,
+    /// The frame itself.
+    #[enum_value(name = "Blur: the frame itself, blurred by blur-radius", nick = "blur")]
+    Blur,
+    /// `background-image`.
+    #[enum_value(name = "Image: background-image, scaled to cover the frame", nick = "image")]
+    Image,
+    /// Gray squares.
+    #[enum_value(name = "Checkerboard: gray squares", nick = "checkerboard")]
+    Checkerboard,
+}
+
+/// Where inference runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDavidMatteDevice")]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum DeviceKind {
+    #[enum_value(name = "Auto: the fastest that is there", nick = "auto")]
+    Auto,
+    #[enum_value(name = "CPU", nick = "cpu")]
+    Cpu,
+    #[enum_value(name = "NVIDIA CUDA", nick = "cuda")]
+    Cuda,
+    #[enum_value(name = "NVIDIA TensorRT", nick = "tensorrt")]
+    TensorRt,
+    #[enum_value(name = "Intel OpenVINO", nick = "openvino")]
+    OpenVino,
+    #[enum_value(name = "AMD MIGraphX", nick = "migraphx")]
+    MiGraphX,
+    #[enum_value(name = "Apple Core ML", nick = "coreml")]
+    CoreMl,
+    #[enum_value(name = "Microsoft DirectML", nick = "directml")]
+    DirectMl,
+}
+
+impl From<DeviceKind> for Device {
+    fn from(kind: DeviceKind) -> Self {
+        match kind {
+            DeviceKind::Auto => Self::Auto,
+            DeviceKind::Cpu => Self::Cpu,
+            DeviceKind::Cuda => Self::Cuda,
+            DeviceKind::TensorRt => Self::TensorRt,
+            DeviceKind::OpenVino => Self::OpenVino,
+            DeviceKind::MiGraphX => Self::MiGraphX,
+            DeviceKind::CoreMl => Self::CoreMl,
+            DeviceKind::DirectMl => Self::DirectMl,
+        }
+    }
+}
+
+/// What is shown while there is no matte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDavidMatteUntilReady")]
+#[repr(i32)]
+pub enum UntilReady {
+    /// The background alone.
+    #[enum_value(name = "Background: the background alone", nick = "background")]
+    Background,
+    /// No frame leaves.
+    #[enum_value(name = "Wait: no frame leaves", nick = "wait")]
+    Wait,
+    /// The frame as it is.
+    #[enum_value(name = "Passthrough: the frame as it is", nick = "passthrough")]
+    Passthrough,
+}
+
+/// The settings, copied for every frame.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub model: String,
+    pub device: DeviceKind,
+    pub device_id: i32,
+    pub threads: u32,
+    pub output: OutputKind,
+    pub background: BackgroundKind,
+    pub background_color: u32,
+    pub background_image: Option<String>,
+    pub blur_radius: f64,
+    pub invert: bool,
+    pub threshold: f64,
+    pub edge_shift: f64,
+    pub feather: f64,
+    pub until_ready: UntilReady,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: "builtin".into(),
+            device: DeviceKind::Auto,
+            device_id: 0,
+            threads: 0,
+            output: OutputKind::Composite,
+            background: BackgroundKind::Color,
+            background_color: 0xff00_b140,
+            background_image: None,
+            blur_radius: 0.03,
+            invert: false,
+            threshold: 0.0,
+            edge_shift: 0.0,
+            feather: 0.0,
+            until_ready: UntilReady::Background,
+        }
+    }
+}
+
+impl Settings {
+    /// How the matte is shaped.
+    pub fn matte(&self) -> MatteSettings {
+        MatteSettings {
+            invert: self.invert,
+            threshold: self.threshold as f32,
+            edge_shift: self.edge_shift as f32,
+            feather: self.feather as f32,
+        }
+    }
+
+    /// How the session is made.
+    pub fn session(&self) -> SessionOptions {
+        SessionOptions {
+            device: self.device.into(),
+            device_id: self.device_id,
+            threads: self.threads as usize,
+        }
+    }
+
+    /// Whether the output is the frame as it came: it would be put over itself, unblurred.
+    pub fn changes_nothing(&self) -> bool {
+        self.output == OutputKind::Composite
+            && self.background == BackgroundKind::Blur
+            && self.blur_radius == 0.0
+    }
+
+    /// Sets a property; true where the source caps depend on it.
+    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        let defaults = Self::default;
+        match name {
+            "model" => self.model = read(value, defaults().model),
+            "device" => self.device = read(value, self.device),
+            "device-id" => self.device_id = read(value, self.device_id),
+            "threads" => self.threads = read(value, self.threads),
+            "output" => self.output = read(value, self.output),
+            "background" => self.background = read(value, self.background),
+            "background-color" => self.background_color = read(value, self.background_color),
+            "background-image" => self.background_image = read(value, None),
+            "blur-radius" => self.blur_radius = read(value, self.blur_radius),
+            "invert" => self.invert = read(value, self.invert),
+            "threshold" => self.threshold = read(value, self.threshold),
+            "edge-shift" => self.edge_shift = read(value, self.edge_shift),
+            "feather" => self.feather = read(value, self.feather),
+            "until-ready" => self.until_ready = read(value, self.until_ready),
+            // GObject hands on only names that were specified below.
+            _ => {}
+        }
+        name == "output"
+    }
+
+    /// A property that is set by the user.
+    pub fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "model" => self.model.to_value(),
+            "device" => self.device.to_value(),
+            "device-id" => self.device_id.to_value(),
+            "threads" => self.threads.to_value(),
+            "output" => self.output.to_value(),
+            "background" => self.background.to_value(),
+            "background-color" => self.background_color.to_value(),
+            "background-image" => self.background_image.to_value(),
+            "blur-radius" => self.blur_radius.to_value(),
+            "invert" => self.invert.to_value(),
+            "threshold" => self.threshold.to_value(),
+            "edge-shift" => self.edge_shift.to_value(),
+            "feather" => self.feather.to_value(),
+            "until-ready" => self.until_ready.to_value(),
+            _ => return None,
+        })
+    }
+}
+
+/// The value, or `fallback` for a value of another type, which GObject does not let through, and
+/// for a null string.
+fn read<'a, T: glib::value::FromValue<'a>>(value: &'a glib::Value, fallback: T) -> T {
+    value.get().unwrap_or(fallback)
+}
+
+/// The specifications of all properties.
+pub fn properties() -> &'static [glib::ParamSpec] {
+    static PROPERTIES: Lazy<Vec<glib::ParamSpec>> = Lazy::new(|| {
+        let mut properties = inference_properties();
+        properties.extend(output_properties());
+        properties.extend(matte_properties());
+        properties.extend(observed_properties());
+        properties
+    });
+    &PROPERTIES
+}
+
+fn inference_properties() -> Vec<glib::ParamSpec> {
+    let defaults = Settings::default();
+    vec![
+        glib::ParamSpecString::builder("model")
+            .nick("Model")
+            .blurb("`builtin`, a known name (david-base, david-large, david-multitask), or the path of an .onnx file")
+            .default_value(Some(defaults.model.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("device", defaults.device)
+            .nick("Device")
+            .blurb("Where inference runs; a named device that cannot be had is an error, auto falls back and says so")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecInt::builder("device-id")
+            .nick("Device ID")
+            .blurb("Which of several devices")
+            .minimum(0)
+            .default_value(defaults.device_id)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("CPU threads of one inference (0 = one for each core)")
+            .maximum(1024)
+            .default_value(defaults.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("until-ready", defaults.until_ready)
+            .nick("Until ready")
+            .blurb("What leaves the source pad where a frame has no matte because inference failed")
+            .mutable_ready()
+            .build(),
+    ]
+}
+
+fn output_properties() -> Vec<glib::ParamSpec> {
+    let defaults = Settings::default();
+    vec![
+        glib::ParamSpecEnum::builder_with_default("output", defaults.output)
+            .nick("Output")
+            .blurb("What leaves the source pad")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("background", defaults.background)
+            .nick("Background")
+            .blurb("What output=composite puts behind the person")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("background-color")
+            .nick("Background color")
+            .blurb("Color of background=color, big-endian ARGB; alpha counts for formats that have it")
+            .default_value(defaults.background_color)
+            .mutable_playing()
+            .controllable()
+            .build(),
+        glib::ParamSpecString::builder("background-image")
+            .nick("Background image")
+            .blurb("PNG, JPEG or WebP file of background=image, scaled to cover the frame")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("blur-radius")
+            .nick("Blur radius")
+            .blurb("Radius of background=blur, as a fraction of the frame's height")
+            .minimum(0.0)
+            .maximum(0.2)
+            .default_value(defaults.blur_radius)
+            .mutable_playing()
+            .controllable()
+            .build(),
+    ]
+}
+
+fn matte_properties() -> Vec<glib::ParamSpec> {
+    let defaults = Settings::default();
+    vec![
+        glib::ParamSpecBoolean::builder("invert")
+            .nick("Invert")
+            .blurb("Keep the background instead of the person")
+            .default_value(defaults.invert)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("threshold")
+            .nick("Threshold")
+            .blurb("0 keeps the soft matte, otherwise it becomes opaque from this level up and clear below")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(defaults.threshold)
+            .mutable_playing()
+            .controllable()
+            .build(),
+        glib::ParamSpecDouble::builder("edge-shift")
+            .nick("Edge shift")
+            .blurb("Pixels of a 1080-line frame by which the matte grows, or shrinks where negative")
+            .minimum(-20.0)
+            .maximum(20.0)
+            .default_value(defaults.edge_shift)
+            .mutable_playing()
+            .controllable()
+            .build(),
+        glib::ParamSpecDouble::builder("feather")
+            .nick("Feather")
+            .blurb("Pixels of a 1080-line frame over which the edge is softened")
+            .minimum(0.0)
+            .maximum(20.0)
+            .default_value(defaults.feather)
+            .mutable_playing()
+            .controllable()
+            .build(),
+    ]
+}
+
+fn observed_properties() -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecString::builder("active-device")
+            .nick("Active device")
+            .blurb("Where inference really runs, such as `cuda:0` or `cpu (2 threads)`")
+            .read_only()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Frames, inferences and failures; mean and worst milliseconds of prepare, infer and finish")
+            .read_only()
+            .build(),
+    ]
+}
