@@ -1,0 +1,430 @@
+"""Puts rendered people before backgrounds, and treats the result as a camera would.
+
+Renders are premultiplied by their alpha, so that laying one over a picture is exact:
+``picture * (1 - alpha) + render``. Everything done to a person (gain, saturation, blur) is linear and done to the
+premultiplied colours, which keeps it exact at soft edges; gamma, noise and compression are done to the whole
+picture afterwards. The alpha that comes out is the true one.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numba import njit
+
+from . import backgrounds, paths, render
+
+ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
+_GREY = np.float32([0.299, 0.587, 0.114])
+
+
+@njit(cache=True, fastmath=True)
+def lay_over(picture, alpha, person, top, left, matrix, shade_x, shade_y):  # pragma: no cover - compiled
+    """Lays ``person`` (h, w, 4) uint8 premultiplied over ``picture`` (H, W, 3) float32 in [0, 1], in place.
+
+    matrix: (3, 3) that recolours the person, linear, hence exact on premultiplied colours; shade_x, shade_y:
+    brightness that changes across the person; alpha: (H, W) float32, updated.
+    """
+    rows, columns = picture.shape[:2]
+    height, width = person.shape[:2]
+    scale = np.float32(1 / 255)
+    for y in range(max(0, top), min(rows, top + height)):
+        for x in range(max(0, left), min(columns, left + width)):
+            cover = person[y - top, x - left, 3]
+            if cover == 0:
+                continue
+            a = cover * scale
+            light = np.float32(1) + shade_x * (np.float32(x - left) / width - np.float32(0.5)) + shade_y * (np.float32(y - top) / height - np.float32(0.5))
+            light = max(light, np.float32(0.2)) * scale
+            r, g, b = person[y - top, x - left, 0] * light, person[y - top, x - left, 1] * light, person[y - top, x - left, 2] * light
+            for channel in range(3):
+                value = matrix[channel, 0] * r + matrix[channel, 1] * g + matrix[channel, 2] * b
+                value = min(max(value, np.float32(0)), a)  # a premultiplied colour is at most alpha
+                picture[y, x, channel] = picture[y, x, channel] * (1 - a) + value
+            alpha[y, x] = alpha[y, x] + (1 - alpha[y, x]) * a
+
+
+@dataclass
+class Placed:
+    """A render scaled and put into a frame: pixels (h, w, 4) uint8 premultiplied, and where they lie."""
+
+    pixels: np.ndarray
+    top: int
+    left: int
+
+
+def place(crop: np.ndarray, top: int, left: int, side: int, frame: tuple[int, int], scale: tuple[float, float],
+          offset: tuple[float, float], flip: bool) -> Placed:
+    """Scales a crop of a square render and moves it, keeping cut bodies on the frame's edges.
+
+    frame: (height, width) of the picture; scale: pixels of the frame per pixel of the render, down and across;
+    offset: of the render's middle from the frame's, in pixels, down and across. Where the body was cut by the
+    render's edge, that edge comes to lie on the frame's edge or beyond, so that no torso floats.
+    """
+    height, width = crop.shape[:2]
+
+    def cut(edge: np.ndarray) -> bool:
+        return int((edge[:, 3] > 99).sum()) > 2
+
+    cut_top, cut_bottom = top == 0 and cut(crop[0]), top + height == side and cut(crop[-1])
+    cut_left, cut_right = left == 0 and cut(crop[:, 0]), left + width == side and cut(crop[:, -1])
+    if flip:
+        cut_left, cut_right, left = cut_right, cut_left, side - left - width
+
+    def shifted(start: float, length: float, room: float, low: bool, high: bool) -> float:
+        if low and high:
+            return min(0.0, max(start, room - length))
+        if high:
+            return max(start, room - length)
+        return min(start, 0.0) if low else start
+
+    rows, columns = frame
+    origin_y = shifted(rows / 2 + offset[0] - side / 2 * scale[0], side * scale[0], rows, cut_top, cut_bottom)
+    origin_x = shifted(columns / 2 + offset[1] - side / 2 * scale[1], side * scale[1], columns, cut_left, cut_right)
+    # Only what the frame shows is scaled, plus a rim for the interpolation.
+    first_y = max(0, int((-origin_y) / scale[0] - top) - 2)
+    last_y = min(height, int((rows - origin_y) / scale[0] - top) + 3)
+    first_x = max(0, int((-origin_x) / scale[1] - left) - 2)
+    last_x = min(width, int((columns - origin_x) / scale[1] - left) + 3)
+    if last_y - first_y < 2 or last_x - first_x < 2:
+        return Placed(np.zeros((1, 1, 4), np.uint8), 0, 0)
+    part = crop[first_y:last_y, width - last_x:width - first_x] if flip else crop[first_y:last_y, first_x:last_x]
+    start_y, start_x = round(origin_y + (top + first_y) * scale[0]), round(origin_x + (left + first_x) * scale[1])
+    end_y, end_x = round(origin_y + (top + last_y) * scale[0]), round(origin_x + (left + last_x) * scale[1])
+    size = (max(1, end_x - start_x), max(1, end_y - start_y))
+    method = cv2.INTER_AREA if scale[0] < 0.8 else cv2.INTER_LINEAR
+    scaled = cv2.resize(part, size, interpolation=method)
+    return Placed(cv2.flip(scaled, 1) if flip else scaled, start_y, start_x)
+
+
+def blurred(placed: Placed, sigma: float, kernel: np.ndarray | None = None) -> Placed:
+    """A person out of focus, or smeared by ``kernel``; colours and alpha alike, with room to spread."""
+    margin = int(np.ceil(3 * sigma)) if kernel is None else max(kernel.shape)
+    pixels = cv2.copyMakeBorder(placed.pixels, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    pixels = cv2.GaussianBlur(pixels, (0, 0), sigma) if kernel is None else cv2.filter2D(pixels, -1, kernel)
+    return Placed(pixels, placed.top - margin, placed.left - margin)
+
+
+def streak(length: float, angle: float) -> np.ndarray:
+    """A motion blur's kernel: a line of ``length`` pixels at ``angle`` radians, summing to 1."""
+    side = int(np.ceil(length)) | 1
+    kernel = np.zeros((side, side), "f4")
+    reach = np.array([np.cos(angle), np.sin(angle)]) * (length - 1) / 2
+    middle = side // 2
+    cv2.line(kernel, tuple((middle - reach).round().astype(int).tolist()), tuple((middle + reach).round().astype(int).tolist()), 1.0, 1, cv2.LINE_AA)
+    return kernel / max(float(kernel.sum()), 1e-6)
+
+
+def recolouring(gain: np.ndarray, saturation: float) -> np.ndarray:
+    """(3, 3) float32: saturation about grey, then a gain per channel."""
+    return (np.diag(gain) @ (np.eye(3) * saturation + (1 - saturation) * np.tile(_GREY, (3, 1)))).astype("f4")
+
+
+def hue_turn(angle: float, saturation: float) -> np.ndarray:
+    """(3, 3) float32: turns colours about the grey axis by ``angle`` radians and scales their distance from it."""
+    axis = np.full(3, 1 / np.sqrt(3))
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    grey = np.full((3, 3), 1 / 3)
+    return (grey + saturation * (turn - grey)).astype("f4")
+
+
+class Composer:
+    """Endless composites of ``side`` pixels.
+
+    padded: draw frames of camera-like aspect ratios and pad some to a square by replicating the border, as the
+    model's contract does; otherwise (for validation) return the frames as they are, longer side ``side``.
+    """
+
+    def __init__(self, side: int, held_out: bool = False, padded: bool = True) -> None:
+        cv2.setNumThreads(0)
+        self.side, self.held_out, self.padded = side, held_out, padded
+        self.backgrounds = np.load(backgrounds.file(held_out), mmap_mode="r")
+        self.refresh()
+        noise = np.random.default_rng(5)
+        self._grain = noise.normal(0, 1, (6, 2 * side, 2 * side, 3)).astype("f4")
+        self._detail = [self._fractal(noise, 2 * side) for _ in range(12)]
+        self._ramp = np.arange(256) / 255.0
+
+    def refresh(self) -> None:
+        """Looks for shards that were rendered meanwhile."""
+        self.people = [render.Shard(path) for path in render.shards(self.held_out)]
+        self.things = [render.Shard(path) for path in render.shards(self.held_out, things=True)]
+        self._by_framing = {name: [np.where(shard.framings == name)[0] for shard in self.people] for name in render.FRAMINGS}
+
+    @staticmethod
+    def _fractal(rng: np.random.Generator, side: int) -> np.ndarray:
+        """(side, side) float32 of unit deviation, with detail at every scale like that of natural surfaces."""
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+        spectrum = np.fft.fft2(rng.normal(size=(side, side))) / np.maximum(frequency, 1 / side) ** rng.uniform(0.5, 1.2)
+        texture = np.fft.ifft2(spectrum).real
+        texture = np.clip(texture / texture.std(), -3, 3)
+        return texture.astype("f4")
+
+    # ------------------------------------------------------------------------------------------------- pieces
+
+    def _background(self, rng: np.random.Generator, frame: tuple[int, int], distraction: float) -> np.ndarray:
+        """(H, W, 3) float32 RGB: a background, or two of them cut into each other.
+
+        There are few panoramas, and a network soon knows them by heart; turned, sheared, in other colours and
+        cut into each other along natural-looking borders they stay unknown for longer.
+        """
+        picture = self._scene(rng, frame, distraction)
+        if not self.held_out and rng.random() < 0.4 * distraction:
+            texture = self._crop(self._detail[rng.integers(len(self._detail))], frame, rng)
+            cut = cv2.GaussianBlur(texture, (0, 0), np.exp(rng.uniform(0, 2.3)))
+            level = np.quantile(cut[::8, ::8], rng.uniform(0.2, 0.8))
+            sharpness = rng.uniform(4, 60) / max(float(cut.std()), 1e-3)
+            mask = np.clip((cut - level) * sharpness + 0.5, 0, 1)[..., None]
+            picture += (self._scene(rng, frame, distraction) - picture) * mask
+        return picture
+
+    def _scene(self, rng: np.random.Generator, frame: tuple[int, int], distraction: float) -> np.ndarray:
+        """(H, W, 3) float32 RGB: one background, zoomed, turned and recoloured."""
+        rows, columns = frame
+        count = len(self.backgrounds)
+        plain = count if self.held_out else int(count * backgrounds.VIEWS)  # panoramas come first in the file
+        index = rng.integers(count) if rng.random() < 0.3 + 0.7 * distraction else rng.integers(plain)
+        source = np.asarray(self.backgrounds[index])
+        zoom = (1.0 if rng.random() < 0.4 else np.exp(rng.uniform(0.0, 0.8))) * max(frame) / source.shape[0]
+        linear = np.diag([-1.0 if rng.random() < 0.5 else 1.0, 1.0]) @ np.diag([np.exp(rng.normal(0, 0.1)), 1.0]) * zoom
+        if not self.held_out and rng.random() < 0.4:
+            angle = rng.normal(0, 0.15) if rng.random() < 0.7 else rng.integers(4) * np.pi / 2
+            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            linear = turn @ np.array([[1, rng.normal(0, 0.15)], [rng.normal(0, 0.1), 1]]) @ linear
+        reach, centre = np.array([columns, rows]) / 2, np.array([source.shape[1], source.shape[0]]) / 2
+        slack = np.maximum(centre * zoom - reach, 0)
+        matrix = np.concatenate([linear, (reach - linear @ centre + rng.uniform(-slack, slack))[:, None]], 1)
+        picture = cv2.warpAffine(source, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        table = np.clip(self._ramp[:, None] ** np.exp(rng.normal(0, 0.16)) * np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.04, 3)) * 255, 0, 255).astype("u1")[None]
+        picture = cv2.LUT(picture, table)
+        if not self.held_out and rng.random() < 0.4:
+            picture = cv2.transform(picture, hue_turn(rng.uniform(-np.pi, np.pi), rng.uniform(0.3, 1.2)))
+        picture = picture.astype("f4") * np.float32(1 / 255)
+        if rng.random() < 0.5:
+            picture *= 1 + np.float32(rng.uniform(0.02, 0.15)) * self._crop(self._detail[rng.integers(len(self._detail))], frame, rng)[..., None]
+        return picture
+
+    @staticmethod
+    def _crop(texture: np.ndarray, frame: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        top, left = rng.integers(0, texture.shape[0] - frame[0]), rng.integers(0, texture.shape[1] - frame[1])
+        return texture[top:top + frame[0], left:left + frame[1]]
+
+    def _thing(self, rng: np.random.Generator, frame: tuple[int, int]) -> Placed:
+        shard = self.things[rng.integers(len(self.things))]
+        crop, top, left = shard.crop(rng.integers(len(shard)))
+        scale = rng.uniform(0.3, 1.5) * max(frame) / shard.side
+        offset = (rng.uniform(-0.5, 0.5) * frame[0], rng.uniform(-0.5, 0.5) * frame[1])
+        return place(crop, top, left, shard.side, frame, (scale, scale * np.exp(rng.normal(0, 0.3))), offset, rng.random() < 0.5)
+
+    def _lay_thing(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> None:
+        placed = self._thing(rng, picture.shape[:2])
+        gain = np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.05, 3))
+        lay_over(picture, alpha, placed.pixels, placed.top, placed.left, recolouring(gain, rng.uniform(0.2, 1.3)), np.float32(0), np.float32(0))
+
+    def _pick(self, rng: np.random.Generator, framings: dict[str, float], headless: float) -> tuple[np.ndarray, int, int, int]:
+        """A render of one of the framings: its crop, top, left, and the side of the whole.
+
+        headless: chance to take one that the picture's upper edge cuts; cameras seldom leave out the head.
+        """
+        names = list(framings)
+        chances = np.array([framings[name] for name in names])
+        members = self._by_framing[names[rng.choice(len(names), p=chances / chances.sum())]]
+        for _ in range(6):
+            number = rng.integers(len(self.people))
+            shard, index = self.people[number], int(rng.choice(members[number]))
+            if shard.boxes[index, 1] > 0 or rng.random() < headless:
+                break
+        return (*shard.crop(index), shard.side)
+
+    def _persons(self, rng: np.random.Generator, frame: tuple[int, int]) -> list[Placed]:
+        """Nobody, one person or a group, the farthest first."""
+        rows, columns = frame
+        kind = rng.choice(["nobody", "one", "small", "few", "crowd"], p=[0.12, 0.47, 0.15, 0.19, 0.07])
+        if kind == "nobody":
+            return []
+        stretch = 1.0
+        if self.padded and rows == columns:
+            # A square stands for a frame of any aspect ratio squeezed into it.
+            stretch = float(np.exp(rng.normal(0, 0.16)))
+        placed = []
+        if kind in ("one", "small"):
+            if kind == "one":
+                crop, top, left, side = self._pick(rng, {"face": 0.13, "bust": 0.40, "half": 0.22, "full": 0.25}, headless=0.3)
+                size = np.exp(rng.uniform(-0.15, 0.5)) * rows / side
+                offset = (rng.normal(0, 0.05) * rows, rng.normal(0, 0.16) * columns)
+            else:
+                crop, top, left, side = self._pick(rng, {"half": 0.15, "full": 0.5, "far": 0.35}, headless=0.0)
+                size = np.exp(rng.uniform(-1.3, -0.1)) * rows / side
+                offset = (rng.normal(0, 0.15) * rows, rng.uniform(-0.4, 0.4) * columns)
+            if left == 0 and left + crop.shape[1] == side:  # reaches out of both sides: must span the frame
+                size = max(size, columns / side)
+            placed.append(place(crop, top, left, side, frame, (size, size * stretch), offset, rng.random() < 0.5))
+        else:
+            count = int(rng.integers(2, 4)) if kind == "few" else int(rng.integers(4, 9))
+            size = np.exp(rng.uniform(-0.6, 0.15) if kind == "few" else rng.uniform(-1.4, -0.45))
+            close = rng.random() < 0.5  # shoulder to shoulder, or spread over the frame
+            framings = {"bust": 0.35, "half": 0.3, "full": 0.35} if rng.random() < 0.6 else {"full": 0.7, "far": 0.3}
+            level = rng.normal(0, 0.1)
+            middle = rng.uniform(-0.2, 0.2)
+            members = []
+            for index in range(count):
+                crop, top, left, side = self._pick(rng, framings, headless=0.03)
+                own = size * np.exp(rng.normal(0, 0.13)) * rows / side
+                if close:
+                    across = middle + (index - (count - 1) / 2) * rng.uniform(0.6, 1.1) * 0.45 * own * side / columns
+                else:
+                    across = rng.uniform(-0.45, 0.45)
+                members.append((own, place(crop, top, left, side, frame, (own, own * stretch),
+                                           ((level + rng.normal(0, 0.03)) * rows, across * columns), rng.random() < 0.5)))
+            placed = [member for _, member in sorted(members, key=lambda member: member[0])]
+        return placed
+
+    # ------------------------------------------------------------------------------------------------ pictures
+
+    def sample(self, rng: np.random.Generator, distraction: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """A picture (H, W, 3) uint8 BGR and its alpha (H, W) uint8; ``distraction`` in [0, 1] adds clutter."""
+        side = self.side
+        natural = not self.padded or rng.random() < 0.4
+        frame = (side, side)
+        if natural:
+            aspect = ASPECTS[rng.integers(len(ASPECTS))]
+            frame = (round(side / aspect), side) if aspect > 1 else (side, round(side * aspect))
+        picture = self._background(rng, frame, distraction)
+        nothing = np.zeros(frame, "f4")
+        if self.things and rng.random() < 0.6 * distraction:
+            for _ in range(rng.integers(1, 6)):
+                self._lay_thing(picture, nothing, rng)
+        if rng.random() < 0.30:
+            picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4.5) * side / 192)
+
+        alpha = np.zeros(frame, "f4")
+        persons = self._persons(rng, frame)
+        ambient = np.array(cv2.mean(picture)[:3])
+        exposure, cast = np.exp(rng.normal(0, 0.15)), np.exp(rng.normal(0, 0.04, 3))
+        towards = rng.random() * 0.7 * (rng.random() < 0.5)  # how far people take the light of the place
+        softness = rng.uniform(0.3, 1.0) if rng.random() < 0.6 else 0.0
+        if rng.random() < 0.05:
+            softness = rng.uniform(1.0, 3.0)
+        smear = streak(rng.uniform(3, 0.06 * side), rng.uniform(0, np.pi)) if rng.random() < 0.07 else None
+        shadow = rng.random() < 0.2
+        for person in persons:
+            if softness:
+                person = blurred(person, softness)
+            if smear is not None:
+                person = blurred(person, 0.0, smear)
+            gain = exposure * cast * np.exp(rng.normal(0, 0.1)) * np.exp(rng.normal(0, 0.02, 3))
+            if towards:
+                mean = np.array(cv2.mean(person.pixels)) / 255
+                own = mean[:3] / (mean[3] + 1e-3)
+                gain *= np.clip(1 - towards + towards * ambient / (own + 0.02), 0.3, 2.5)
+            if shadow:
+                self._cast_shadow(picture, person, rng)
+            lay_over(picture, alpha, person.pixels, person.top, person.left, recolouring(gain, float(np.clip(rng.normal(1, 0.18), 0, 1.7))),
+                     np.float32(rng.normal(0, 0.35)), np.float32(rng.normal(0, 0.3)))
+        if persons and self.things and rng.random() < 0.12 * distraction + 0.03:  # something in front of them
+            front = np.zeros(frame, "f4")
+            self._lay_thing(picture, front, rng)
+            alpha *= 1 - front
+        if persons and rng.random() < 0.05:
+            self._desk(picture, alpha, rng)
+        return self._photograph(picture, alpha, rng)
+
+    @staticmethod
+    def _cast_shadow(picture: np.ndarray, person: Placed, rng: np.random.Generator) -> None:
+        """Darkens the background beside a person, as a wall close behind would show it."""
+        rows, columns = picture.shape[:2]
+        sigma = rng.uniform(2, 10) * rows / 192
+        if min(person.pixels.shape[:2]) < 8:
+            return
+        small = cv2.resize(person.pixels[..., 3], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        matrix = np.float64([[4, 0, person.left + rng.normal(0, 0.05) * columns], [0, 4, person.top + rng.normal(0, 0.05) * rows]])
+        shade = cv2.warpAffine(cv2.GaussianBlur(small, (0, 0), max(sigma / 4, 0.5)), matrix, (columns, rows), flags=cv2.INTER_LINEAR)
+        picture *= 1 - np.float32(rng.uniform(0.1, 0.6) / 255) * shade[..., None]
+
+    @staticmethod
+    def _desk(picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> None:
+        """A plain table's edge across the bottom of the frame, before the people."""
+        rows, columns = alpha.shape
+        left, right = (rng.uniform(0.72, 0.97) + rng.normal(0, 0.02, 2)) * rows
+        mask = np.zeros((rows, columns), np.uint8)
+        cv2.fillPoly(mask, [np.array([[0, left], [columns, right], [columns, rows], [0, rows]]).astype("i4")], 255, cv2.LINE_AA)
+        cover = (mask / np.float32(255))[..., None]
+        shade = np.linspace(rng.uniform(0.7, 1.0), rng.uniform(0.8, 1.2), columns, dtype="f4")[None, :, None]
+        colour = (rng.random(3) * 0.5 + rng.random() * 0.5).astype("f4")
+        picture[:] = picture * (1 - cover) + np.clip(colour * shade, 0, 1) * cover
+        alpha *= 1 - cover[..., 0]
+
+    def _photograph(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Focus, light, white balance, sensor noise, sharpening and compression of a whole picture."""
+        frame = alpha.shape
+        kind = rng.random()
+        if kind < 0.22:
+            sigma = rng.uniform(0.3, 1.2)
+            picture, alpha = cv2.GaussianBlur(picture, (0, 0), sigma), cv2.GaussianBlur(alpha, (0, 0), sigma)
+        elif kind < 0.25:
+            kernel = streak(rng.uniform(3, 9), rng.uniform(0, np.pi))
+            picture, alpha = cv2.filter2D(picture, -1, kernel), cv2.filter2D(alpha, -1, kernel)
+        elif kind < 0.33:  # a camera of few pixels
+            shrink = rng.uniform(0.4, 0.8)
+            size = (max(8, int(frame[1] * shrink)), max(8, int(frame[0] * shrink)))
+            picture = cv2.resize(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), frame[::-1], interpolation=cv2.INTER_LINEAR)
+            alpha = cv2.resize(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), frame[::-1], interpolation=cv2.INTER_LINEAR)
+        elif kind < 0.5:
+            picture = picture + np.float32(rng.uniform(0.2, 1.0)) * (picture - cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.6, 1.5)))
+        dim = rng.random() < 0.10
+        gamma = np.exp(rng.normal(0, 0.16)) * (rng.uniform(1.2, 2.0) if dim else 1.0)
+        gain = np.exp(rng.normal(-0.02, 0.1)) * np.exp(rng.normal(0, 0.035, 3))
+        table = np.clip(self._ramp[:, None] ** gamma * gain * 255, 0, 255).astype("u1")[None]
+        photo = cv2.LUT((np.clip(picture, 0, 1) * 255 + 0.5).astype("u1"), table)
+        if rng.random() < 0.4:
+            photo = cv2.transform(photo, recolouring(np.ones(3), rng.uniform(0.6, 1.25) if rng.random() < 0.88 else 0.0))
+        if dim or rng.random() < 0.4:
+            noise = self._grain[rng.integers(len(self._grain))]
+            top, left = rng.integers(0, noise.shape[0] - frame[0]), rng.integers(0, noise.shape[1] - frame[1])
+            noise = noise[top:top + frame[0], left:left + frame[1]]
+            noise = noise if rng.random() < 0.6 else noise[..., :1]
+            strength = 255 * (0.05 * rng.random() ** 2 + (0.03 if dim else 0.0))
+            photo = np.clip(photo + noise * np.float32(strength), 0, 255).astype("u1")
+        photo = np.ascontiguousarray(photo[..., ::-1])
+        if rng.random() < 0.55:
+            photo = cv2.imdecode(cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18, 96))])[1], cv2.IMREAD_COLOR)
+        mask = (np.clip(alpha, 0, 1) * 255 + 0.5).astype("u1")
+        return pad_square(photo, mask) if self.padded else (photo, mask)
+
+
+def pad_square(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both padded to a square by replicating their border, the smaller half of an odd pad on the top or left."""
+    rows, columns = mask.shape
+    side = max(rows, columns)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    border = (top, side - rows - top, left, side - columns - left)
+    return (cv2.copyMakeBorder(photo, *border, cv2.BORDER_REPLICATE), cv2.copyMakeBorder(mask, *border, cv2.BORDER_REPLICATE))
+
+
+def validation(count: int = 300, side: int = 384) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Fixed composites of held-out avatars before held-out places: pictures BGR and alphas, uint8."""
+    file = paths.work() / f"validation-{side}-{count}.npz"
+    if not file.exists():
+        composer, rng = Composer(side, held_out=True, padded=False), np.random.default_rng(77)
+        pairs = [composer.sample(rng) for _ in range(count)]
+        with paths.replacing(file) as partial:
+            np.savez_compressed(partial, **{f"{kind}{index}": pair[place] for index, pair in enumerate(pairs) for place, kind in enumerate(("photo", "alpha"))})
+    with np.load(file) as data:
+        return [(data[f"photo{index}"], data[f"alpha{index}"]) for index in range(count)]
+
+
+def nobody(count: int = 150) -> list[np.ndarray]:
+    """Views of the held-out places with nobody in them, uint8 BGR."""
+    return [np.ascontiguousarray(picture[..., ::-1]) for picture in np.load(backgrounds.file(True), mmap_mode="r")[:count]]
+
+
+def contact_sheet(held_out: bool, output: str | None) -> None:
+    """Forty composites beside their alphas."""
+    composer, rng = Composer(192, held_out), np.random.default_rng(1)
+    tiles = [np.hstack([photo, cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)]) for photo, mask in (composer.sample(rng) for _ in range(40))]
+    sheet = np.vstack([np.hstack(tiles[row:row + 5]) for row in range(0, 40, 5)])
+    target = output or str(paths.work() / "composites.png")
+    cv2.imwrite(target, sheet)
+    print(target)

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Runs one step of making the built-in model: ``make.py STEP [options]``, see README.md.
+
+The steps in their order: meshes, cameras, backgrounds, render, train, export, evaluate, time, clip, pictures.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.dont_write_bytecode = True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--assets", help="folder with rocketbox/ and hdri/ (or $DAVIDMATTE_ASSETS)")
+    parser.add_argument("--eval", help="folder with the photographs to measure on (or $DAVIDMATTE_EVAL)")
+    parser.add_argument("--rival", help="selfie_segmentation.onnx (or $DAVIDMATTE_RIVAL)")
+    parser.add_argument("--build", help="folder for everything made on the way (or $DAVIDMATTE_BUILD)")
+    steps = parser.add_subparsers(dest="step", required=True)
+
+    steps.add_parser("meshes", help="read the avatars from FBX")
+    steps.add_parser("cameras", help="fit the cameras of the previews")
+    step = steps.add_parser("backgrounds", help="views of the panoramas, and invented surroundings")
+    step.add_argument("--count", type=int, default=5000, help="pictures for training")
+    step = steps.add_parser("render", help="pictures of posed avatars")
+    step.add_argument("--shards", default="0:9", help="FIRST:END of the shards to make, 1,000 pictures each")
+    step.add_argument("--processes", type=int, default=2)
+    step.add_argument("--held-out", action="store_true", help="the held-out avatars instead, one shard")
+    step = steps.add_parser("composites", help="a contact sheet of what training sees")
+    step.add_argument("--held-out", action="store_true")
+    step.add_argument("--output", default=None)
+    step = steps.add_parser("train", help="train, until stopped; goes on from the last checkpoint")
+    step.add_argument("--minutes", type=float, default=None, help="stop after this long")
+    step.add_argument("--cooldown", type=float, default=None, metavar="MINUTES",
+                      help="let the learning rate fall to nothing over this long, and write weights to export")
+    step.add_argument("--learning-rate", type=float, default=2e-3)
+    step.add_argument("--size", type=int, default=None, help="side of the training pictures, pixels")
+    step.add_argument("--batch", type=int, default=None)
+    step.add_argument("--distractors", type=float, default=None, help="0 to 1; by default it grows with training")
+    step.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
+    step.add_argument("--resume", action="store_true",
+                      help="start from models/builtin/checkpoint.safetensors where the build folder has no checkpoint")
+    step = steps.add_parser("export", help="write models/builtin.onnx")
+    step.add_argument("--weights", default=None, help="a .safetensors file; by default the project's own")
+    step.add_argument("--from-checkpoint", action="store_true", help="first copy the running training's weights into the project")
+    step.add_argument("--size", type=int, default=256)
+    step.add_argument("--output", default=None)
+    step = steps.add_parser("evaluate", help="measure on photographs and on held-out composites")
+    step.add_argument("--model", default=None)
+    step.add_argument("--fit", default="pad-square", choices=("pad-square", "stretch"))
+    step.add_argument("--composites", action="store_true", help="held-out composites only")
+    step.add_argument("--grid", default=None, help="a contact sheet of the worst pictures (not for publication)")
+    step.add_argument("--json", default=None)
+    step = steps.add_parser("time", help="milliseconds and multiply-adds, own network and rival")
+    step.add_argument("--model", default=None)
+    step.add_argument("--threads", type=int, default=2)
+    steps.add_parser("clip", help="the clip of examples/media with its true alpha")
+    steps.add_parser("pictures", help="the model card's pictures")
+
+    options = parser.parse_args()
+    for option, variable in (("assets", "DAVIDMATTE_ASSETS"), ("eval", "DAVIDMATTE_EVAL"),
+                             ("rival", "DAVIDMATTE_RIVAL"), ("build", "DAVIDMATTE_BUILD")):
+        if getattr(options, option):
+            os.environ[variable] = getattr(options, option)
+
+    # Imported late: each step needs only its own libraries.
+    if options.step == "meshes":
+        from builtin import meshes
+        meshes.run()
+    elif options.step == "cameras":
+        from builtin import cameras
+        cameras.run()
+    elif options.step == "backgrounds":
+        from builtin import backgrounds
+        backgrounds.run(options.count)
+    elif options.step == "render":
+        from builtin import render
+        first, end = (int(number) for number in options.shards.split(":"))
+        render.run(range(first, end), options.processes, options.held_out)
+    elif options.step == "composites":
+        from builtin import compose
+        compose.contact_sheet(options.held_out, options.output)
+    elif options.step == "train":
+        from builtin import train
+        train.run(options)
+    elif options.step == "export":
+        from builtin import export
+        export.run(options.weights, options.size, options.output, options.from_checkpoint)
+    elif options.step == "evaluate":
+        from builtin import evaluate
+        evaluate.run(options.model, options.fit, options.composites, options.grid, options.json)
+    elif options.step == "time":
+        from builtin import timing
+        timing.run(options.model, options.threads)
+    elif options.step == "clip":
+        from builtin import clip
+        clip.run()
+    elif options.step == "pictures":
+        from builtin import pictures
+        pictures.run()
+
+
+if __name__ == "__main__":
+    main()

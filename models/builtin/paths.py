@@ -1,0 +1,79 @@
+"""Where things lie, which assets are held out, and how files are written.
+
+Every place can be moved by an option of ``make.py`` or by an environment variable; nothing here knows
+the machine it runs on.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Iterator
+
+PACKAGE = Path(__file__).resolve().parent
+REPO = PACKAGE.parent.parent
+
+
+def _place(variable: str, default: Path) -> Path:
+    return Path(os.environ.get(variable, default)).resolve()
+
+
+def assets() -> Path:
+    """Folder with ``rocketbox/NAME.fbx``, ``rocketbox/NAME.png`` and ``hdri/PLACE.hdr``."""
+    return _place("DAVIDMATTE_ASSETS", REPO / ".." / "shared" / "assets")
+
+
+def evaluation() -> Path:
+    """Folder with one folder per set of photographs: ``SET/NAME.jpg`` and its mask ``SET/NAME.png``."""
+    return _place("DAVIDMATTE_EVAL", REPO / ".." / "shared" / "eval")
+
+
+def rival() -> Path:
+    """MediaPipe's selfie segmentation as ONNX, only measured beside the own network."""
+    return _place("DAVIDMATTE_RIVAL", REPO / ".." / "shared" / "models" / "selfie_segmentation.onnx")
+
+
+def work() -> Path:
+    """Folder of everything that can be made again: meshes, renders, checkpoints (ignored by git)."""
+    folder = _place("DAVIDMATTE_BUILD", REPO / "build" / "builtin")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+MODEL = REPO / "models" / "builtin.onnx"
+WARM_START = PACKAGE / "checkpoint.safetensors"
+
+# Never trained on: they only serve to choose between checkpoints, input sizes and ideas. The avatars cover
+# both sexes, a child, several skin colours, long hair, uniforms, helmets and bare limbs; the places one
+# bright room, one cluttered room and one street.
+HELD_OUT_AVATARS = frozenset({
+    "Business_Female_02", "Construction_Male_05", "Female_Adult_05", "Female_Adult_11", "Female_Party_01",
+    "Male_Adult_03", "Male_Adult_12", "Male_Adult_18", "Male_Child_02", "Medical_Male_02",
+    "Military_Male_04", "Sports_Female_02",
+})
+HELD_OUT_PLACES = frozenset({"lobby", "workshop", "esplanade"})
+
+
+def avatar_names(held_out: bool | None = None) -> list[str]:
+    """Names of all avatars, or only of those (not) held out of training."""
+    names = sorted(path.stem for path in (assets() / "rocketbox").glob("*.fbx"))
+    return [name for name in names if held_out is None or (name in HELD_OUT_AVATARS) == held_out]
+
+
+def places(held_out: bool | None = None) -> list[Path]:
+    """Panoramas, all or only those (not) held out of training."""
+    paths = sorted((assets() / "hdri").glob("*.hdr"))
+    return [path for path in paths if held_out is None or (path.stem in HELD_OUT_PLACES) == held_out]
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; it takes the place of ``path`` in one step when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield partial
+        partial.chmod(0o644)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

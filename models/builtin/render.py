@@ -1,0 +1,333 @@
+"""Step ``render``: pictures of posed, dressed, lit avatars with exact alpha, and of things that are no people.
+
+Each shard is made from its own seed alone and written at once, so rendering can stop and go on at any time.
+"""
+from __future__ import annotations
+
+import colorsys
+import multiprocessing
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from . import appearance, cameras, hair, paths, poses, solids
+
+SIDE = 320            # pixels of a render
+PEOPLE_PER_SHARD = 1000
+THINGS_PER_SHARD = 120
+AVATARS_PER_SHARD = 50
+FRAMINGS = ("face", "bust", "half", "full", "far")
+_FRAMING_WEIGHTS = (0.12, 0.30, 0.20, 0.26, 0.12)
+_HAIR_COLOURS = [(0.01, 0.008, 0.006), (0.03, 0.015, 0.01), (0.1, 0.05, 0.02), (0.3, 0.18, 0.07), (0.25, 0.06, 0.02),
+                 (0.35, 0.35, 0.35), (0.55, 0.42, 0.25)]
+
+
+def folder() -> Path:
+    return paths.work() / "renders"
+
+
+# ---------------------------------------------------------------------------------------------- random choices
+
+def random_light(rng: np.random.Generator) -> dict:
+    """Uniforms of a sky, a ground and two lamps; colours are linear RGB and may exceed 1."""
+    def direction() -> tuple:
+        vector = rng.normal(size=3)
+        vector[2] = abs(vector[2]) * 0.8 + 0.05
+        return tuple(vector / np.linalg.norm(vector))
+
+    def colour(strength: float) -> tuple:
+        warmth = rng.normal(0, 0.12)
+        return tuple(float(strength * part * (1 + rng.normal(0, 0.04))) for part in (1 + warmth, 1, 1 - warmth))
+
+    ambient = rng.uniform(0.25, 1.0)
+    return {"sky": colour(ambient), "ground": colour(ambient * rng.uniform(0.25, 0.8)),
+            "lamp1": direction(), "lamp1_colour": colour(rng.uniform(0, 1.3) * (rng.random() < 0.75)),
+            "lamp2": direction(), "lamp2_colour": colour(rng.uniform(0, 0.6) * (rng.random() < 0.4)),
+            "shine": float(rng.random() * (rng.random() < 0.5))}
+
+
+def random_cloth(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Linear RGB: dark, light (what washes out against a bright wall), or coloured."""
+    kind = rng.random()
+    if kind < 0.25:
+        return tuple(rng.uniform(0.01, 0.06) * rng.normal(1, 0.1, 3).clip(0.5, 1.5))
+    if kind < 0.42:
+        return tuple(rng.uniform(0.5, 0.95) * rng.normal(1, 0.04, 3).clip(0.7, 1.3))
+    if kind < 0.55:
+        return tuple(rng.uniform(0.1, 0.5) * rng.normal(1, 0.05, 3).clip(0.7, 1.3))
+    return tuple(np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 1), rng.uniform(0.15, 1))) ** 2.2)
+
+
+def random_clothes(rng: np.random.Generator) -> dict:
+    def often(chance: float) -> float:
+        return float(rng.random() < chance) * rng.uniform(0.6, 1)
+
+    tone = rng.uniform(0.7, 1.25)
+    return {"recolour": (often(0.6), often(0.6), float(rng.random() < 0.35) * 0.9),
+            "upper_colour": random_cloth(rng), "lower_colour": random_cloth(rng), "pattern_colour": random_cloth(rng),
+            "hair_colour": _HAIR_COLOURS[rng.integers(len(_HAIR_COLOURS))],
+            "pattern": int(rng.integers(1, 7)) if rng.random() < 0.4 else 0,
+            "pattern_style": (float(rng.uniform(4, 40)), float(rng.uniform(0.4, 1)), float(rng.random())),
+            "skin_tint": tuple(tone * rng.normal(1, 0.06, 3)), "grain": float(rng.uniform(0, 0.3) * (rng.random() < 0.7))}
+
+
+@dataclass
+class View:
+    matrix: np.ndarray              # (4, 4) world to camera
+    focal: float                    # in halves of the picture's side
+    centre: tuple[float, float]     # likewise
+
+
+def look_at(target: np.ndarray, height: float, yaw: float, pitch: float, roll: float, field: float,
+            centre: tuple[float, float]) -> View:
+    """A camera that sees ``height`` metres around ``target``; angles in degrees, ``field`` of view too."""
+    distance = max(height / 2 / np.tan(np.deg2rad(field) / 2), 0.55)
+    axes = poses.rotation([0, 0, 1], roll) @ cameras.rotation(np.deg2rad(yaw), np.deg2rad(pitch))
+    matrix = np.eye(4)
+    matrix[:3, :3] = axes
+    matrix[:3, 3] = -axes @ target + [0, 0, distance]
+    return View(matrix, 2 * distance / height, centre)
+
+
+def random_view(rng: np.random.Generator, framing: str, points: np.ndarray, head: np.ndarray) -> View:
+    """points: (V, 3) of the posed body; head: where it is, metres."""
+    low, high = points.min(0), points.max(0)
+    size, middle = max(high[2] - low[2], 0.8 * np.ptp(points[:, 0])), (low + high) / 2
+    if framing == "face":
+        height = rng.uniform(0.34, 0.65)
+        target = head - [0, 0, 0.1 * rng.random()]
+    elif framing == "bust":
+        height = rng.uniform(0.6, 1.15)
+        target = head - [0, 0, height * rng.uniform(0.12, 0.35)]
+    elif framing == "half":
+        height = rng.uniform(0.95, 1.5)
+        target = head - [0, 0, height * rng.uniform(0.25, 0.42)]
+    elif framing == "full":
+        height, target = rng.uniform(1.0, 1.25) * size, middle
+    else:
+        height, target = rng.uniform(1.25, 1.8) * size, middle
+    yaw = rng.normal(0, 38) if rng.random() < 0.68 else rng.uniform(-180, 180)
+    pitch = rng.normal(4, 9) if rng.random() < 0.85 else rng.uniform(-25, 50)
+    roll = rng.normal(0, 5) if rng.random() < 0.93 else rng.normal(0, 35)
+    reach = 0.35 if framing in ("face", "bust", "half") else 0.25
+    centre = (rng.uniform(-reach, reach) if rng.random() < 0.7 else 0.0, rng.uniform(-0.2, 0.2))
+    return look_at(target, height, yaw, pitch, roll, rng.uniform(18, 62), centre)
+
+
+def bare_limbs(rng: np.random.Generator, skin: poses.Skin) -> np.ndarray:
+    """(V,) where sleeves and trouser legs are replaced by skin."""
+    bare = np.zeros(len(skin.mesh.positions), "f4")
+    arms, legs = rng.random(), rng.random()
+    if arms < 0.4:
+        bones = ["Forearm", "Hand"] + (["UpperArm"] if arms < 0.18 else [])
+        bare = np.maximum(bare, skin.weight_of(*[f"{side} {bone}" for side in "LR" for bone in bones]))
+    if legs < 0.25:
+        bones = ["Calf"] + (["Thigh"] if legs < 0.08 else [])
+        bare = np.maximum(bare, skin.weight_of(*[f"{side} {bone}" for side in "LR" for bone in bones]))
+    return np.clip(bare * 3 - 1, 0, 1).astype("f4")  # a sharp hem
+
+
+# ------------------------------------------------------------------------------------------------- one picture
+
+class Person:
+    """One avatar ready to be drawn, in any number of poses and clothes."""
+
+    def __init__(self, name: str) -> None:
+        self.mesh, self.look = appearance.load(name)
+        self.skin = poses.Skin(self.mesh)
+
+    def random_picture(self, renderer, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        """(SIDE, SIDE, 4) premultiplied RGBA, and its framing."""
+        mesh, look = self.mesh, self.look
+        pose = poses.random_pose(rng)
+        placed = self.skin.transforms(pose)
+        loose = np.where(mesh.positions[:, 2] > look.waist, rng.uniform(-0.002, 0.022), rng.uniform(-0.002, 0.016))
+        loose *= (look.kinds == appearance.BODY) * (rng.random() < 0.5) * (1 - self.skin.weight_of("L Hand", "R Hand"))
+        body = mesh.positions + mesh.normals * loose[:, None].astype("f4")
+        points, normals = self.skin.apply(placed, body)
+        stature = np.diag([*rng.uniform(0.9, 1.14, 2), 1.0])
+        if rng.random() < 0.07:  # lying on the back, the belly or a side
+            stature = poses.rotation([0, 0, 1], rng.uniform(0, 360)) @ poses.rotation([1, 0, 0], rng.choice([-90, 90])) \
+                @ poses.rotation([0, 0, 1], rng.uniform(-90, 90)) @ stature
+        points, normals = (points @ stature.T).astype("f4"), (normals @ stature.T).astype("f4")
+        world = np.eye(4)
+        world[:3, :3] = stature
+        placed = world @ placed
+
+        head_bone = mesh.bone("Head")
+        head = (placed[head_bone] @ np.append(mesh.bone_heads[head_bone] + [0, 0, 0.08], 1))[:3]
+        framing = str(rng.choice(FRAMINGS, p=_FRAMING_WEIGHTS))
+        view = random_view(rng, framing, points, head)
+        clothes, light = random_clothes(rng), random_light(rng)
+        renderer.set(**clothes, **light)
+        renderer.begin(view.matrix, view.focal, view.centre)
+        renderer.person(mesh, look, points, normals, bare_limbs(rng, self.skin))
+
+        if rng.random() < 0.30:
+            self._carry(renderer, rng, placed)
+        if len(look.hair_roots) and rng.random() < 0.8:
+            albedo = look.colours.astype("f8") ** 2.2
+            if clothes["recolour"][2]:
+                albedo = np.array(clothes["hair_colour"]) * (0.3 + 3 * albedo.mean(1, keepdims=True))
+            strands = hair.grow(mesh, look.hair_roots, albedo, rng)
+            if strands is not None:
+                renderer.strands(*strands.ribbons(placed[head_bone]), strands.width)
+        return renderer.finish(), framing
+
+    def _carry(self, renderer, rng: np.random.Generator, placed: np.ndarray) -> None:
+        """Draws something held in a hand, worn on the back, or a skirt; what a person carries belongs to them."""
+        mesh = self.mesh
+        kind = rng.random()
+        renderer.set(recolour=(1.0, 1.0, 0.0), waist=-10.0, upper_colour=random_cloth(rng),
+                     pattern=int(rng.integers(1, 7)) if rng.random() < 0.3 else 0, skin_tint=(1.0, 1.0, 1.0))
+        if kind < 0.6:
+            side = "LR"[rng.integers(2)]
+            grip, bone = mesh.joint(f"{side} Hand"), mesh.bone(f"{side} Hand")
+            fingers = mesh.joint(f"{side} Finger2") if mesh.bone(f"{side} Finger2") is not None else grip
+            solid = solids.moved(solids.held(rng), grip * 0.3 + fingers * 0.7, poses.rotation(rng.normal(size=3), rng.uniform(0, 60)))
+        elif kind < 0.78:
+            bone = mesh.bone("Spine2")
+            solid = solids.moved(solids.backpack(rng), mesh.joint("Spine2") + [0, 0.16, rng.uniform(-0.1, 0.05)])
+        else:
+            bone = mesh.bone("Pelvis") or 0
+            hips = mesh.positions[np.abs(mesh.positions[:, 2] - mesh.joint("L Thigh")[2]) < 0.06]
+            hips = hips[np.abs(hips[:, 0]) < 0.24]
+            radius = float(np.abs(hips[:, 0]).max()) if len(hips) else 0.18
+            solid = solids.moved(solids.skirt(rng, radius, rng.uniform(0.3, 0.85)), [0, hips[:, 1].mean() if len(hips) else 0, self.look.waist])
+        vertices, normals, triangles = solid
+        matrix = placed[bone]
+        renderer.solid(vertices @ matrix[:3, :3].T + matrix[:3, 3], normals @ matrix[:3, :3].T, triangles, bind=vertices)
+
+
+def random_thing(renderer, rng: np.random.Generator, pictures: list[np.ndarray]) -> np.ndarray:
+    """(SIDE, SIDE, 4) premultiplied RGBA of something that is not a person."""
+    vertices, normals, triangles = solids.furniture(rng)
+    clothes = random_clothes(rng) | {"recolour": (1.0, 1.0, 0.0), "skin_tint": (1.0, 1.0, 1.0), "waist": float(rng.normal(0, 0.4))}
+    clothes["pattern_style"] = (clothes["pattern_style"][0], clothes["pattern_style"][1], 1.0)
+    renderer.set(**clothes, **random_light(rng))
+    textured = rng.random() < 0.45
+    if textured:  # the look of real things, cloth among them, on what is no person
+        renderer.picture(pictures[rng.integers(len(pictures))])
+        scale = rng.uniform(0.15, 1.2)
+        renderer.set(wrap=(scale, -scale, rng.random(), rng.random()))
+    reach = float(np.linalg.norm(vertices - vertices.mean(0), axis=1).max())
+    view = look_at(vertices.mean(0), 2 * reach / rng.uniform(0.7, 1.6), rng.uniform(-180, 180), rng.normal(9, 12), 0.0,
+                   rng.uniform(20, 60), (rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)))
+    renderer.begin(view.matrix, view.focal, view.centre)
+    renderer.solid(vertices, normals, triangles, textured=textured)
+    return renderer.finish()
+
+
+# ------------------------------------------------------------------------------------------------------ shards
+
+def save(path: Path, pictures: list[np.ndarray], **extra) -> None:
+    """Writes pictures cropped to what they show: all their bytes in ``.bin``, where each lies in ``.npz``."""
+    boxes, chunks, offset = [], [], 0
+    for picture in pictures:
+        left, top, width, height = cv2.boundingRect(picture[..., 3])
+        chunk = np.ascontiguousarray(picture[top:top + height, left:left + width])
+        boxes.append((offset, top, left, height, width))
+        chunks.append(chunk.tobytes())
+        offset += chunk.nbytes
+    with paths.replacing(path.with_suffix(".bin")) as partial:
+        partial.write_bytes(b"".join(chunks))
+    with paths.replacing(path.with_suffix(".npz")) as partial:
+        np.savez(partial, boxes=np.array(boxes, "i8"), side=np.array(pictures[0].shape[0]), **extra)
+
+
+class Shard:
+    """Reads pictures that ``save`` wrote, without holding them in memory."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path.with_suffix(".npz")) as data:
+            self.boxes, self.side = data["boxes"], int(data["side"])
+            self.framings = data["framings"] if "framings" in data.files else None
+        self._bytes = np.memmap(path.with_suffix(".bin"), np.uint8, "r")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def crop(self, index: int) -> tuple[np.ndarray, int, int]:
+        """The picture's content (h, w, 4) uint8 premultiplied, and its top and left in the whole picture."""
+        offset, top, left, height, width = (int(value) for value in self.boxes[index])
+        return self._bytes[offset:offset + height * width * 4].reshape(height, width, 4), top, left
+
+
+def name_of(shard: int, held_out: bool, things: bool = False) -> str:
+    return f"{'held-out' if held_out else 'train'}-{'things' if things else 'people'}-{shard:04d}"
+
+
+def shards(held_out: bool, things: bool = False) -> list[Path]:
+    """All complete shards so far."""
+    pattern = name_of(0, held_out, things)[:-4] + "*.npz"
+    return sorted(folder().glob(pattern))
+
+
+def _textures(rng: np.random.Generator, held_out: bool) -> list[np.ndarray]:
+    """Pictures to wrap around things: clothes from the previews and pieces of panoramas, uint8 RGB."""
+    from . import backgrounds
+
+    pictures = []
+    names = paths.avatar_names(held_out)
+    for name in rng.choice(names, 12, replace=True):
+        _, look = appearance.load(str(name))
+        pixels, _ = cameras.project(appearance.load(str(name))[0].positions, look.camera)
+        left, top = pixels.min(0).astype(int)
+        right, bottom = pixels.max(0).astype(int)
+        cut = look.preview[max(0, top):bottom, max(0, left):right]
+        height, width = cut.shape[:2]
+        pictures.append(cut[int(height * 0.25):int(height * 0.6), int(width * 0.3):int(width * 0.7)])
+    for path in rng.choice(paths.places(held_out), 3):
+        panorama = backgrounds.load_panorama(path)
+        pictures.append((np.clip(panorama * 0.25 / max(np.median(panorama), 1e-3), 0, 1) ** (1 / 2.2) * 255).astype("u1"))
+    return pictures
+
+
+def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> None:
+    """One shard of people and one of things; everything in it follows from its number."""
+    from .renderer import Renderer
+
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng([2026, shard, int(held_out)])
+    renderer = Renderer(SIDE)
+    names = paths.avatar_names(held_out)
+    chosen = rng.permutation(names)[:AVATARS_PER_SHARD]
+    people, framings, things = [], [], []
+    each = -(-PEOPLE_PER_SHARD // len(chosen))
+    with tqdm(total=PEOPLE_PER_SHARD, desc=f"shard {shard}", disable=not progress) as bar:
+        for name in chosen:
+            person = Person(str(name))
+            renderer.picture(person.look.preview)
+            for _ in range(min(each, PEOPLE_PER_SHARD - len(people))):
+                while True:
+                    picture, framing = person.random_picture(renderer, rng)
+                    if (picture[..., 3] > 127).mean() > 0.004:
+                        break
+                people.append(picture.copy())
+                framings.append(framing)
+                bar.update()
+    textures = _textures(rng, held_out)
+    while len(things) < THINGS_PER_SHARD:
+        picture = random_thing(renderer, rng, textures)
+        if (picture[..., 3] > 127).mean() > 0.01:
+            things.append(picture.copy())
+    save(folder() / name_of(shard, held_out, things=True), things)
+    save(folder() / name_of(shard, held_out), people, framings=np.array(framings))
+
+
+def _make(job: tuple[int, bool]) -> int:
+    make_shard(*job, progress=job[0] % 2 == 0)
+    return job[0]
+
+
+def run(numbers: range, processes: int, held_out: bool) -> None:
+    """Make the shards that are not there yet, several at once."""
+    jobs = [(number, held_out) for number in numbers if not (folder() / f"{name_of(number, held_out)}.npz").exists()]
+    os.nice(5)
+    with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=1) as pool:
+        for number in pool.imap_unordered(_make, jobs):
+            print(f"shard {number} written")

@@ -1,0 +1,84 @@
+"""The exported file keeps its promises, whatever it is shown."""
+import numpy as np
+import pytest
+
+from builtin import contract, evaluate, export, paths
+from builtin.network import Network
+
+onnx = pytest.importorskip("onnx")
+
+
+@pytest.fixture(scope="module", params=["project", "untrained"])
+def model(request, tmp_path_factory):
+    """The project's file, and a freshly exported network with random weights."""
+    if request.param == "project":
+        if not paths.MODEL.exists():
+            pytest.skip("models/builtin.onnx is not there")
+        return paths.MODEL
+    target = tmp_path_factory.mktemp("model") / "untrained.onnx"
+    onnx.save(export.halve(export.to_onnx(Network().eval(), 256)), str(target))
+    return target
+
+
+@pytest.fixture(scope="module")
+def matte(model):
+    return evaluate.own(model, "pad-square")
+
+
+def test_contract(model):
+    network = evaluate.session(model)
+    (given,), (result,) = network.get_inputs(), network.get_outputs()
+    assert (given.name, result.name) == ("input", "output")
+    assert given.type == result.type == "tensor(float)"
+    side = given.shape[2]
+    assert given.shape == [1, 3, side, side] and result.shape == [1, 1, side, side]
+    loaded = onnx.load(str(model))
+    assert max(entry.version for entry in loaded.opset_import if entry.domain in ("", "ai.onnx")) <= 18
+    assert model.stat().st_size <= 4_000_000
+
+
+def hard_frames() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    face = np.full((240, 320, 3), (120, 150, 200), "u1")  # skin from edge to edge, two eyes and a mouth
+    face[80:100, 80:120] = face[80:100, 200:240] = 20
+    face[180:195, 110:210] = (60, 60, 150)
+    crowd = np.full((240, 640, 3), 90, "u1")
+    for index in range(10):
+        crowd[60:90, 20 + 62 * index:45 + 62 * index] = (120, 150, 200)
+        crowd[90:200, 10 + 62 * index:55 + 62 * index] = rng.integers(0, 255, 3)
+    return {"black": np.zeros((90, 160, 3), "u1"), "white": np.full((90, 160, 3), 255, "u1"),
+            "noise": rng.integers(0, 256, (240, 320, 3), dtype="u1"), "face": face, "crowd": crowd,
+            "one pixel": np.full((1, 1, 3), 128, "u1"), "tall": rng.integers(0, 256, (700, 3, 3), dtype="u1")}
+
+
+@pytest.mark.parametrize("name", list(hard_frames()))
+def test_bad_input_gives_a_valid_matte(matte, name):
+    given = contract.prepare(hard_frames()[name], matte.side, "pad-square")
+    raw = matte.predict(given)
+    assert np.isfinite(raw).all() and raw.min() >= 0 and raw.max() <= 1
+
+
+@pytest.mark.parametrize("value", [-3.0, 5.0, 1e4])
+def test_values_out_of_range_do_no_harm(matte, value):
+    raw = matte.predict(np.full((1, 3, matte.side, matte.side), value, "f4"))
+    assert np.isfinite(raw).all() and raw.min() >= 0 and raw.max() <= 1
+
+
+def test_nobody_is_found_on_blank_frames():
+    if not paths.MODEL.exists():
+        pytest.skip("models/builtin.onnx is not there")
+    ours = evaluate.own(paths.MODEL, "pad-square")
+    for name in ("black", "white"):
+        assert (contract.matte_of(hard_frames()[name], ours.predict, ours.side) > 0.5).mean() <= 0.01
+
+
+def test_half_precision_changes_next_to_nothing(tmp_path):
+    network = Network().eval()
+    single, half = tmp_path / "single.onnx", tmp_path / "half.onnx"
+    exported = export.to_onnx(network, 128)
+    onnx.save(exported, str(single))
+    onnx.save(export.halve(exported), str(half))
+    assert half.stat().st_size < 0.6 * single.stat().st_size
+    frame = np.random.default_rng(1).random((1, 3, 128, 128), dtype=np.float32)
+    results = [evaluate.session(path).run(None, {"input": frame})[0] for path in (single, half)]
+    assert np.abs(results[0] - results[1]).max() < 0.02
