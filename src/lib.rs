@@ -16,6 +16,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
 
 /// What GStreamer looks for in the library; nothing that Rust code calls, but for
 /// [`plugin_register_static`].
+#[allow(missing_docs)]
 mod plugin {
     use super::plugin_init;
 

@@ -82,9 +82,7 @@ fn formats_of(structure: &gst::StructureRef) -> Vec<PixelFormat> {
         return known(name).into_iter().collect();
     }
     match structure.get::<gst::List>("format") {
-        Ok(list) => {
-            list.iter().filter_map(|value| known(value.get::<&str>().ok()?)).collect()
-        }
+        Ok(list) => list.iter().filter_map(|value| known(value.get::<&str>().ok()?)).collect(),
         Err(_) => PixelFormat::ALL.into_iter().collect(),
     }
 }
@@ -111,17 +109,14 @@ pub fn fixate(direction: gst::PadDirection, caps: &gst::Caps, mut other: gst::Ca
 
 /// The colorimetry of an output: the frame's primaries and transfer function; of matrix and range
 /// too, where both are YUV, or else what the output's family has by default.
-fn converted_colorimetry(
-    from: &gst_video::VideoInfo,
-    to: &gst_video::VideoInfo,
-) -> Option<String> {
+fn converted_colorimetry(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Option<String> {
     let (from_family, to_family) =
         (pixel_format(from.format())?.family(), pixel_format(to.format())?.family());
     if to_family == Family::Gray {
         return None;
     }
     let source = from.colorimetry();
-    let basis = if from_family == to_family { source.clone() } else { to.colorimetry() };
+    let basis = if from_family == to_family { source } else { to.colorimetry() };
     Some(
         gst_video::VideoColorimetry::new(
             basis.range(),
@@ -187,7 +182,9 @@ mod tests {
 
     #[test]
     fn rgb_from_video_keeps_its_transfer_function() {
-        let sink = caps("video/x-raw, format=I420, width=64, height=48, framerate=30/1, colorimetry=bt709");
+        let sink = caps(
+            "video/x-raw, format=I420, width=64, height=48, framerate=30/1, colorimetry=bt709",
+        );
         let src = transform(gst::PadDirection::Sink, &sink, Output::Cutout);
         let rgba = src.intersect(&caps("video/x-raw, format=RGBA"));
         let fixed = fixate(gst::PadDirection::Sink, &sink, rgba);

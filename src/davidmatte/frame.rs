@@ -148,7 +148,9 @@ pub fn view_mut<'a>(
     corner: Corner,
 ) -> Result<FrameViewMut<'a>, Error> {
     let strides: [usize; MAX_PLANES] =
-        std::array::from_fn(|index| if index < layout.format.planes() { stride(frame, index) } else { 0 });
+        std::array::from_fn(
+            |index| if index < layout.format.planes() { stride(frame, index) } else { 0 },
+        );
     let mut index = 0;
     let planes = frame.planes_data_mut().map(|data| {
         let stride = strides[index];

@@ -161,9 +161,9 @@ impl BaseTransformImpl for DavidMatte {
 
     fn set_caps(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         gst::debug!(CAT, imp = self, "{incaps} to {outcaps}");
-        let negotiated = self
-            .negotiated(incaps, outcaps)
-            .ok_or_else(|| gst::loggable_error!(CAT, "caps {incaps} to {outcaps} are not understood"))?;
+        let negotiated = self.negotiated(incaps, outcaps).ok_or_else(|| {
+            gst::loggable_error!(CAT, "caps {incaps} to {outcaps} are not understood")
+        })?;
         match lock(&self.streaming).as_mut() {
             Some(streaming) => streaming
                 .negotiate(negotiated)
@@ -204,7 +204,10 @@ impl BaseTransformImpl for DavidMatte {
         Ok(())
     }
 
-    fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+    fn decide_allocation(
+        &self,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
         let takes_video_meta = query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
         if let Some(streaming) = lock(&self.streaming).as_mut() {
             streaming.downstream_takes_video_meta = takes_video_meta;
@@ -274,7 +277,9 @@ impl DavidMatte {
     fn allocate(&self, buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
         match self.parent_prepare_output_buffer(InputBuffer::Readable(buffer))? {
             PrepareOutputBufferSuccess::Buffer(buffer) => Ok(buffer),
-            PrepareOutputBufferSuccess::InputBuffer => Ok(buffer.copy_deep().map_err(|_| gst::FlowError::Error)?),
+            PrepareOutputBufferSuccess::InputBuffer => {
+                Ok(buffer.copy_deep().map_err(|_| gst::FlowError::Error)?)
+            }
         }
     }
 
@@ -327,7 +332,9 @@ fn error_message(error: &Error) -> gst::ErrorMessage {
             gst::error_msg!(gst::ResourceError::Read, ["{error}"])
         }
         Error::Description { .. } => gst::error_msg!(gst::ResourceError::Settings, ["{error}"]),
-        Error::DeviceUnavailable { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ["{error}"]),
+        Error::DeviceUnavailable { .. } => {
+            gst::error_msg!(gst::ResourceError::OpenRead, ["{error}"])
+        }
         Error::Inference { .. } | Error::NotAMatte { .. } => {
             gst::error_msg!(gst::StreamError::Failed, ["{error}"])
         }

@@ -166,8 +166,9 @@ impl Streaming {
         } else if appends_alpha {
             append_alpha(matter, negotiated, &mut self.alpha_memory, &paint, &buffer)?
         } else {
-            let mut target = allocate(&buffer)
-                .map_err(|error| Failure::Buffer(format!("no output buffer could be had: {error}")))?;
+            let mut target = allocate(&buffer).map_err(|error| {
+                Failure::Buffer(format!("no output buffer could be had: {error}"))
+            })?;
             write_beside(matter, negotiated, corner, &paint, &buffer, &mut target)?;
             target
         };

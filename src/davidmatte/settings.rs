@@ -290,7 +290,9 @@ fn output_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("background-color")
             .nick("Background color")
-            .blurb("Color of background=color, big-endian ARGB; alpha counts for formats that have it")
+            .blurb(
+                "Color of background=color, big-endian ARGB; alpha counts for formats that have it",
+            )
             .default_value(defaults.background_color)
             .mutable_playing()
             .controllable()

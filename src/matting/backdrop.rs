@@ -43,12 +43,14 @@ impl Picture {
     /// # Errors
     /// [`Error::Background`] for a file that is missing, unreadable, or no such picture.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let fail = |missing, reason: String| Error::Background { path: path.to_owned(), missing, reason };
+        let fail =
+            |missing, reason: String| Error::Background { path: path.to_owned(), missing, reason };
         let io = |error: std::io::Error| {
             fail(error.kind() == std::io::ErrorKind::NotFound, error.to_string())
         };
         let undecodable = |error: image::ImageError| fail(false, error.to_string());
-        let reader = image::ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)?;
+        let reader =
+            image::ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)?;
         let picture = reader.decode().map_err(undecodable)?.into_rgb8();
         let size = Size { width: picture.width() as usize, height: picture.height() as usize };
         if size.area() == 0 || size.area() as u64 > MAX_PICTURE_PIXELS {
@@ -75,7 +77,11 @@ impl Picture {
             .max(size.height as f64 / self.size.height as f64);
         let axis = |picture: usize, frame: usize| {
             let scaled = ((picture as f64 * scale).round() as usize).max(frame);
-            AxisOperator::area(picture, scaled).then(&AxisOperator::crop(scaled, (scaled - frame) / 2, frame))
+            AxisOperator::area(picture, scaled).then(&AxisOperator::crop(
+                scaled,
+                (scaled - frame) / 2,
+                frame,
+            ))
         };
         let view = self.view()?;
         let mut reducer = Reducer::new(
@@ -107,7 +113,11 @@ impl Backdrop {
     ///
     /// # Errors
     /// None but those of a picture that is not what its size says.
-    pub fn new(background: &Background, from: &FrameLayout, to: &FrameLayout) -> Result<Self, Error> {
+    pub fn new(
+        background: &Background,
+        from: &FrameLayout,
+        to: &FrameLayout,
+    ) -> Result<Self, Error> {
         let size = Size { width: to.width, height: to.height };
         Ok(match background {
             Background::Color(argb) => Self::flat(*argb, to),
@@ -289,12 +299,13 @@ impl Blur {
         let [first, second, third, weights] = &mut self.planes;
         for y in 0..self.size.height {
             let codes = self.reducer.row(frame, y);
-            for x in 0..width {
+            let [a, b, c] = codes;
+            for (x, ((a, b), c)) in a.iter().zip(b).zip(c).enumerate() {
                 let at = y * width + x;
-                let color = self.to_codes.apply([codes[0][x], codes[1][x], codes[2][x]]);
-                for (plane, value) in [&mut *first, &mut *second, &mut *third].into_iter().zip(color) {
-                    plane[at] = value * weights[at];
-                }
+                let color = self.to_codes.apply([*a, *b, *c]);
+                first[at] = color[0] * weights[at];
+                second[at] = color[1] * weights[at];
+                third[at] = color[2] * weights[at];
             }
         }
         for plane in &mut self.planes {
@@ -320,7 +331,8 @@ impl Blur {
             let rows_in_bin = frame as f32 / bins as f32;
             for (x, weight) in weights[bin * width..][..width].iter_mut().enumerate() {
                 let (first, taps) = self.matte_columns.row(x);
-                let person: f32 = row[first..].iter().zip(taps).map(|(matte, tap)| matte * tap).sum();
+                let person: f32 =
+                    row[first..].iter().zip(taps).map(|(matte, tap)| matte * tap).sum();
                 *weight += (1.0 - person) / rows_in_bin;
             }
         }

@@ -171,7 +171,11 @@ mod tests {
 
     fn all() -> impl Iterator<Item = Colorimetry> {
         [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020].into_iter().flat_map(|matrix| {
-            [Range::Full, Range::Limited].map(|range| Colorimetry { matrix, range, ..Default::default() })
+            [Range::Full, Range::Limited].map(|range| Colorimetry {
+                matrix,
+                range,
+                ..Default::default()
+            })
         })
     }
 

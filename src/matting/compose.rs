@@ -45,9 +45,11 @@ impl Output {
             Self::Alpha => vec![Gray8, Gray16Le, I420, Nv12, Yuy2, Bgrx],
         };
         let mut seen = Vec::new();
-        formats.retain(|format| !seen.contains(format) && {
-            seen.push(*format);
-            true
+        formats.retain(|format| {
+            !seen.contains(format) && {
+                seen.push(*format);
+                true
+            }
         });
         formats
     }
@@ -169,7 +171,9 @@ impl Composer {
             Colors::InPlace => None,
         };
         if self.to.format == PixelFormat::Gray16Le {
-            let own = |x: usize| alpha.map_or(1.0, |(c, row)| f32::from(row[x * c.step + c.offset]) / 255.0);
+            let own = |x: usize| {
+                alpha.map_or(1.0, |(c, row)| f32::from(row[x * c.step + c.offset]) / 255.0)
+            };
             for (x, value) in values.iter().enumerate() {
                 let level = (value * own(x) * 65535.0).round() as u16;
                 self.spread[2 * x..2 * x + 2].copy_from_slice(&level.to_le_bytes());
@@ -215,7 +219,13 @@ impl Composer {
         }
     }
 
-    fn blend(&mut self, backdrop: &mut Backdrop, target: &mut FrameViewMut<'_>, top: usize, rows: usize) {
+    fn blend(
+        &mut self,
+        backdrop: &mut Backdrop,
+        target: &mut FrameViewMut<'_>,
+        top: usize,
+        rows: usize,
+    ) {
         let alpha = self.to.format.alpha();
         let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { 255 };
         for row in 0..rows {
@@ -228,7 +238,12 @@ impl Composer {
         let [upper, lower] = &self.weights;
         let lower = if rows == 2 { lower } else { upper };
         if self.to.format.components().iter().any(|component| component.h_shift > 0) {
-            halve(upper, lower, self.to.format.is_vertically_subsampled(), &mut self.chroma_weights);
+            halve(
+                upper,
+                lower,
+                self.to.format.is_vertically_subsampled(),
+                &mut self.chroma_weights,
+            );
         }
         for plane in 0..self.to.format.planes() {
             if alpha.is_some_and(|alpha| alpha.plane == plane && plane > 0) {
@@ -291,7 +306,9 @@ impl Composer {
                     if !carries_luma {
                         samples.for_each(|sample| *sample = 128);
                     } else if full_range {
-                        samples.zip(&self.opacity[index]).for_each(|(sample, opacity)| *sample = *opacity);
+                        samples
+                            .zip(&self.opacity[index])
+                            .for_each(|(sample, opacity)| *sample = *opacity);
                     } else {
                         samples
                             .zip(&self.opacity[index])
@@ -304,7 +321,12 @@ impl Composer {
 }
 
 /// The rows of a plane that belong to a block of luma rows.
-fn plane_rows(format: PixelFormat, plane: usize, top: usize, rows: usize) -> std::ops::Range<usize> {
+fn plane_rows(
+    format: PixelFormat,
+    plane: usize,
+    top: usize,
+    rows: usize,
+) -> std::ops::Range<usize> {
     let shift = format.plane_v_shift(plane);
     (top >> shift)..(top + rows).div_ceil(1 << shift)
 }
@@ -352,7 +374,7 @@ fn weigh_over(opacity: &mut [u8], weights: &mut [u8], alpha: u8) {
     for (opacity, weight) in opacity.iter_mut().zip(weights) {
         let person = u32::from(*opacity);
         let whole = person + u32::from(scale(255 - *opacity, alpha));
-        *weight = if whole == 0 { 0 } else { ((person * 255 + whole / 2) / whole) as u8 };
+        *weight = (person * 255 + whole / 2).checked_div(whole).unwrap_or(0) as u8;
         *opacity = whole as u8;
     }
 }
@@ -462,7 +484,13 @@ mod tests {
         frame
     }
 
-    fn compose(frame: &OwnedFrame, to: FrameLayout, output: Output, matte: f32, background: Background) -> OwnedFrame {
+    fn compose(
+        frame: &OwnedFrame,
+        to: FrameLayout,
+        output: Output,
+        matte: f32,
+        background: Background,
+    ) -> OwnedFrame {
         let from = *frame.view().layout();
         let mut composer = Composer::new(&from, &to, output).unwrap();
         let mut backdrop = Backdrop::new(&background, &from, &to).unwrap();
@@ -483,9 +511,11 @@ mod tests {
                 for to in output.formats(*from) {
                     for (width, height) in [(1, 1), (2, 2), (3, 5), (1, 4), (6, 1)] {
                         let frame = noise(layout(*from, width, height));
-                        for background in
-                            [Background::Color(0x80112233), Background::Blur(0.1), Background::Checkerboard]
-                        {
+                        for background in [
+                            Background::Color(0x80112233),
+                            Background::Blur(0.1),
+                            Background::Checkerboard,
+                        ] {
                             compose(&frame, layout(to, width, height), output, 0.4, background);
                         }
                     }
@@ -499,17 +529,27 @@ mod tests {
         for format in &PixelFormat::ALL[..SINKS] {
             let layout = layout(*format, 7, 5);
             let frame = noise(layout);
-            let kept = compose(&frame, layout, Output::Composite, 1.0, Background::Color(0xff00ff00));
+            let kept =
+                compose(&frame, layout, Output::Composite, 1.0, Background::Color(0xff00ff00));
             let other = noise_shifted(layout);
-            let gone = [&frame, &other]
-                .map(|frame| compose(frame, layout, Output::Composite, 0.0, Background::Color(0xff00ff00)));
+            let gone = [&frame, &other].map(|frame| {
+                compose(frame, layout, Output::Composite, 0.0, Background::Color(0xff00ff00))
+            });
             for plane in 0..format.planes() {
                 for y in 0..format.plane_rows(plane, 5) {
                     for component in format.in_plane(plane) {
                         for x in 0..component.width(7) {
                             let at = x * component.step + component.offset;
-                            assert_eq!(kept.row(plane, y)[at], frame.row(plane, y)[at], "{format:?}");
-                            assert_eq!(gone[0].row(plane, y)[at], gone[1].row(plane, y)[at], "{format:?}");
+                            assert_eq!(
+                                kept.row(plane, y)[at],
+                                frame.row(plane, y)[at],
+                                "{format:?}"
+                            );
+                            assert_eq!(
+                                gone[0].row(plane, y)[at],
+                                gone[1].row(plane, y)[at],
+                                "{format:?}"
+                            );
                         }
                     }
                 }
@@ -522,7 +562,9 @@ mod tests {
         for plane in 0..layout.format.planes() {
             for y in 0..layout.format.plane_rows(plane, layout.height) {
                 let mut view = frame.view_mut();
-                view.row_mut(plane, y).iter_mut().for_each(|byte| *byte = byte.wrapping_mul(5) ^ 0x55);
+                view.row_mut(plane, y)
+                    .iter_mut()
+                    .for_each(|byte| *byte = byte.wrapping_mul(5) ^ 0x55);
             }
         }
         frame
@@ -545,7 +587,11 @@ mod tests {
                 composer.compose(Colors::InPlace, &mut matte, &mut backdrop, &mut frame.view_mut());
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, 5) {
-                        assert_eq!(frame.row(plane, y), want.row(plane, y), "{format:?} {output:?}");
+                        assert_eq!(
+                            frame.row(plane, y),
+                            want.row(plane, y),
+                            "{format:?} {output:?}"
+                        );
                     }
                 }
             }
@@ -575,11 +621,20 @@ mod tests {
     #[test]
     fn the_matte_as_luma_honours_the_range() {
         let gray = noise(layout(PixelFormat::Gray8, 2, 2));
-        for (to, white) in [(PixelFormat::Gray8, 255), (PixelFormat::I420, 235), (PixelFormat::Bgrx, 255)] {
-            let out = compose(&gray, layout(to, 2, 2), Output::Alpha, 1.0, Background::Checkerboard);
+        for (to, white) in
+            [(PixelFormat::Gray8, 255), (PixelFormat::I420, 235), (PixelFormat::Bgrx, 255)]
+        {
+            let out =
+                compose(&gray, layout(to, 2, 2), Output::Alpha, 1.0, Background::Checkerboard);
             assert_eq!(out.row(0, 1)[0], white, "{to:?}");
         }
-        let out = compose(&gray, layout(PixelFormat::Gray16Le, 2, 2), Output::Alpha, 0.5, Background::Checkerboard);
+        let out = compose(
+            &gray,
+            layout(PixelFormat::Gray16Le, 2, 2),
+            Output::Alpha,
+            0.5,
+            Background::Checkerboard,
+        );
         assert_eq!(out.row(0, 0), [0x00, 0x80, 0x00, 0x80]);
     }
 

@@ -164,7 +164,8 @@ impl Unpacker {
         let below = y % 2 == 1;
         if v_shift > 0 && (below || !self.v_cosited) {
             let last = component.height(frame.layout().height) - 1;
-            let other = if below { (sample_row + 1).min(last) } else { sample_row.saturating_sub(1) };
+            let other =
+                if below { (sample_row + 1).min(last) } else { sample_row.saturating_sub(1) };
             gather(frame.row(plane, other), offset, step, &mut self.beside);
             if self.v_cosited {
                 mix_rows(&mut self.near, &self.beside, [1, 1]);
@@ -237,7 +238,8 @@ fn widen_centred(half: &[u8], out: &mut [u8]) {
     // From the second sample on, two at a time lie between neighbours.
     out[0] = half[0];
     if let Some(between) = out.get_mut(1..) {
-        for (pair, (a, b)) in between.chunks_exact_mut(2).zip(half[..inner].iter().zip(&half[1..])) {
+        for (pair, (a, b)) in between.chunks_exact_mut(2).zip(half[..inner].iter().zip(&half[1..]))
+        {
             pair[0] = near(*a, *b);
             pair[1] = near(*b, *a);
         }
@@ -310,7 +312,8 @@ mod tests {
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
         let range = if format.family() == Family::Yuv { Range::Limited } else { Range::Full };
-        let color = Colorimetry { matrix: Matrix::Bt709, range, chroma_site: ChromaSite::default() };
+        let color =
+            Colorimetry { matrix: Matrix::Bt709, range, chroma_site: ChromaSite::default() };
         FrameLayout { format, width, height, color }
     }
 

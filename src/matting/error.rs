@@ -66,7 +66,9 @@ pub enum Error {
     },
 
     /// A named device cannot be had.
-    #[error("device `{device}` cannot be had: {reason}. Set device=auto or device=cpu to go on without it")]
+    #[error(
+        "device `{device}` cannot be had: {reason}. Set device=auto or device=cpu to go on without it"
+    )]
     DeviceUnavailable {
         /// The setting.
         device: String,
@@ -92,7 +94,9 @@ pub enum Error {
     },
 
     /// The background picture is missing or not a picture.
-    #[error("background picture {path} could not be used: {reason}; choose a PNG, JPEG or WebP file with background-image")]
+    #[error(
+        "background picture {path} could not be used: {reason}; choose a PNG, JPEG or WebP file with background-image"
+    )]
     Background {
         /// The file.
         path: PathBuf,

@@ -284,7 +284,8 @@ pub(super) fn blur(picture: &mut [f32], scratch: &mut [f32], width: usize, sigma
         for (x, out) in out.iter_mut().enumerate() {
             *out = kernel[0] * row[x];
             for (distance, weight) in kernel.iter().enumerate().skip(1) {
-                *out += weight * (row[x.saturating_sub(distance)] + row[(x + distance).min(width - 1)]);
+                *out +=
+                    weight * (row[x.saturating_sub(distance)] + row[(x + distance).min(width - 1)]);
             }
         }
     }
@@ -349,7 +350,10 @@ mod tests {
     #[test]
     fn the_edge_moves_by_as_many_samples_as_asked() {
         for shift in [-6.0, -1.5, -0.4, 0.4, 1.0, 3.0, 8.0] {
-            let got = radius(&finish(&disk(16.0), MatteSettings { edge_shift: shift, ..Default::default() }));
+            let got = radius(&finish(
+                &disk(16.0),
+                MatteSettings { edge_shift: shift, ..Default::default() },
+            ));
             assert!((got - 16.0 - shift).abs() < 0.4, "{got} after {shift}");
         }
     }

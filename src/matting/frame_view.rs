@@ -194,7 +194,9 @@ mod tests {
     #[test]
     fn a_plane_one_byte_short_is_refused() {
         let bytes = [0u8; 29];
-        let planes = |data| [Plane { data, stride: 10 }, Plane::default(), Plane::default(), Plane::default()];
+        let planes = |data| {
+            [Plane { data, stride: 10 }, Plane::default(), Plane::default(), Plane::default()]
+        };
         let layout = layout(PixelFormat::Rgb, 3, 3);
         assert!(FrameView::new(layout, planes(&bytes[..29])).is_ok());
         assert!(FrameView::new(layout, planes(&bytes[..28])).is_err());
@@ -203,8 +205,12 @@ mod tests {
     #[test]
     fn a_stride_shorter_than_a_row_is_refused() {
         let bytes = [0u8; 100];
-        let planes =
-            [Plane { data: &bytes, stride: 8 }, Plane::default(), Plane::default(), Plane::default()];
+        let planes = [
+            Plane { data: &bytes, stride: 8 },
+            Plane::default(),
+            Plane::default(),
+            Plane::default(),
+        ];
         assert!(FrameView::new(layout(PixelFormat::Rgb, 3, 3), planes).is_err());
     }
 

@@ -29,7 +29,14 @@ pub struct AxisGeometry {
 impl AxisGeometry {
     /// Both axes, horizontal first, of a frame of `frame` size in an input of `input` size.
     pub fn pair(frame: Size, input: Size, fit: Fit) -> [Self; 2] {
-        let axis = |frame, input| Self { frame, padded: frame, before: 0, input, content: input, offset: 0 };
+        let axis = |frame, input| Self {
+            frame,
+            padded: frame,
+            before: 0,
+            input,
+            content: input,
+            offset: 0,
+        };
         let mut axes = [axis(frame.width, input.width), axis(frame.height, input.height)];
         match fit {
             Fit::Stretch => {}
@@ -76,7 +83,8 @@ impl AxisGeometry {
         AxisOperator::bicubic(
             mask,
             (0..self.frame).map(|i| {
-                let input = ((i + self.before) as f64 + 0.5) * per_frame_sample + self.offset as f64;
+                let input =
+                    ((i + self.before) as f64 + 0.5) * per_frame_sample + self.offset as f64;
                 input * per_input_sample - 0.5
             }),
         )

@@ -107,7 +107,12 @@ impl Matter {
     ///
     /// # Errors
     /// As [`new`](Self::new); the old layouts stay then.
-    pub fn configure(&mut self, from: FrameLayout, to: FrameLayout, output: Output) -> Result<(), Error> {
+    pub fn configure(
+        &mut self,
+        from: FrameLayout,
+        to: FrameLayout,
+        output: Output,
+    ) -> Result<(), Error> {
         self.stages = Stages::new(&*self.network, from, to, output)?;
         Ok(())
     }
@@ -142,7 +147,8 @@ impl Matter {
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
         self.stages.backdrop(&look.background)?;
-        let Stages { finisher, composer, backdrop: Some((_, backdrop)), .. } = &mut self.stages else {
+        let Stages { finisher, composer, backdrop: Some((_, backdrop)), .. } = &mut self.stages
+        else {
             return Ok(());
         };
         if backdrop.follows_the_frame() {

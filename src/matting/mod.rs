@@ -36,7 +36,9 @@ pub mod prelude {
     pub use super::compose::{Colors, Output};
     pub use super::error::Error;
     pub use super::finish::MatteSettings;
-    pub use super::frame_view::{FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut};
+    pub use super::frame_view::{
+        FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut,
+    };
     pub use super::matter::{Look, Matter};
     pub use super::model::{KnownModel, ModelSource};
     pub use super::network::{Network, Size};

@@ -140,21 +140,30 @@ impl Description {
         let InputDescription { scale, mean, std, size, .. } = &self.input;
         let sane = |value: f32| value.is_finite() && value.abs() <= 1e6;
         if !sane(*scale) || *scale == 0.0 {
-            return Err(format!("input.scale is {scale}, and must be a finite number other than 0"));
+            return Err(format!(
+                "input.scale is {scale}, and must be a finite number other than 0"
+            ));
         }
         if !mean.iter().all(|&value| sane(value)) {
             return Err(format!("input.mean is {mean:?}, and must be three finite numbers"));
         }
         if !std.iter().all(|&value| sane(value) && value.abs() >= 1e-6) {
-            return Err(format!("input.std is {std:?}, and must be three finite numbers other than 0"));
+            return Err(format!(
+                "input.std is {std:?}, and must be three finite numbers other than 0"
+            ));
         }
         if let Some(size) = size
             && !size.iter().all(|side| (1..=MAX_SIDE).contains(side))
         {
-            return Err(format!("input.size is {size:?}, and must be 1 to {MAX_SIDE} on each side"));
+            return Err(format!(
+                "input.size is {size:?}, and must be 1 to {MAX_SIDE} on each side"
+            ));
         }
         if self.output.channel > 4096 {
-            return Err(format!("output.channel is {}, and no matte has so many", self.output.channel));
+            return Err(format!(
+                "output.channel is {}, and no matte has so many",
+                self.output.channel
+            ));
         }
         Ok(())
     }
@@ -310,7 +319,8 @@ impl ModelSource {
 
 /// Fails on folders, empty files and files that may not be read, before ONNX Runtime sees them.
 fn check_readable(path: &Path) -> Result<(), Error> {
-    let unreadable = |reason: String| Error::ModelUnreadable { path: path.display().to_string(), reason };
+    let unreadable =
+        |reason: String| Error::ModelUnreadable { path: path.display().to_string(), reason };
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if metadata.is_dir() {
         return Err(unreadable("it is a folder".into()));
@@ -335,10 +345,16 @@ fn candidates(file: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
 fn not_found(model: &str, known: Option<&KnownModel>, candidates: &[PathBuf]) -> Error {
     let looked_for: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
     let remedy = match known {
-        Some(known) => format!("Download {} ({}) into one of these folders", known.url, known.licence),
+        Some(known) => {
+            format!("Download {} ({}) into one of these folders", known.url, known.licence)
+        }
         None => {
-            let names: Vec<_> = KnownModel::table().iter().map(|model| model.name.as_str()).collect();
-            format!("Set model to `builtin`, to {}, or to the path of an .onnx file", names.join(", "))
+            let names: Vec<_> =
+                KnownModel::table().iter().map(|model| model.name.as_str()).collect();
+            format!(
+                "Set model to `builtin`, to {}, or to the path of an .onnx file",
+                names.join(", ")
+            )
         }
     };
     Error::ModelNotFound { model: model.into(), looked_for: looked_for.join(", "), remedy }
@@ -348,7 +364,9 @@ fn not_found(model: &str, known: Option<&KnownModel>, candidates: &[PathBuf]) ->
 /// separated as in `$PATH`), the user's data folder, the system's.
 pub fn model_folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::var_os("DAVIDMATTE_MODEL_PATH")
-        .map(|paths| std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect())
+        .map(|paths| {
+            std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect()
+        })
         .unwrap_or_default();
     folders.extend(super::runtime::user_data_folder().map(|folder| folder.join("models")));
     folders.push("/usr/local/share/davidmatte/models".into());

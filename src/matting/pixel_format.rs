@@ -69,7 +69,13 @@ impl Component {
         Self { plane, offset: 0, step: 1, h_shift, v_shift }
     }
 
-    const fn subsampled(plane: usize, offset: usize, step: usize, h_shift: u32, v_shift: u32) -> Self {
+    const fn subsampled(
+        plane: usize,
+        offset: usize,
+        step: usize,
+        h_shift: u32,
+        v_shift: u32,
+    ) -> Self {
         Self { plane, offset, step, h_shift, v_shift }
     }
 
@@ -129,12 +135,18 @@ const AYUV: &[Component] = &[
     Component::packed(3, 4),
     Component::packed(0, 4),
 ];
-const RGB: &[Component] = &[Component::packed(0, 3), Component::packed(1, 3), Component::packed(2, 3)];
-const BGR: &[Component] = &[Component::packed(2, 3), Component::packed(1, 3), Component::packed(0, 3)];
-const RGBX: &[Component] = &[Component::packed(0, 4), Component::packed(1, 4), Component::packed(2, 4)];
-const BGRX: &[Component] = &[Component::packed(2, 4), Component::packed(1, 4), Component::packed(0, 4)];
-const XRGB: &[Component] = &[Component::packed(1, 4), Component::packed(2, 4), Component::packed(3, 4)];
-const XBGR: &[Component] = &[Component::packed(3, 4), Component::packed(2, 4), Component::packed(1, 4)];
+const RGB: &[Component] =
+    &[Component::packed(0, 3), Component::packed(1, 3), Component::packed(2, 3)];
+const BGR: &[Component] =
+    &[Component::packed(2, 3), Component::packed(1, 3), Component::packed(0, 3)];
+const RGBX: &[Component] =
+    &[Component::packed(0, 4), Component::packed(1, 4), Component::packed(2, 4)];
+const BGRX: &[Component] =
+    &[Component::packed(2, 4), Component::packed(1, 4), Component::packed(0, 4)];
+const XRGB: &[Component] =
+    &[Component::packed(1, 4), Component::packed(2, 4), Component::packed(3, 4)];
+const XBGR: &[Component] =
+    &[Component::packed(3, 4), Component::packed(2, 4), Component::packed(1, 4)];
 const RGBA: &[Component] = &[
     Component::packed(0, 4),
     Component::packed(1, 4),

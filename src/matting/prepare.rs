@@ -181,6 +181,9 @@ fn add_rows(out: &mut [f32], rows: [&[u8]; ROW_TAPS], weights: [f32; ROW_TAPS]) 
     }
 }
 
+/// The row that each byte of a sample goes to; none for alpha and padding.
+type Lanes<'a, const STEP: usize> = [Option<&'a mut [f32]>; STEP];
+
 impl Grid {
     /// Combines the columns of one row into one row for each component.
     fn sample(&self, combined: &[f32], rows: &mut [Vec<f32>; 3]) {
@@ -201,7 +204,7 @@ impl Grid {
         &self,
         combined: &[f32],
         rows: &mut [Vec<f32>; 3],
-        sample: fn(&[f32], &PackedOperator, [Option<&mut [f32]>; STEP]),
+        sample: fn(&[f32], &PackedOperator, Lanes<'_, STEP>),
     ) {
         let mut lanes = [const { None }; STEP];
         for (component, row) in rows.iter_mut().enumerate() {
@@ -226,7 +229,8 @@ fn sample_planar(row: &[f32], first: &[usize], weights: &[f32], out: &mut [f32])
                 sums[k] += window[k] * weights[k];
             }
         }
-        *out = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+        *out = ((sums[0] + sums[4]) + (sums[2] + sums[6]))
+            + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
     }
 }
 
@@ -235,7 +239,7 @@ fn sample_planar(row: &[f32], first: &[usize], weights: &[f32], out: &mut [f32])
 macro_rules! sample_interleaved {
     ($name:ident, $step:literal) => {
         #[multiversion(targets = "simd")]
-        fn $name(row: &[f32], columns: &PackedOperator, mut lanes: [Option<&mut [f32]>; $step]) {
+        fn $name(row: &[f32], columns: &PackedOperator, mut lanes: Lanes<'_, $step>) {
             let taps = columns.taps();
             for (i, &first) in columns.first().iter().enumerate() {
                 let weights = &columns.weights()[i * taps..][..taps];
@@ -313,7 +317,13 @@ impl Preparer {
                 let [a, b, c] = &mut self.row;
                 let columns = self.columns.clone();
                 let [a, b, c] = [a, b, c].map(|row| &mut row[columns.clone()]);
-                convert_row(codes, &self.to_rgb, &Normalisation::new(&self.description), order, [a, b, c]);
+                convert_row(
+                    codes,
+                    &self.to_rgb,
+                    &Normalisation::new(&self.description),
+                    order,
+                    [a, b, c],
+                );
             }
             self.store(tensor, y);
         }
@@ -427,7 +437,8 @@ mod tests {
     fn gray_fills_every_channel_from_every_format() {
         for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
             for (width, height) in [(1, 1), (3, 5), (64, 48)] {
-                let tensor = prepare(&flat(format, width, height, 128), DAVID, &InputDescription::default());
+                let tensor =
+                    prepare(&flat(format, width, height, 128), DAVID, &InputDescription::default());
                 for value in tensor {
                     assert!((value - 128.0 / 255.0).abs() < 1e-5, "{format:?}: {value}");
                 }
@@ -442,14 +453,14 @@ mod tests {
             frame.view_mut().row_mut(0, y).copy_from_slice(&[255, 51, 0, 255, 51, 0]);
         }
         let size = Size { width: 2, height: 2 };
-        let mut description = InputDescription {
-            mean: [0.1, 0.2, 0.3],
-            std: [0.5, 0.25, 2.0],
-            ..Default::default()
-        };
+        let mut description =
+            InputDescription { mean: [0.1, 0.2, 0.3], std: [0.5, 0.25, 2.0], ..Default::default() };
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
         let bgr = prepare(&frame, size, &description);
-        assert!(close(&bgr, &[-0.2, -0.2, -0.2, -0.2, 0.0, 0.0, 0.0, 0.0, 0.35, 0.35, 0.35, 0.35]), "{bgr:?}");
+        assert!(
+            close(&bgr, &[-0.2, -0.2, -0.2, -0.2, 0.0, 0.0, 0.0, 0.0, 0.35, 0.35, 0.35, 0.35]),
+            "{bgr:?}"
+        );
         description.channels = ChannelOrder::Rgb;
         description.layout = TensorLayout::Nhwc;
         let rgb = prepare(&frame, size, &description);

@@ -187,7 +187,10 @@ impl AxisOperator {
                     (true, _) => 0.5,
                     (false, _) => 0.25,
                 };
-                Taps::gather([(replicate(sample as isize, n), 1.0 - away), (replicate(next, n), away)])
+                Taps::gather([
+                    (replicate(sample as isize, n), 1.0 - away),
+                    (replicate(next, n), away),
+                ])
             })
             .collect();
         Self::from_taps(n, rows)

@@ -80,7 +80,9 @@ fn system_names() -> Vec<String> {
     if cfg!(all(unix, not(target_vendor = "apple"))) {
         names.push(format!("{}.1", library_name()));
         names.extend(
-            (OLDEST_MINOR..=NEWEST_MINOR).rev().map(|minor| format!("{}.1.{minor}", library_name())),
+            (OLDEST_MINOR..=NEWEST_MINOR)
+                .rev()
+                .map(|minor| format!("{}.1.{minor}", library_name())),
         );
     }
     names
@@ -118,7 +120,8 @@ mod tests {
     #[cfg(all(unix, not(target_vendor = "apple")))]
     fn the_newest_of_versioned_names_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime.so.1.x"] {
+        for name in ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime.so.1.x"]
+        {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let found = candidates_in(None, &[folder.path().into()]);

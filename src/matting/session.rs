@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use ort::ep::{self, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::environment::Environment;
+use ort::ep::{self, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
 use ort::memory::Allocator;
 use ort::session::IoBinding;
@@ -15,7 +15,9 @@ use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
 use super::error::Error;
 use super::mask::{self, OutputLayout};
-use super::model::{Description, InputDescription, ModelBytes, ModelSource, OutputDescription, TensorLayout};
+use super::model::{
+    Description, InputDescription, ModelBytes, ModelSource, OutputDescription, TensorLayout,
+};
 use super::network::{Network, Size};
 use super::runtime;
 
@@ -176,10 +178,12 @@ impl Session {
             },
             device => format!("{}:{}", device.name(), options.device_id),
         };
-        Self::bind(session, contract, active_device, fallback).map_err(|error| Error::ModelContract {
-            path: source.label(),
-            found: error.to_string(),
-            sidecar: source.sidecar(),
+        Self::bind(session, contract, active_device, fallback).map_err(|error| {
+            Error::ModelContract {
+                path: source.label(),
+                found: error.to_string(),
+                sidecar: source.sidecar(),
+            }
         })
     }
 
@@ -278,7 +282,8 @@ fn commit(
     device: Device,
 ) -> Result<ort::session::Session, Error> {
     let unreadable = |error: String| Error::ModelUnreadable { path: source.label(), reason: error };
-    let mut builder = session_builder(environment, options).map_err(|error| unreadable(error.to_string()))?;
+    let mut builder =
+        session_builder(environment, options).map_err(|error| unreadable(error.to_string()))?;
     if let Some(provider) = device.provider(options.device_id) {
         builder = builder.with_execution_providers([provider]).map_err(|error| {
             Error::DeviceUnavailable { device: device.name().into(), reason: error.to_string() }
@@ -291,7 +296,10 @@ fn commit(
     session.map_err(|error| unreadable(error.to_string()))
 }
 
-fn session_builder(environment: &Environment, options: &SessionOptions) -> ort::Result<SessionBuilder> {
+fn session_builder(
+    environment: &Environment,
+    options: &SessionOptions,
+) -> ort::Result<SessionBuilder> {
     Ok(ort::session::Session::builder(environment)?.with_intra_threads(options.cpu_threads())?)
 }
 
@@ -314,7 +322,11 @@ impl Contract {
         })
     }
 
-    fn resolve(inputs: &[Outlet], outputs: &[Outlet], description: Description) -> Result<Self, String> {
+    fn resolve(
+        inputs: &[Outlet],
+        outputs: &[Outlet],
+        description: Description,
+    ) -> Result<Self, String> {
         let [input] = inputs else {
             let names: Vec<_> = inputs.iter().map(Outlet::name).collect();
             return Err(format!("it has {} inputs ({})", inputs.len(), names.join(", ")));
@@ -386,7 +398,10 @@ fn resolve_input(shape: &[i64], description: &Description) -> Result<(Vec<i64>, 
 
 /// The output that the description names; without one, the only output, or DAViD's multi-task
 /// foreground: the third of depth, normal, foreground.
-fn select_output<'a>(outputs: &'a [Outlet], description: &OutputDescription) -> Result<&'a Outlet, String> {
+fn select_output<'a>(
+    outputs: &'a [Outlet],
+    description: &OutputDescription,
+) -> Result<&'a Outlet, String> {
     let names = || outputs.iter().map(Outlet::name).collect::<Vec<_>>().join(", ");
     if let Some(name) = &description.name {
         return outputs
@@ -399,7 +414,9 @@ fn select_output<'a>(outputs: &'a [Outlet], description: &OutputDescription) -> 
             format!("it has {} outputs, and the description asks for output {index}", outputs.len())
         }),
         (None, [only]) => Ok(only),
-        (None, [_, normal, foreground]) if float_shape(normal, "").is_ok_and(|s| s.get(1) == Some(&3)) => {
+        (None, [_, normal, foreground])
+            if float_shape(normal, "").is_ok_and(|s| s.get(1) == Some(&3)) =>
+        {
             Ok(foreground)
         }
         (None, _) => Err(format!(
