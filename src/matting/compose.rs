@@ -144,6 +144,8 @@ impl Composer {
             self.transfer_colors(colors, target, top, rows);
             match self.output {
                 Output::Composite => self.blend(backdrop, target, top, rows),
+                // Packing pixels has written their alpha already.
+                Output::Cutout if matches!(self.transfer, Transfer::Convert(_)) => {}
                 Output::Cutout => self.write_alpha(target, top, rows),
                 Output::Alpha => self.write_luma(target, top, rows),
             }
