@@ -28,7 +28,7 @@ mod plugin {
         "MIT/X11",
         env!("CARGO_PKG_NAME"),
         env!("CARGO_PKG_NAME"),
-        "https://crates.io/crates/gst-plugin-davidmatte",
+        env!("CARGO_PKG_NAME"),
         env!("BUILD_REL_DATE")
     );
 }

@@ -4,17 +4,25 @@
 const KEPT: usize = 8;
 
 /// Planes of one size, used again when nothing downstream holds them any more.
+///
+/// Kept in buffers: a memory's writability counts the buffers that hold it, not the references.
 #[derive(Default)]
 pub struct AlphaMemory {
-    planes: Vec<gst::Memory>,
+    planes: Vec<gst::Buffer>,
 }
 
 impl AlphaMemory {
     /// Memory of `size` bytes that nobody else sees.
     pub fn take(&mut self, size: usize) -> gst::Memory {
         self.planes.retain(|plane| plane.size() == size);
-        match self.planes.iter_mut().position(|plane| plane.get_mut().is_some()) {
-            Some(index) => self.planes.swap_remove(index),
+        let free =
+            |plane: &mut gst::Buffer| plane.get_mut().is_some_and(|p| p.is_all_memory_writable());
+        match self.planes.iter_mut().position(free) {
+            Some(index) => self
+                .planes
+                .swap_remove(index)
+                .memory(0)
+                .unwrap_or_else(|| gst::Memory::with_size(size)),
             None => gst::Memory::with_size(size),
         }
     }
@@ -22,7 +30,9 @@ impl AlphaMemory {
     /// Remembers a plane that goes downstream.
     pub fn remember(&mut self, plane: gst::Memory) {
         if self.planes.len() < KEPT {
-            self.planes.push(plane);
+            let mut buffer = gst::Buffer::new();
+            buffer.make_mut().append_memory(plane);
+            self.planes.push(buffer);
         }
     }
 }

@@ -117,7 +117,7 @@ impl BaseTransformImpl for DavidMatte {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::OpenRead,
-                ["Inference runs on {} instead: {reason}", session.active_device()]
+                ("Inference runs on {} instead: {reason}", session.active_device())
             );
         }
         *lock(&self.active_device) = Some(session.active_device().to_owned());
@@ -293,14 +293,14 @@ impl DavidMatte {
                 match failure {
                     Failure::Matting(error) => self.post_error_message(error_message(&error)),
                     Failure::Buffer(reason) => {
-                        gst::element_imp_error!(self, gst::StreamError::Format, ["{reason}"]);
+                        gst::element_imp_error!(self, gst::StreamError::Format, ("{reason}"));
                     }
                 }
                 return Err(gst::FlowError::Error);
             }
         };
         if let Some(error) = processed.warning {
-            gst::element_imp_warning!(self, gst::StreamError::Failed, ["{error}"]);
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{error}"));
         }
         if let Some(error) = processed.failure {
             self.post_error_message(error_message(&error));
@@ -324,22 +324,22 @@ fn load(settings: &Settings) -> Result<Session, Error> {
 /// The message that applications expect for an error.
 fn error_message(error: &Error) -> gst::ErrorMessage {
     match error {
-        Error::RuntimeMissing { .. } => gst::error_msg!(gst::LibraryError::Init, ["{error}"]),
+        Error::RuntimeMissing { .. } => gst::error_msg!(gst::LibraryError::Init, ("{error}")),
         Error::ModelNotFound { .. } | Error::Background { missing: true, .. } => {
-            gst::error_msg!(gst::ResourceError::NotFound, ["{error}"])
+            gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
         }
         Error::ModelUnreadable { .. } | Error::Background { .. } => {
-            gst::error_msg!(gst::ResourceError::Read, ["{error}"])
+            gst::error_msg!(gst::ResourceError::Read, ("{error}"))
         }
-        Error::Description { .. } => gst::error_msg!(gst::ResourceError::Settings, ["{error}"]),
+        Error::Description { .. } => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
         Error::DeviceUnavailable { .. } => {
-            gst::error_msg!(gst::ResourceError::OpenRead, ["{error}"])
+            gst::error_msg!(gst::ResourceError::OpenRead, ("{error}"))
         }
         Error::Inference { .. } | Error::NotAMatte { .. } => {
-            gst::error_msg!(gst::StreamError::Failed, ["{error}"])
+            gst::error_msg!(gst::StreamError::Failed, ("{error}"))
         }
         Error::ModelContract { .. } | Error::FrameTooSmall { .. } | Error::Conversion { .. } => {
-            gst::error_msg!(gst::StreamError::Format, ["{error}"])
+            gst::error_msg!(gst::StreamError::Format, ("{error}"))
         }
     }
 }

@@ -156,15 +156,18 @@ impl Streaming {
         };
 
         let start = Instant::now();
-        let appends_alpha = negotiated.from.format == PixelFormat::I420
+        // A crop would leave with a frame that is handed on; a copy leaves cropped.
+        let whole = buffer.meta::<gst_video::VideoCropMeta>().is_none();
+        let appends_alpha = whole
+            && negotiated.from.format == PixelFormat::I420
             && negotiated.to.format == PixelFormat::A420
-            && self.downstream_takes_video_meta
-            && buffer.meta::<gst_video::VideoCropMeta>().is_none();
-        let buffer = if same_caps && matter.works_in_place() && is_ours(&mut buffer) {
+            && self.downstream_takes_video_meta;
+        let in_place = whole && same_caps && matter.works_in_place();
+        let buffer = if in_place && is_ours(&mut buffer) {
             write_in_place(matter, negotiated, corner, &paint, &mut buffer)?;
             buffer
-        } else if appends_alpha {
-            append_alpha(matter, negotiated, &mut self.alpha_memory, &paint, &buffer)?
+        } else if let (true, Paint::Matte(look)) = (appends_alpha, &paint) {
+            append_alpha(matter, negotiated, &mut self.alpha_memory, look, &buffer)?
         } else {
             let mut target = allocate(&buffer).map_err(|error| {
                 Failure::Buffer(format!("no output buffer could be had: {error}"))
@@ -296,7 +299,7 @@ fn append_alpha(
     matter: &mut Matter,
     negotiated: &Negotiated,
     memory: &mut AlphaMemory,
-    paint: &Paint,
+    look: &Look,
     buffer: &gst::Buffer,
 ) -> Result<gst::Buffer, Failure> {
     let FrameLayout { width, height, .. } = negotiated.to;
@@ -307,10 +310,7 @@ fn append_alpha(
             return Err(Failure::Buffer("an alpha plane is still in use".into()));
         };
         let mut mapped = plane.map_writable().map_err(unmappable("an alpha plane"))?;
-        match paint {
-            Paint::Matte(look) => matter.alpha_plane(look, &mut mapped, width),
-            Paint::Flat(_, opacity) => mapped.fill((opacity * 255.0) as u8),
-        }
+        matter.alpha_plane(look, &mut mapped, width);
     }
     let mut output = buffer.copy();
     let appended_at = output.size();

@@ -152,6 +152,28 @@ impl Composer {
         }
     }
 
+    /// Makes `target` black, and clear where it has alpha: a cutout that shows nobody and keeps no
+    /// colour of the frame under its alpha.
+    pub fn clear(&self, target: &mut FrameViewMut<'_>) {
+        let FrameLayout { format, width, height, color } = self.to;
+        let black = match format.family() {
+            Family::Yuv => [color.range.luma().0 as u8, 128, 128, 0],
+            Family::Rgb | Family::Gray => [0; 4],
+        };
+        for (component, code) in format.components().iter().zip(black) {
+            for y in 0..component.height(height) {
+                let row = &mut target.row_mut(component.plane, y)[component.offset..];
+                let samples = row.iter_mut().step_by(component.step).take(component.width(width));
+                samples.for_each(|sample| *sample = code);
+            }
+        }
+    }
+
+    /// What leaves.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
     /// Rounds a row of the matte, times the frame's own alpha where it has one.
     fn read_opacity(
         &mut self,
@@ -607,6 +629,27 @@ mod tests {
         frame.view_mut().row_mut(0, 0).copy_from_slice(&[9, 8, 7, 255, 6, 5, 4, 128]);
         let cutout = compose(&frame, layout, Output::Cutout, 0.5, Background::Checkerboard);
         assert_eq!(cutout.row(0, 0), [9, 8, 7, 128, 6, 5, 4, 64]);
+    }
+
+    #[test]
+    fn a_cleared_cutout_keeps_nothing_of_what_was_there() {
+        for from in &PixelFormat::ALL[..SINKS] {
+            for to in Output::Cutout.formats(*from) {
+                let (from, to) = (layout(*from, 7, 5), layout(to, 7, 5));
+                let composer = Composer::new(&from, &to, Output::Cutout).unwrap();
+                let [one, other] = [noise(to), noise_shifted(to)].map(|mut target| {
+                    composer.clear(&mut target.view_mut());
+                    target
+                });
+                let alpha = to.format.alpha().unwrap();
+                for plane in 0..to.format.planes() {
+                    for y in 0..to.format.plane_rows(plane, 5) {
+                        assert_eq!(one.row(plane, y), other.row(plane, y), "{:?}", to.format);
+                    }
+                }
+                assert_eq!(one.row(alpha.plane, 2)[alpha.offset], 0);
+            }
+        }
     }
 
     #[test]

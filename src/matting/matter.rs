@@ -183,6 +183,11 @@ impl Matter {
         opacity: f32,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
+        if opacity == 0.0 && self.stages.composer.output() == Output::Cutout {
+            // Straight alpha keeps the colours under it, which here are the room's.
+            self.stages.composer.clear(target);
+            return Ok(());
+        }
         let mut matte = ConstantMatte::new(self.stages.from.width, opacity);
         let backdrop = self.stages.backdrop(background)?;
         match colors {

@@ -1,0 +1,429 @@
+//! Whatever is wrong is one error message that says what, and the pipeline can be used again.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::process::Command;
+
+use common::{
+    Filter, Noise, built_plugin, described, fixture, init, picture, pipeline, root, run, samples,
+    video,
+};
+use gst::glib;
+use gst::prelude::*;
+
+const SOURCE: &str = "videotestsrc num-buffers=3 ! video/x-raw,format=RGB,width=64,height=48";
+
+/// Settings under which the element has to fail as `expected` with all of `words` in the message,
+/// and without which it works.
+fn check<T>(settings: &[(&str, &str)], expected: T, words: &[&str])
+where
+    T: glib::error::ErrorDomain + Debug + Copy,
+{
+    let pipeline = pipeline(&format!("{SOURCE} ! davidmatte name=m ! fakesink"));
+    let element = pipeline.by_name("m").unwrap();
+    let set = |name: &str, value: &str| element.set_property_from_str(name, value);
+    set("model", &fixture("luma.onnx"));
+    set("device", "cpu");
+    for (name, value) in settings {
+        set(name, value);
+    }
+    let error = run(&pipeline).expect_err(&format!("{settings:?} cannot work"));
+    assert!(error.matches(expected), "{settings:?}: {error:?} is not {expected:?}");
+    for word in words {
+        assert!(error.message().contains(word), "{settings:?}: no `{word}` in `{error}`");
+    }
+    set("model", &fixture("luma.onnx"));
+    set("device", "cpu");
+    set("background", "color");
+    assert_eq!(run(&pipeline).map_err(|error| error.to_string()), Ok(()), "after {settings:?}");
+}
+
+fn check_model<T>(model: &str, expected: T, words: &[&str])
+where
+    T: glib::error::ErrorDomain + Debug + Copy,
+{
+    let name = Path::new(model).file_name().unwrap().to_str().unwrap();
+    check(&[("model", model)], expected, &[words, &[name]].concat());
+}
+
+/// A file of these bytes, in a folder that is removed at the end.
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn a_missing_model() {
+    check_model("/nowhere/person.onnx", gst::ResourceError::NotFound, &["/nowhere"]);
+    check_model("no-such-model", gst::ResourceError::NotFound, &[]);
+}
+
+#[test]
+fn a_known_model_that_was_not_fetched() {
+    if gstdavidmatte::matting::model::ModelSource::find("david-large").is_ok() {
+        println!("skipped: david-large is installed here");
+        return;
+    }
+    check(&[("model", "david-large")], gst::ResourceError::NotFound, &["david-large", "http"]);
+}
+
+#[test]
+fn an_empty_model() {
+    let (_folder, path) = file("empty.onnx", b"");
+    check_model(&path, gst::ResourceError::Read, &["empty"]);
+}
+
+#[test]
+fn a_text_for_a_model() {
+    let (_folder, path) =
+        file("text.onnx", b"<html>404: this is not the file that you want</html>\n");
+    check_model(&path, gst::ResourceError::Read, &[]);
+}
+
+#[test]
+fn a_folder_for_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    check_model(folder.path().to_str().unwrap(), gst::ResourceError::Read, &["folder"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_model_that_may_not_be_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, path) = file("secret.onnx", &std::fs::read(fixture("luma.onnx")).unwrap());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    if std::fs::File::open(&path).is_ok() {
+        println!("skipped: root may read everything");
+        return;
+    }
+    check_model(&path, gst::ResourceError::Read, &[]);
+}
+
+#[test]
+fn a_truncated_model() {
+    let whole = std::fs::read(fixture("luma.onnx")).unwrap();
+    for percent in [1, 50, 99] {
+        let (_folder, path) = file("part.onnx", &whole[..whole.len() * percent / 100]);
+        check_model(&path, gst::ResourceError::Read, &[]);
+    }
+}
+
+/// A flipped bit may be in a name or a weight: what runs, runs. Nothing may crash, and what fails
+/// says so as a model does.
+#[test]
+fn bit_flips() {
+    let whole = std::fs::read(fixture("luma.onnx")).unwrap();
+    let mut noise = Noise::new(1);
+    let (mut failed, mut ran) = (0, 0);
+    let pipeline = pipeline(&format!("{SOURCE} ! davidmatte name=m device=cpu ! fakesink"));
+    for _ in 0..60 {
+        let mut bytes = whole.clone();
+        bytes[noise.below(whole.len())] ^= 1 << noise.below(8);
+        let (_folder, path) = file("flipped.onnx", &bytes);
+        pipeline.by_name("m").unwrap().set_property("model", &path);
+        match run(&pipeline) {
+            Ok(()) => ran += 1,
+            Err(error) => {
+                failed += 1;
+                let known = error.matches(gst::ResourceError::Read)
+                    || error.matches(gst::StreamError::Format)
+                    || error.matches(gst::StreamError::Failed);
+                assert!(known, "{error:?}");
+            }
+        }
+    }
+    assert!(failed > 0 && ran > 0, "{failed} failed and {ran} ran: nothing was tried");
+}
+
+#[test]
+fn networks_of_other_shapes_and_types() {
+    let found: [(&str, &[&str]); 5] = [
+        ("rank3.onnx", &["(3, 512, 512)", "(1, 3, H, W)"]),
+        ("four_channels.onnx", &["(1, 4, 512, 512)", "(1, 3, H, W)"]),
+        ("two_inputs.onnx", &["2 inputs", "second"]),
+        ("integer_input.onnx", &["input", "float32"]),
+        ("integer_output.onnx", &["output", "float32"]),
+    ];
+    for (name, words) in found {
+        check_model(&fixture(name), gst::StreamError::Format, words);
+    }
+}
+
+/// Which of two faults it is, ONNX Runtime decides: it may refuse a graph without outputs itself.
+#[test]
+fn a_network_without_output() {
+    let model = fixture("no_output.onnx");
+    let pipeline = pipeline(&format!("{SOURCE} ! davidmatte device=cpu model={model} ! fakesink"));
+    let error = run(&pipeline).expect_err("there is nothing to show");
+    let known = error.matches(gst::StreamError::Format) || error.matches(gst::ResourceError::Read);
+    assert!(known && error.message().contains("no_output.onnx"), "{error:?}");
+}
+
+#[test]
+fn a_network_that_never_gives_a_matte() {
+    check(&[("model", &fixture("nan.onnx"))], gst::StreamError::Failed, &["NaN"]);
+    check(&[("model", &fixture("out_of_range.onnx"))], gst::StreamError::Failed, &["0 to 1"]);
+}
+
+#[test]
+fn backgrounds_that_are_no_pictures() {
+    let (_folder, empty) = file("empty.png", b"");
+    let (_folder, text) = file("text.jpg", b"not a picture");
+    let whole = png();
+    let (_folder, part) = file("part.png", &whole[..whole.len() / 2]);
+    for (path, name) in [(&empty, "empty.png"), (&text, "text.jpg"), (&part, "part.png")] {
+        let settings = [("background", "image"), ("background-image", path.as_str())];
+        check(&settings, gst::ResourceError::Read, &[name]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let settings = [("background", "image"), ("background-image", folder)];
+    check(&settings, gst::ResourceError::Read, &[folder]);
+    let settings = [("background", "image"), ("background-image", "/nowhere/beach.png")];
+    check(&settings, gst::ResourceError::NotFound, &["/nowhere/beach.png"]);
+    check(&[("background", "image")], gst::ResourceError::NotFound, &["background-image"]);
+}
+
+/// A picture that is one, so that the tests above fail for what they say.
+#[test]
+fn a_background_that_is_a_picture() {
+    let (_folder, path) = file("green.png", &png());
+    let mut filter = Filter::luma(&[("background", "image"), ("background-image", &path)]);
+    let caps = video("RGB", 16, 16);
+    filter.negotiate(&caps, "video/x-raw,format=RGB");
+    let out = filter.matte(picture(&caps, |_, _, _| 0));
+    assert_eq!([out[0][0], out[1][0], out[2][0]], [10, 200, 30], "black is no person here");
+}
+
+fn png() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_pixel(8, 8, image::Rgb([10, 200, 30]));
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn sidecars_that_are_wrong() {
+    let cases = [
+        ("[input]\nchanels = \"rgb\"\n", "chanels"),
+        ("[surprise]\n", "surprise"),
+        ("[input]\nscale = \"large\"\n", "scale"),
+        ("[input]\nlayout = \"nwhc\"\n", "nwhc"),
+        ("[input]\nscale = nan\n", "scale"),
+        ("[input]\nscale = 1e30\n", "scale"),
+        ("[input]\nstd = [0.0, 1.0, 1.0]\n", "std"),
+        ("[input]\nmean = [0.5]\n", "mean"),
+        ("[input]\nsize = [1000000, 1000000]\n", "size"),
+        ("[input]\nsize = [0, 512]\n", "size"),
+        ("[output]\nchannel = 999999999\n", "channel"),
+        ("[output]\nchannel = -1\n", "channel"),
+        ("this is not TOML", "line 1"),
+    ];
+    for (sidecar, word) in cases {
+        let (_folder, model) = described("luma.onnx", sidecar);
+        check(&[("model", &model)], gst::ResourceError::Settings, &["luma.toml", word]);
+    }
+}
+
+/// Right in themselves, but not of this network.
+#[test]
+fn sidecars_of_another_network() {
+    for sidecar in [
+        "[output]\nname = \"foreground\"\n",
+        "[output]\nindex = 7\n",
+        "[output]\nchannel = 1\n",
+        "[input]\nlayout = \"nhwc\"\n",
+    ] {
+        let (_folder, model) = described("luma.onnx", sidecar);
+        check(&[("model", &model)], gst::StreamError::Format, &["luma.onnx", "luma.toml"]);
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there() {
+    for device in ["cuda", "coreml"] {
+        init();
+        if usable(device) {
+            println!("skipped: {device} is there");
+            continue;
+        }
+        check(&[("device", device)], gst::ResourceError::OpenRead, &[device, "device=auto"]);
+    }
+}
+
+fn usable(device: &str) -> bool {
+    let model = fixture("luma.onnx");
+    run(&pipeline(&format!("{SOURCE} ! davidmatte device={device} model={model} ! fakesink")))
+        .is_ok()
+}
+
+// Failures in mid-stream: a network that gives NaN for bright frames only.
+
+const DARK: u8 = 60;
+const BRIGHT: u8 = 200;
+
+/// An element that has matted a dark frame, and has a background of pure green.
+fn fragile(settings: &[(&str, &str)], format: &str) -> (Filter, gst::Caps) {
+    let model = fixture("nan_when_bright.onnx");
+    let fixed = [("model", model.as_str()), ("background-color", "0xff00ff00")];
+    let mut filter = Filter::new(&[&fixed, settings].concat());
+    let caps = video("RGB", 32, 24);
+    filter.negotiate(&caps, &format!("video/x-raw,format={format}"));
+    filter.push(gray(&caps, DARK));
+    assert_eq!(filter.messages(), []);
+    (filter, caps)
+}
+
+fn gray(caps: &gst::Caps, level: u8) -> gst::Buffer {
+    picture(caps, |_, _, _| level)
+}
+
+fn expect_warning(filter: &Filter) {
+    let messages = filter.messages();
+    let [(gst::MessageType::Warning, warning)] = messages.as_slice() else {
+        panic!("{messages:?} is not one warning");
+    };
+    assert!(warning.matches(gst::StreamError::Failed), "{warning:?}");
+    assert!(warning.message().contains("NaN"), "the sentence says what is wrong: {warning:?}");
+}
+
+#[test]
+fn without_a_matte_only_the_background_shows() {
+    let (mut filter, caps) = fragile(&[], "RGB");
+    let out = filter.matte(gray(&caps, BRIGHT));
+    for (samples, green) in out.iter().zip([0, 255, 0]) {
+        assert!(samples.iter().all(|&sample| sample == green), "the room shows");
+    }
+    expect_warning(&filter);
+    // Warned of once, not frame by frame.
+    filter.matte(gray(&caps, BRIGHT));
+    assert_eq!(filter.messages(), []);
+    // And it recovers: 60 · 60/255 of gray over green.
+    let out = filter.matte(gray(&caps, DARK));
+    assert!(out[0].iter().all(|&red| red.abs_diff(14) <= 1), "the matte is back");
+    assert_eq!((filter.stat("frames"), filter.stat("inferences")), (4, 2));
+    assert_eq!(filter.stat("failed-inferences"), 2);
+}
+
+#[test]
+fn without_a_matte_nobody_is_in_it() {
+    let (mut filter, caps) = fragile(&[("output", "alpha")], "GRAY8");
+    let out = filter.matte(gray(&caps, BRIGHT));
+    assert!(out[0].iter().all(|&alpha| alpha == 0));
+    // Inverted, too: what is kept then is the background, which is not known.
+    let (mut filter, caps) = fragile(&[("output", "alpha"), ("invert", "true")], "GRAY8");
+    let out = filter.matte(gray(&caps, BRIGHT));
+    assert!(out[0].iter().all(|&alpha| alpha == 0));
+}
+
+/// The colours under it are the frame's, as they are under every clear pixel of a cutout.
+#[test]
+fn without_a_matte_a_cutout_is_clear() {
+    let (mut filter, caps) = fragile(&[("output", "cutout")], "RGBA");
+    let out = filter.matte(gray(&caps, BRIGHT));
+    assert!(out[3].iter().all(|&alpha| alpha == 0));
+}
+
+/// A blurred background without a person is the blurred room, never the sharp one.
+#[test]
+fn without_a_matte_a_blurred_room_stays_blurred() {
+    let (mut filter, caps) = fragile(&[("background", "blur"), ("blur-radius", "0.2")], "RGB");
+    let stripes = picture(&caps, |_, x, _| if x % 4 < 2 { 255 } else { 160 });
+    let out = filter.matte(stripes);
+    let middle = &out[0][12 * 32 + 8..12 * 32 + 24];
+    let contrast = middle.iter().max().unwrap() - middle.iter().min().unwrap();
+    assert!(contrast < 30, "{contrast} levels of 95 are left");
+    expect_warning(&filter);
+}
+
+#[test]
+fn until_ready_wait_withholds_frames() {
+    let (mut filter, caps) = fragile(&[("until-ready", "wait")], "RGB");
+    assert_eq!(filter.harness.push(gray(&caps, BRIGHT)), Ok(gst::FlowSuccess::Ok));
+    assert!(filter.harness.try_pull().is_none(), "a frame without a matte leaves");
+    expect_warning(&filter);
+    filter.push(gray(&caps, DARK));
+}
+
+#[test]
+fn until_ready_passthrough_shows_the_frame() {
+    let (mut filter, caps) = fragile(&[("until-ready", "passthrough")], "RGB");
+    let frame = gray(&caps, BRIGHT);
+    let before = samples(&frame, &caps);
+    assert!(filter.matte(frame) == before);
+    expect_warning(&filter);
+}
+
+#[test]
+fn a_network_that_stays_broken_ends_the_stream() {
+    let (mut filter, caps) = fragile(&[], "RGB");
+    let flows: Vec<_> = (0..100).map(|_| filter.harness.push(gray(&caps, BRIGHT))).collect();
+    let failed = flows.iter().position(Result::is_err).expect("the stream ends");
+    assert!(failed > 0, "the first failure is forgiven");
+    assert_eq!(flows[failed], Err(gst::FlowError::Error));
+    let messages = filter.messages();
+    let errors: Vec<_> =
+        messages.iter().filter(|(kind, _)| *kind == gst::MessageType::Error).collect();
+    assert!(!errors.is_empty() && errors[0].1.matches(gst::StreamError::Failed), "{messages:?}");
+    // Not one of all those frames shows the room.
+    while let Some(out) = filter.harness.try_pull() {
+        let out = samples(&out, &caps);
+        assert!(!out[0].contains(&BRIGHT));
+    }
+}
+
+// Without ONNX Runtime: in processes of their own, as a library is loaded once.
+
+/// A GStreamer tool that finds the plugin that was built here, but no ONNX Runtime.
+fn without_runtime(tool: &str, arguments: &[&str]) -> Option<std::process::Output> {
+    let Some(plugin) = built_plugin() else {
+        println!("skipped: the plugin is not built");
+        return None;
+    };
+    // Alone in a folder, so that nothing else is taken for a plugin.
+    let home = tempfile::tempdir().unwrap();
+    std::fs::copy(&plugin, home.path().join(plugin.file_name().unwrap())).unwrap();
+    let output = Command::new(tool)
+        .args(arguments)
+        .env("GST_PLUGIN_PATH", home.path())
+        .env("GST_REGISTRY", home.path().join("registry.bin"))
+        .env("XDG_DATA_HOME", home.path())
+        .env("ORT_DYLIB_PATH", "/nonexistent/libonnxruntime.so")
+        .env("G_DEBUG", "fatal-warnings")
+        .env("LC_ALL", "C")
+        .current_dir(root())
+        .output();
+    match output {
+        Ok(output) => Some(output),
+        Err(error) => {
+            println!("skipped: {tool}: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn without_onnx_runtime_the_message_says_so() {
+    let line = format!("{SOURCE} ! davidmatte ! fakesink");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let Some(output) = without_runtime("gst-launch-1.0", &words) else { return };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(code) if code != 0), "{:?}", output.status);
+    let error = stderr.lines().find(|line| line.starts_with("ERROR:")).expect("an error");
+    assert!(error.contains("/nonexistent/libonnxruntime.so"), "the sentence names it: {stderr}");
+    assert!(error.contains("ONNX Runtime"), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[test]
+fn without_onnx_runtime_the_element_can_be_inspected() {
+    let Some(output) = without_runtime("gst-inspect-1.0", &["davidmatte"]) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("background-color"));
+}
