@@ -1,5 +1,7 @@
 //! The properties: one struct, its defaults, their specifications.
 
+use std::sync::Arc;
+
 use gst::glib;
 use gst::prelude::*;
 use once_cell::sync::Lazy;
@@ -108,17 +110,17 @@ pub enum UntilReady {
     Passthrough,
 }
 
-/// The settings, copied for every frame.
+/// The settings, copied for every frame, which takes no allocation.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub model: String,
+    pub model: Arc<str>,
     pub device: DeviceKind,
     pub device_id: i32,
     pub threads: u32,
     pub output: OutputKind,
     pub background: BackgroundKind,
     pub background_color: u32,
-    pub background_image: Option<String>,
+    pub background_image: Option<Arc<str>>,
     pub blur_radius: f64,
     pub invert: bool,
     pub threshold: f64,
@@ -179,14 +181,18 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
         let defaults = Self::default;
         match name {
-            "model" => self.model = read(value, defaults().model),
+            "model" => {
+                self.model = read::<Option<&str>>(value, None).map_or(defaults().model, Arc::from);
+            }
             "device" => self.device = read(value, self.device),
             "device-id" => self.device_id = read(value, self.device_id),
             "threads" => self.threads = read(value, self.threads),
             "output" => self.output = read(value, self.output),
             "background" => self.background = read(value, self.background),
             "background-color" => self.background_color = read(value, self.background_color),
-            "background-image" => self.background_image = read(value, None),
+            "background-image" => {
+                self.background_image = read::<Option<&str>>(value, None).map(Arc::from);
+            }
             "blur-radius" => self.blur_radius = read(value, self.blur_radius),
             "invert" => self.invert = read(value, self.invert),
             "threshold" => self.threshold = read(value, self.threshold),
@@ -202,14 +208,14 @@ impl Settings {
     /// A property that is set by the user.
     pub fn get(&self, name: &str) -> Option<glib::Value> {
         Some(match name {
-            "model" => self.model.to_value(),
+            "model" => (*self.model).to_value(),
             "device" => self.device.to_value(),
             "device-id" => self.device_id.to_value(),
             "threads" => self.threads.to_value(),
             "output" => self.output.to_value(),
             "background" => self.background.to_value(),
             "background-color" => self.background_color.to_value(),
-            "background-image" => self.background_image.to_value(),
+            "background-image" => self.background_image.as_deref().to_value(),
             "blur-radius" => self.blur_radius.to_value(),
             "invert" => self.invert.to_value(),
             "threshold" => self.threshold.to_value(),
@@ -245,7 +251,7 @@ fn inference_properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("model")
             .nick("Model")
             .blurb("`builtin`, a known name (david-base, david-large, david-multitask), or the path of an .onnx file")
-            .default_value(Some(defaults.model.as_str()))
+            .default_value(Some(&*defaults.model))
             .mutable_ready()
             .build(),
         glib::ParamSpecEnum::builder_with_default("device", defaults.device)

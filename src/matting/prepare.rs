@@ -18,7 +18,7 @@ use super::resample::{AxisOperator, PackedOperator};
 /// Rows combined in one pass over the output, and what packed vertical taps are a multiple of.
 const ROW_TAPS: usize = 4;
 /// What packed horizontal taps of planar rows are a multiple of.
-const COLUMN_TAPS: usize = 8;
+const COLUMN_TAPS: usize = 4;
 
 /// Components of a plane that are sampled together, because they lie side by side.
 struct Grid {
@@ -229,8 +229,7 @@ fn sample_planar(row: &[f32], first: &[usize], weights: &[f32], out: &mut [f32])
                 sums[k] += window[k] * weights[k];
             }
         }
-        *out = ((sums[0] + sums[4]) + (sums[2] + sums[6]))
-            + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+        *out = (sums[0] + sums[2]) + (sums[1] + sums[3]);
     }
 }
 
