@@ -1,5 +1,7 @@
 //! Memory for alpha planes that are appended to frames.
 
+use super::matting::is_ours;
+
 /// How many planes are kept for use again; more are in flight only behind long queues.
 const KEPT: usize = 8;
 
@@ -15,9 +17,7 @@ impl AlphaMemory {
     /// Memory of `size` bytes that nobody else sees.
     pub fn take(&mut self, size: usize) -> gst::Memory {
         self.planes.retain(|plane| plane.size() == size);
-        let free =
-            |plane: &mut gst::Buffer| plane.get_mut().is_some_and(|p| p.is_all_memory_writable());
-        match self.planes.iter_mut().position(free) {
+        match self.planes.iter_mut().position(is_ours) {
             Some(index) => self
                 .planes
                 .swap_remove(index)

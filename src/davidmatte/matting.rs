@@ -123,7 +123,8 @@ impl Streaming {
             return Err(Failure::Buffer("a frame came before its caps".into()));
         };
         let same_caps = negotiated.sink == negotiated.src;
-        if settings.changes_nothing() && same_caps {
+        let composites = negotiated.output == Output::Composite;
+        if composites && same_caps && settings.changes_nothing() {
             return Ok(Processed { outcome: Outcome::Frame(buffer), warning: None, failure: None });
         }
         let corner = Corner::of(&buffer, &negotiated.from).map_err(Failure::Buffer)?;
@@ -181,7 +182,7 @@ impl Streaming {
 
     fn background(&mut self, settings: &Settings) -> Result<Background, Error> {
         Ok(match settings.background {
-            _ if settings.output != super::OutputKind::Composite => Background::Color(0),
+            _ if self.output() != Some(Output::Composite) => Background::Color(0),
             BackgroundKind::Color => Background::Color(settings.background_color),
             BackgroundKind::Blur => Background::Blur(settings.blur_radius as f32),
             BackgroundKind::Checkerboard => Background::Checkerboard,
@@ -235,7 +236,7 @@ impl Paint {
 }
 
 /// Whether a buffer may be written without a copy being made of it.
-fn is_ours(buffer: &mut gst::Buffer) -> bool {
+pub fn is_ours(buffer: &mut gst::Buffer) -> bool {
     buffer.get_mut().is_some_and(|buffer| buffer.is_all_memory_writable())
 }
 

@@ -170,11 +170,9 @@ impl Settings {
         }
     }
 
-    /// Whether the output is the frame as it came: it would be put over itself, unblurred.
+    /// Whether a composite is the frame as it came: it would be put over itself, unblurred.
     pub fn changes_nothing(&self) -> bool {
-        self.output == OutputKind::Composite
-            && self.background == BackgroundKind::Blur
-            && self.blur_radius == 0.0
+        self.background == BackgroundKind::Blur && self.blur_radius == 0.0
     }
 
     /// Sets a property; true where the source caps depend on it.

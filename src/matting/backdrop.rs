@@ -153,11 +153,6 @@ impl Backdrop {
         }
     }
 
-    /// Whether the background is made of the frame, and so needs [`update`](Self::update).
-    pub fn follows_the_frame(&self) -> bool {
-        matches!(self, Self::Blurred(_))
-    }
-
     /// Row `y` of plane `plane`; bytes of alpha and padding may hold anything.
     pub fn row(&mut self, plane: usize, y: usize) -> &[u8] {
         match self {

@@ -431,7 +431,7 @@ fn spread<'a>(
     half: &'a [u8],
     out: &'a mut [u8],
 ) -> &'a [u8] {
-    let mut components = format.in_plane(plane).filter(|component| component.plane == plane);
+    let mut components = format.in_plane(plane);
     let Some(first) = components.next() else { return full };
     let weights = if first.h_shift > 0 { half } else { full };
     match (first.step, format.family(), first.h_shift) {

@@ -31,7 +31,7 @@ pub struct MatteSettings {
 
 /// A source of matte rows.
 pub trait MatteRows {
-    /// Row `y` of the matte, every value in [0, 1]. Rows are asked for from the top down.
+    /// Row `y` of the matte, every value in [0, 1]. Cheapest from the top down; may be asked for again.
     fn row(&mut self, y: usize) -> &[f32];
 }
 

@@ -77,14 +77,36 @@ impl Stages {
         })
     }
 
-    /// The backdrop for `background`, made when it is another than the last.
-    fn backdrop(&mut self, background: &Background) -> Result<&mut Backdrop, Error> {
+    /// Writes `matte` over `background`.
+    fn write(
+        &mut self,
+        colors: Colors<'_>,
+        background: &Background,
+        matte: MatteOf<'_>,
+        target: &mut FrameViewMut<'_>,
+    ) -> Result<(), Error> {
         let backdrop = match self.backdrop.take() {
             Some((made_for, backdrop)) if made_for == *background => backdrop,
             _ => Backdrop::new(background, &self.from, &self.to)?,
         };
-        Ok(&mut self.backdrop.insert((background.clone(), backdrop)).1)
+        let backdrop = &mut self.backdrop.insert((background.clone(), backdrop)).1;
+        let matte: &mut dyn MatteRows = match matte {
+            MatteOf::Mask(mask, settings) => &mut self.finisher.matte(mask, settings),
+            MatteOf::Opacity(opacity) => &mut ConstantMatte::new(self.from.width, opacity),
+        };
+        match colors {
+            Colors::Frame(frame) => backdrop.update(frame, matte),
+            Colors::InPlace => backdrop.update(&target.as_view(), matte),
+        }
+        self.composer.compose(colors, matte, backdrop, target);
+        Ok(())
     }
+}
+
+/// What a matte is made of.
+enum MatteOf<'a> {
+    Mask(&'a [f32], &'a MatteSettings),
+    Opacity(f32),
 }
 
 impl Matter {
@@ -146,21 +168,8 @@ impl Matter {
         look: &Look,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
-        self.stages.backdrop(&look.background)?;
-        let Stages { finisher, composer, backdrop: Some((_, backdrop)), .. } = &mut self.stages
-        else {
-            return Ok(());
-        };
-        if backdrop.follows_the_frame() {
-            let mut matte = finisher.matte(&self.mask, &look.matte);
-            match colors {
-                Colors::Frame(frame) => backdrop.update(frame, &mut matte),
-                Colors::InPlace => backdrop.update(&target.as_view(), &mut matte),
-            }
-        }
-        let mut matte = finisher.matte(&self.mask, &look.matte);
-        composer.compose(colors, &mut matte, backdrop, target);
-        Ok(())
+        let matte = MatteOf::Mask(&self.mask, &look.matte);
+        self.stages.write(colors, &look.background, matte, target)
     }
 
     /// Writes the last mask's matte alone, 8 bits a pixel, into a plane `stride` bytes a row: for
@@ -188,17 +197,7 @@ impl Matter {
             self.stages.composer.clear(target);
             return Ok(());
         }
-        let mut matte = ConstantMatte::new(self.stages.from.width, opacity);
-        let backdrop = self.stages.backdrop(background)?;
-        match colors {
-            Colors::Frame(frame) => backdrop.update(frame, &mut matte),
-            Colors::InPlace => backdrop.update(&target.as_view(), &mut matte),
-        }
-        let Stages { composer, backdrop: Some((_, backdrop)), .. } = &mut self.stages else {
-            return Ok(());
-        };
-        composer.compose(colors, &mut matte, backdrop, target);
-        Ok(())
+        self.stages.write(colors, background, MatteOf::Opacity(opacity), target)
     }
 
     /// The last mask, at the network's size, row by row, values as the network gave them.

@@ -281,6 +281,7 @@ pub struct Preparer {
     rows: std::ops::Range<usize>,
     size: Size,
     description: InputDescription,
+    normalisation: Normalisation,
     /// One row of the input, channel after channel in the network's order.
     row: [Vec<f32>; 3],
 }
@@ -297,6 +298,7 @@ impl Preparer {
             rows: y.content(),
             size,
             description: description.clone(),
+            normalisation: Normalisation::new(description),
             row: std::array::from_fn(|_| vec![0.0; size.width]),
         }
     }
@@ -316,13 +318,7 @@ impl Preparer {
                 let [a, b, c] = &mut self.row;
                 let columns = self.columns.clone();
                 let [a, b, c] = [a, b, c].map(|row| &mut row[columns.clone()]);
-                convert_row(
-                    codes,
-                    &self.to_rgb,
-                    &Normalisation::new(&self.description),
-                    order,
-                    [a, b, c],
-                );
+                convert_row(codes, &self.to_rgb, &self.normalisation, order, [a, b, c]);
             }
             self.store(tensor, y);
         }
@@ -330,8 +326,7 @@ impl Preparer {
 
     /// Makes the current row black, which is also what stays beside a letterboxed frame.
     fn blacken(&mut self) {
-        let normalisation = Normalisation::new(&self.description);
-        for (row, offset) in self.row.iter_mut().zip(normalisation.offset) {
+        for (row, offset) in self.row.iter_mut().zip(self.normalisation.offset) {
             row.fill(offset);
         }
     }
