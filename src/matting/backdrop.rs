@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::color::Affine;
 use super::convert::{conversion, rgb_to_codes};
 use super::error::Error;
-use super::finish::{MatteRows, blur};
+use super::finish::{Gaussian, MatteRows};
 use super::frame_view::{FrameLayout, FrameView, OwnedFrame, Plane};
 use super::network::Size;
 use super::pixel_format::{Component, MAX_PLANES, PixelFormat};
@@ -90,8 +90,9 @@ impl Picture {
             &axis(self.size.height, size.height),
         );
         let mut pixels = Vec::with_capacity(size.area());
+        let mut reduced = reducer.reduce(&view);
         for y in 0..size.height {
-            let [r, g, b] = reducer.row(&view, y);
+            let [r, g, b] = reduced.row(y);
             pixels.extend((0..size.width).map(|x| [r[x], g[x], b[x]]));
         }
         Ok(pixels)
@@ -225,7 +226,7 @@ pub struct Blur {
     matte_rows: AxisBins,
     /// Colour components times weight, and the weight.
     planes: [Vec<f32>; 4],
-    scratch: Vec<f32>,
+    gaussian: Gaussian,
     to: FrameLayout,
     enlargers: Vec<Enlarger>,
     row: Vec<u8>,
@@ -279,7 +280,7 @@ impl Blur {
             matte_columns: horizontal.pack(1),
             matte_rows: AxisBins { frame: from.height, bins: size.height },
             planes: std::array::from_fn(|_| vec![0.0; size.area()]),
-            scratch: vec![0.0; size.area()],
+            gaussian: Gaussian::new(size.area()),
             to: *to,
             enlargers,
             row: vec![0; row_bytes.max().unwrap_or(0)],
@@ -292,9 +293,9 @@ impl Blur {
         self.weigh(matte);
         let width = self.size.width;
         let [first, second, third, weights] = &mut self.planes;
+        let mut reduced = self.reducer.reduce(frame);
         for y in 0..self.size.height {
-            let codes = self.reducer.row(frame, y);
-            let [a, b, c] = codes;
+            let [a, b, c] = reduced.row(y);
             for (x, ((a, b), c)) in a.iter().zip(b).zip(c).enumerate() {
                 let at = y * width + x;
                 let color = self.to_codes.apply([*a, *b, *c]);
@@ -304,7 +305,7 @@ impl Blur {
             }
         }
         for plane in &mut self.planes {
-            blur(plane, &mut self.scratch, width, self.sigma);
+            self.gaussian.blur(plane, width, self.sigma);
         }
         let [colors @ .., weights] = &mut self.planes;
         for plane in colors {

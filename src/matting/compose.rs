@@ -143,7 +143,7 @@ impl Composer {
             }
             self.transfer_colors(colors, target, top, rows);
             match self.output {
-                Output::Composite => self.blend(backdrop, target, top, rows),
+                Output::Composite => self.blend(colors, backdrop, target, top, rows),
                 // Packing pixels has written their alpha already.
                 Output::Cutout if matches!(self.transfer, Transfer::Convert(_)) => {}
                 Output::Cutout => self.write_alpha(target, top, rows),
@@ -223,6 +223,8 @@ impl Composer {
         let Colors::Frame(frame) = colors else { return };
         match &mut self.transfer {
             Transfer::Nothing => {}
+            // Blending copies as it goes.
+            Transfer::Copy if self.output == Output::Composite => {}
             Transfer::Copy => {
                 for plane in 0..self.to.format.planes() {
                     for y in plane_rows(self.to.format, plane, top, rows) {
@@ -243,8 +245,10 @@ impl Composer {
         }
     }
 
+    /// Lays the block over the background: what is in `target` already, or else in `colors`.
     fn blend(
         &mut self,
+        colors: Colors<'_>,
         backdrop: &mut Backdrop,
         target: &mut FrameViewMut<'_>,
         top: usize,
@@ -259,6 +263,10 @@ impl Composer {
                 weigh_over(&mut self.opacity[row], &mut self.weights[row], backdrop_alpha);
             }
         }
+        let front = match (colors, &self.transfer) {
+            (Colors::Frame(frame), Transfer::Copy) => Some(frame),
+            _ => None,
+        };
         let [upper, lower] = &self.weights;
         let lower = if rows == 2 { lower } else { upper };
         if self.to.format.components().iter().any(|component| component.h_shift > 0) {
@@ -277,7 +285,8 @@ impl Composer {
                 let full = if index == 0 { upper } else { lower };
                 let weights =
                     spread(self.to.format, plane, full, &self.chroma_weights, &mut self.spread);
-                mix(target.row_mut(plane, y), backdrop.row(plane, y), weights);
+                let front = front.map(|frame| frame.row(plane, y));
+                mix(target.row_mut(plane, y), front, backdrop.row(plane, y), weights);
             }
         }
         if alpha.is_some() && backdrop_alpha == 255 {
@@ -326,17 +335,18 @@ impl Composer {
                         continue;
                     }
                     let carries_luma = number == 0 || self.to.format.family() == Family::Rgb;
+                    let opacity = &self.opacity[index];
+                    if carries_luma && full_range && component.step == 1 {
+                        out.copy_from_slice(opacity);
+                        continue;
+                    }
                     let samples = out[component.offset..].iter_mut().step_by(component.step);
                     if !carries_luma {
                         samples.for_each(|sample| *sample = 128);
                     } else if full_range {
-                        samples
-                            .zip(&self.opacity[index])
-                            .for_each(|(sample, opacity)| *sample = *opacity);
+                        samples.zip(opacity).for_each(|(sample, opacity)| *sample = *opacity);
                     } else {
-                        samples
-                            .zip(&self.opacity[index])
-                            .for_each(|(sample, opacity)| *sample = code(*opacity));
+                        samples.zip(opacity).for_each(|(sample, opacity)| *sample = code(*opacity));
                     }
                 }
             }
@@ -455,23 +465,55 @@ fn repeat<'a, const N: usize>(weights: &[u8], out: &'a mut [u8]) -> &'a [u8] {
 /// For packed 4:2:2, luma at `luma` of every two bytes and chroma at the other.
 #[multiversion(targets = "simd")]
 fn interleave<'a>(luma: usize, full: &[u8], half: &[u8], out: &'a mut [u8]) -> &'a [u8] {
-    let pixels = out.len() / 2;
-    for i in 0..pixels {
-        let weight = full[i.min(full.len() - 1)];
-        let chroma = half[(i / 2).min(half.len() - 1)];
-        out[2 * i] = if luma == 0 { weight } else { chroma };
-        out[2 * i + 1] = if luma == 0 { chroma } else { weight };
+    let pairs = full.len() / 2;
+    for (bytes, (full, half)) in out.chunks_exact_mut(4).zip(full.chunks_exact(2).zip(half)) {
+        let pixels = [*half, full[1], *half, full[0]];
+        let word = u32::from_be_bytes(pixels).rotate_left(8 * luma as u32);
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    // An odd last pixel has a pair of its own, whose second luma nobody sees.
+    if let ([.., last], Some(bytes)) = (&full[2 * pairs..], out.get_mut(4 * pairs..)) {
+        for (byte, at) in bytes.iter_mut().zip(0..) {
+            *byte = if at % 2 == luma { *last } else { half[pairs] };
+        }
     }
     out
 }
 
-/// `row` = (row · weight + behind · (255 − weight)) / 255, rounded.
+/// Bytes of a row that are looked at together: most of a matte is 0 or 1.
+const SPAN: usize = 64;
+
+/// `out` = (front · weight + behind · (255 − weight)) / 255, rounded. Without a `front`, `out` is it.
 #[multiversion(targets = "simd")]
-fn mix(row: &mut [u8], behind: &[u8], weights: &[u8]) {
-    for ((row, behind), weight) in row.iter_mut().zip(behind).zip(weights) {
+fn mix(out: &mut [u8], front: Option<&[u8]>, behind: &[u8], weights: &[u8]) {
+    let n = out.len();
+    let whole = n - n % SPAN;
+    for start in (0..whole).step_by(SPAN) {
+        // Spans whose length the compiler knows become straight vector code.
+        let span = start..start + SPAN;
+        let front = front.map(|front| &front[span.clone()]);
+        mix_span(&mut out[span.clone()], front, &behind[span.clone()], &weights[span]);
+    }
+    let front = front.map(|front| &front[whole..n]);
+    mix_span(&mut out[whole..], front, &behind[whole..n], &weights[whole..n]);
+}
+
+#[inline(always)]
+fn mix_span(out: &mut [u8], front: Option<&[u8]>, behind: &[u8], weights: &[u8]) {
+    if weights.iter().fold(0, |any, weight| any | weight) == 0 {
+        out.copy_from_slice(behind);
+        return;
+    }
+    if let Some(front) = front {
+        out.copy_from_slice(front);
+    }
+    if weights.iter().fold(255, |all, weight| all & weight) == 255 {
+        return;
+    }
+    for ((out, behind), weight) in out.iter_mut().zip(behind).zip(weights) {
         let weight = u16::from(*weight);
-        let sum = u16::from(*row) * weight + u16::from(*behind) * (255 - weight) + 128;
-        *row = ((sum + (sum >> 8)) >> 8) as u8;
+        let sum = u16::from(*out) * weight + u16::from(*behind) * (255 - weight) + 128;
+        *out = ((sum + (sum >> 8)) >> 8) as u8;
     }
 }
 
@@ -687,7 +729,7 @@ mod tests {
     fn mixing_is_exact_for_all_bytes() {
         for weight in 0..=255u8 {
             let mut row: Vec<u8> = (0..=255).collect();
-            mix(&mut row, &[77; 256], &[weight; 256]);
+            mix(&mut row, None, &[77; 256], &[weight; 256]);
             for (value, mixed) in row.iter().enumerate() {
                 let w = f64::from(weight) / 255.0;
                 let want = value as f64 * w + 77.0 * (1.0 - w);

@@ -43,8 +43,11 @@ impl RowConverter {
         let components = self.unpacker.unpack(frame, y);
         let components = match &self.matrix {
             Some(matrix) => {
-                let [a, b, c] = &mut self.converted;
-                convert_row(components, matrix, [a, b, c]);
+                let [x, y, z] = components;
+                let rows = matrix.matrix.iter().zip(matrix.offset).zip(&mut self.converted);
+                for ((factors, offset), out) in rows {
+                    convert_row(x, y, z, *factors, offset, out);
+                }
                 [&self.converted[0][..], &self.converted[1], &self.converted[2]]
             }
             None => components,
@@ -91,17 +94,16 @@ impl FixedMatrix {
     }
 }
 
+/// One component of a converted row, from a row of the matrix.
+// Slices of their own, not in an array, tell the compiler that they do not overlap.
 #[multiversion(targets = "simd")]
-fn convert_row(components: [&[u8]; 3], matrix: &FixedMatrix, out: [&mut [u8]; 3]) {
-    let n = out[0].len();
-    let [x, y, z] = components.map(|component| &component[..n]);
-    for (channel, out) in out.into_iter().enumerate() {
-        let [a, b, c] = matrix.matrix[channel];
-        let offset = matrix.offset[channel];
-        for i in 0..n {
-            let sum = a * i32::from(x[i]) + b * i32::from(y[i]) + c * i32::from(z[i]) + offset;
-            out[i] = (sum >> FixedMatrix::BITS).clamp(0, 255) as u8;
-        }
+fn convert_row(x: &[u8], y: &[u8], z: &[u8], factors: [i32; 3], offset: i32, out: &mut [u8]) {
+    let n = out.len();
+    let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
+    let [a, b, c] = factors;
+    for i in 0..n {
+        let sum = a * i32::from(x[i]) + b * i32::from(y[i]) + c * i32::from(z[i]) + offset;
+        out[i] = (sum >> FixedMatrix::BITS).clamp(0, 255) as u8;
     }
 }
 
@@ -272,7 +274,8 @@ impl Packing {
     fn pack(&self, components: [&[u8]; 3], alpha: &[u8], out: &mut [u8]) {
         if self.step == 4 {
             let shifts = self.offsets.map(|offset| 8 * offset as u32);
-            pack_4(components, alpha, shifts, out);
+            let [a, b, c] = components;
+            pack_4(a, b, c, alpha, shifts, out);
         } else {
             let [a, b, c, _] = self.offsets;
             pack_3([components[a.min(2)], components[b.min(2)], components[c.min(2)]], out);
@@ -281,9 +284,9 @@ impl Packing {
 }
 
 #[multiversion(targets = "simd")]
-fn pack_4(components: [&[u8]; 3], alpha: &[u8], shifts: [u32; 4], out: &mut [u8]) {
+fn pack_4(a: &[u8], b: &[u8], c: &[u8], alpha: &[u8], shifts: [u32; 4], out: &mut [u8]) {
     let n = alpha.len();
-    let [a, b, c] = components.map(|component| &component[..n]);
+    let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
     for (i, pixel) in out[..4 * n].chunks_exact_mut(4).enumerate() {
         let word = u32::from(a[i]) << shifts[0]
             | u32::from(b[i]) << shifts[1]

@@ -5,6 +5,7 @@
 
 use multiversion::multiversion;
 
+use super::columns::{BLOCK, Column, resample, to_columns, to_rows};
 use super::geometry::AxisGeometry;
 use super::model::Fit;
 use super::network::Size;
@@ -60,6 +61,7 @@ pub struct Finisher {
     unit: [f32; 2],
     shaped: Vec<f32>,
     scratch: Vec<f32>,
+    gaussian: Gaussian,
     ring: Ring,
     row: Vec<f32>,
 }
@@ -77,6 +79,7 @@ impl Finisher {
             rows: y.enlargement(mask.height).pack(TAPS),
             shaped: vec![0.0; mask.area()],
             scratch: vec![0.0; mask.area()],
+            gaussian: Gaussian::new(mask.area()),
             row: vec![0.0; frame.width],
             mask,
         }
@@ -115,7 +118,7 @@ impl Finisher {
                 // The edge is to be softened, not the step that the threshold makes of it later.
                 binarise(shaped, scratch, width, threshold);
             }
-            blur(shaped, scratch, width, self.unit.map(|unit| unit * feather / 2.0));
+            self.gaussian.blur(shaped, width, self.unit.map(|unit| unit * feather / 2.0));
         }
         true
     }
@@ -140,8 +143,7 @@ impl MatteRows for Matte<'_> {
         // Taps beyond the last row have no weight; any row will do.
         let sources: [usize; TAPS] = std::array::from_fn(|k| (first + k).min(last));
         for source in sources {
-            let mask_row = &self.mask[source * self.width..][..self.width];
-            self.ring.fill(source, mask_row, self.columns);
+            self.ring.fill(source, self.mask, self.width, self.columns);
         }
         let rows = sources.map(|source| self.ring.row(source));
         let weights = std::array::from_fn(|k| weights[k]);
@@ -156,52 +158,48 @@ impl MatteRows for Matte<'_> {
     }
 }
 
-/// The last mask rows that were enlarged horizontally.
+/// Mask rows that were enlarged horizontally: two blocks of them, so that the taps of a matte row
+/// are there wherever they lie.
 struct Ring {
-    rows: [Vec<f32>; TAPS],
-    holds: [Option<usize>; TAPS],
-    /// A mask row too short for cubic windows, with zeros behind it.
-    padded: Vec<f32>,
+    blocks: [Vec<f32>; 2],
+    /// Which rows of the mask each block holds, in blocks.
+    holds: [Option<usize>; 2],
+    /// A block of the mask, with zeros behind rows too short for cubic windows.
+    columns: Vec<Column>,
+    enlarged: Vec<Column>,
 }
 
 impl Ring {
     fn new(width: usize, padded_inputs: usize) -> Self {
         Self {
-            rows: std::array::from_fn(|_| vec![0.0; width]),
-            holds: [None; TAPS],
-            padded: vec![0.0; padded_inputs],
+            blocks: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
+            holds: [None; 2],
+            columns: vec![[0.0; BLOCK]; padded_inputs],
+            enlarged: vec![[0.0; BLOCK]; width],
         }
     }
 
     fn forget(&mut self) {
-        self.holds = [None; TAPS];
+        self.holds = [None; 2];
     }
 
-    fn fill(&mut self, source: usize, mask_row: &[f32], columns: &PackedOperator) {
-        let slot = source % TAPS;
-        if self.holds[slot] == Some(source) {
+    /// Makes sure that row `source` of the mask, `width` samples wide, is held.
+    fn fill(&mut self, source: usize, mask: &[f32], width: usize, operator: &PackedOperator) {
+        let block = source / BLOCK;
+        if self.holds[block % 2] == Some(block) {
             return;
         }
-        self.holds[slot] = Some(source);
-        if mask_row.len() < TAPS {
-            self.padded[..mask_row.len()].copy_from_slice(mask_row);
-            enlarge(&self.padded, columns.first(), columns.weights(), &mut self.rows[slot]);
-        } else {
-            enlarge(mask_row, columns.first(), columns.weights(), &mut self.rows[slot]);
-        }
+        self.holds[block % 2] = Some(block);
+        let last = mask.len() / width - 1;
+        let row = |r: usize| &mask[(block * BLOCK + r).min(last) * width..][..width];
+        to_columns(std::array::from_fn(row), &mut self.columns[..width]);
+        resample(&self.columns, 0, 1, operator, &mut self.enlarged);
+        to_rows(&self.enlarged, &mut self.blocks[block % 2]);
     }
 
     fn row(&self, source: usize) -> &[f32] {
-        &self.rows[source % TAPS]
-    }
-}
-
-#[multiversion(targets = "simd")]
-fn enlarge(row: &[f32], first: &[usize], weights: &[f32], out: &mut [f32]) {
-    for ((out, &first), weights) in out.iter_mut().zip(first).zip(weights.chunks_exact(TAPS)) {
-        let window = &row[first..first + TAPS];
-        *out = (window[0] * weights[0] + window[1] * weights[1])
-            + (window[2] * weights[2] + window[3] * weights[3]);
+        let width = self.enlarged.len();
+        &self.blocks[source / BLOCK % 2][source % BLOCK * width..][..width]
     }
 }
 
@@ -276,43 +274,59 @@ fn binarise(mask: &mut [f32], scratch: &mut [f32], width: usize, level: f32) {
     }
 }
 
-/// A Gaussian of the given standard deviations (horizontal, vertical), borders replicated.
-pub(super) fn blur(picture: &mut [f32], scratch: &mut [f32], width: usize, sigma: [f32; 2]) {
-    let height = picture.len() / width;
-    let kernel = gaussian(sigma[0]);
-    for (row, out) in picture.chunks_exact(width).zip(scratch.chunks_exact_mut(width)) {
-        for (x, out) in out.iter_mut().enumerate() {
-            *out = kernel[0] * row[x];
-            for (distance, weight) in kernel.iter().enumerate().skip(1) {
-                *out +=
-                    weight * (row[x.saturating_sub(distance)] + row[(x + distance).min(width - 1)]);
-            }
-        }
-    }
-    let kernel = gaussian(sigma[1]);
-    for (y, out) in picture.chunks_exact_mut(width).enumerate() {
-        let row = |y: usize| &scratch[y * width..][..width];
-        for (out, value) in out.iter_mut().zip(row(y)) {
-            *out = kernel[0] * value;
-        }
-        for (distance, weight) in kernel.iter().enumerate().skip(1) {
-            let above = row(y.saturating_sub(distance));
-            let below = row((y + distance).min(height - 1));
-            for ((out, above), below) in out.iter_mut().zip(above).zip(below) {
-                *out += weight * (above + below);
-            }
-        }
-    }
+/// Blurs pictures; owns what it needs for that.
+pub(super) struct Gaussian {
+    scratch: Vec<f32>,
+    /// Half a kernel, the centre first.
+    kernel: Vec<f32>,
 }
 
-/// Half a Gaussian kernel, the centre first; whole it sums to 1.
-fn gaussian(sigma: f32) -> Vec<f32> {
-    let radius = (3.0 * sigma).ceil() as usize;
-    let mut kernel: Vec<f32> =
-        (0..=radius).map(|d| (-0.5 * (d as f32 / sigma.max(1e-6)).powi(2)).exp()).collect();
-    let sum = kernel[0] + 2.0 * kernel[1..].iter().sum::<f32>();
-    kernel.iter_mut().for_each(|weight| *weight /= sum);
-    kernel
+impl Gaussian {
+    /// For pictures of `samples` samples.
+    pub fn new(samples: usize) -> Self {
+        Self { scratch: vec![0.0; samples], kernel: Vec::new() }
+    }
+
+    /// A Gaussian of the given standard deviations (horizontal, vertical), borders replicated.
+    pub fn blur(&mut self, picture: &mut [f32], width: usize, sigma: [f32; 2]) {
+        let height = picture.len() / width;
+        self.make_kernel(sigma[0]);
+        let kernel = &self.kernel;
+        for (row, out) in picture.chunks_exact(width).zip(self.scratch.chunks_exact_mut(width)) {
+            for (x, out) in out.iter_mut().enumerate() {
+                *out = kernel[0] * row[x];
+                for (distance, weight) in kernel.iter().enumerate().skip(1) {
+                    let left = row[x.saturating_sub(distance)];
+                    let right = row[(x + distance).min(width - 1)];
+                    *out += weight * (left + right);
+                }
+            }
+        }
+        self.make_kernel(sigma[1]);
+        for (y, out) in picture.chunks_exact_mut(width).enumerate() {
+            let row = |y: usize| &self.scratch[y * width..][..width];
+            for (out, value) in out.iter_mut().zip(row(y)) {
+                *out = self.kernel[0] * value;
+            }
+            for (distance, weight) in self.kernel.iter().enumerate().skip(1) {
+                let above = row(y.saturating_sub(distance));
+                let below = row((y + distance).min(height - 1));
+                for ((out, above), below) in out.iter_mut().zip(above).zip(below) {
+                    *out += weight * (above + below);
+                }
+            }
+        }
+    }
+
+    /// Makes half a kernel that sums to 1 when whole.
+    fn make_kernel(&mut self, sigma: f32) {
+        let radius = (3.0 * sigma).ceil() as usize;
+        let weight = |d: usize| (-0.5 * (d as f32 / sigma.max(1e-6)).powi(2)).exp();
+        self.kernel.clear();
+        self.kernel.extend((0..=radius).map(weight));
+        let sum = self.kernel[0] + 2.0 * self.kernel[1..].iter().sum::<f32>();
+        self.kernel.iter_mut().for_each(|weight| *weight /= sum);
+    }
 }
 
 #[cfg(test)]
@@ -370,7 +384,7 @@ mod tests {
         let settings = MatteSettings { threshold: 0.5, feather: 4.0, ..Default::default() };
         // The mask that is binarised is softer than the feather.
         let mut mask = disk(16.0);
-        blur(&mut mask, &mut vec![0.0; MASK.area()], 64, [6.0; 2]);
+        Gaussian::new(MASK.area()).blur(&mut mask, 64, [6.0; 2]);
         let finished = {
             let mut finisher = Finisher::new(MASK, MASK, MASK, Fit::PadSquare);
             finisher.unit = [1.0; 2];

@@ -18,6 +18,11 @@ pub struct FrameLayout {
 }
 
 impl FrameLayout {
+    /// Bytes of a row of each plane, without padding.
+    fn row_bytes(&self) -> [usize; MAX_PLANES] {
+        std::array::from_fn(|plane| self.format.row_bytes(plane, self.width))
+    }
+
     /// Fails unless `data` bytes at `stride` hold every row of plane `plane`.
     fn check_plane(&self, plane: usize, data: usize, stride: usize) -> Result<(), Error> {
         let row = self.format.row_bytes(plane, self.width);
@@ -59,6 +64,7 @@ pub struct PlaneMut<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     layout: FrameLayout,
+    row_bytes: [usize; MAX_PLANES],
     planes: [Plane<'a>; MAX_PLANES],
 }
 
@@ -71,7 +77,7 @@ impl<'a> FrameView<'a> {
         for (index, plane) in planes.iter().enumerate().take(layout.format.planes()) {
             layout.check_plane(index, plane.data.len(), plane.stride)?;
         }
-        Ok(Self { layout, planes })
+        Ok(Self { layout, row_bytes: layout.row_bytes(), planes })
     }
 
     /// Size, format and colour.
@@ -82,7 +88,7 @@ impl<'a> FrameView<'a> {
     /// The bytes of row `y` of plane `plane`, without padding.
     pub fn row(&self, plane: usize, y: usize) -> &'a [u8] {
         let Plane { data, stride } = self.planes[plane];
-        &data[y * stride..][..self.layout.format.row_bytes(plane, self.layout.width)]
+        &data[y * stride..][..self.row_bytes[plane]]
     }
 }
 
@@ -90,6 +96,7 @@ impl<'a> FrameView<'a> {
 #[derive(Debug)]
 pub struct FrameViewMut<'a> {
     layout: FrameLayout,
+    row_bytes: [usize; MAX_PLANES],
     planes: [PlaneMut<'a>; MAX_PLANES],
 }
 
@@ -102,7 +109,7 @@ impl<'a> FrameViewMut<'a> {
         for (index, plane) in planes.iter().enumerate().take(layout.format.planes()) {
             layout.check_plane(index, plane.data.len(), plane.stride)?;
         }
-        Ok(Self { layout, planes })
+        Ok(Self { layout, row_bytes: layout.row_bytes(), planes })
     }
 
     /// Size, format and colour.
@@ -116,21 +123,19 @@ impl<'a> FrameViewMut<'a> {
             data: &*self.planes[i].data,
             stride: self.planes[i].stride,
         });
-        FrameView { layout: self.layout, planes }
+        FrameView { layout: self.layout, row_bytes: self.row_bytes, planes }
     }
 
     /// The bytes of row `y` of plane `plane`, without padding.
     pub fn row(&self, plane: usize, y: usize) -> &[u8] {
-        let row_bytes = self.layout.format.row_bytes(plane, self.layout.width);
         let PlaneMut { data, stride } = &self.planes[plane];
-        &data[y * stride..][..row_bytes]
+        &data[y * stride..][..self.row_bytes[plane]]
     }
 
     /// The bytes of row `y` of plane `plane`, without padding.
     pub fn row_mut(&mut self, plane: usize, y: usize) -> &mut [u8] {
-        let row_bytes = self.layout.format.row_bytes(plane, self.layout.width);
         let PlaneMut { data, stride } = &mut self.planes[plane];
-        &mut data[y * *stride..][..row_bytes]
+        &mut data[y * *stride..][..self.row_bytes[plane]]
     }
 }
 
@@ -161,7 +166,7 @@ impl OwnedFrame {
             data: &self.planes[plane],
             stride: self.stride(plane),
         });
-        FrameView { layout: self.layout, planes }
+        FrameView { layout: self.layout, row_bytes: self.layout.row_bytes(), planes }
     }
 
     /// For writing.
@@ -173,7 +178,7 @@ impl OwnedFrame {
             index += 1;
             PlaneMut { data: data.as_mut_slice(), stride }
         });
-        FrameViewMut { layout, planes }
+        FrameViewMut { layout, row_bytes: layout.row_bytes(), planes }
     }
 
     /// The bytes of row `y` of plane `plane`.

@@ -13,6 +13,7 @@
 pub mod backdrop;
 pub mod builtin;
 pub mod color;
+mod columns;
 pub mod compose;
 pub mod convert;
 pub mod error;

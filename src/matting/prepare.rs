@@ -8,6 +8,7 @@
 use multiversion::multiversion;
 
 use super::color::{Affine, Range};
+use super::columns::{BLOCK, Column, resample, to_columns, to_rows};
 use super::frame_view::{FrameLayout, FrameView};
 use super::geometry::AxisGeometry;
 use super::model::{ChannelOrder, Fit, InputDescription, TensorLayout};
@@ -15,18 +16,19 @@ use super::network::Size;
 use super::pixel_format::{Component, Family};
 use super::resample::{AxisOperator, PackedOperator};
 
-/// Rows combined in one pass over the output, and what packed vertical taps are a multiple of.
+/// Rows of the frame that are combined in one pass.
 const ROW_TAPS: usize = 4;
-/// What packed horizontal taps of planar rows are a multiple of.
-const COLUMN_TAPS: usize = 4;
+/// Bytes of a row that are combined before they are turned into columns: with the rows of the
+/// frame that a block needs they fit into the first-level cache.
+const TILE: usize = 512;
 
-/// Components of a plane that are sampled together, because they lie side by side.
+/// Components of a plane that are sampled together, because they lie on the same grid.
 struct Grid {
     /// Bytes from one sample to the next.
     step: usize,
     /// Offset in the sample, and which component it is.
     lanes: Vec<(usize, usize)>,
-    columns: PackedOperator,
+    operator: PackedOperator,
 }
 
 /// A plane of the frame, and how its rows and columns are combined.
@@ -34,17 +36,22 @@ struct PlaneSampler {
     plane: usize,
     rows: PackedOperator,
     grids: Vec<Grid>,
-    /// The combined row, as wide as the plane's, padded with zeros for windows that reach past it.
-    combined: Vec<f32>,
+    /// A block of combined rows, padded with zeros for windows that reach past them.
+    columns: Vec<Column>,
 }
 
 /// Samples the components of frames of one layout down to a small picture.
 pub struct Reducer {
     planes: Vec<PlaneSampler>,
-    /// Rows that are the same as the row before.
-    repeats: Vec<bool>,
-    /// The current row of each colour component.
-    row: [Vec<f32>; 3],
+    width: usize,
+    /// For each row of the small picture, which of its different rows it is.
+    different: Vec<usize>,
+    /// Where in the small picture the different rows first are.
+    first: Vec<usize>,
+    tile: Vec<f32>,
+    resampled: Vec<Column>,
+    /// A block of different rows of each colour component.
+    block: [Vec<f32>; 3],
 }
 
 impl Reducer {
@@ -76,192 +83,150 @@ impl Reducer {
                     Some(grid) => grid.lanes.push(lane),
                     None => {
                         let columns = along(horizontal, component.h_shift, site.h_cosited);
-                        let multiple = if component.step == 1 { COLUMN_TAPS } else { 1 };
-                        let columns = columns.pack(multiple);
-                        grids.push(Grid { step: component.step, lanes: vec![lane], columns });
+                        let operator = columns.pack(1);
+                        grids.push(Grid { step: component.step, lanes: vec![lane], operator });
                     }
                 }
             }
-            let padded = grids.iter().map(|grid| grid.columns.padded_inputs() * grid.step).max();
+            let padded = grids.iter().map(|grid| grid.operator.padded_inputs() * grid.step).max();
             let row_bytes = layout.format.row_bytes(plane, layout.width);
             planes.push(PlaneSampler {
                 plane,
-                rows: rows.pack(ROW_TAPS),
+                rows: rows.pack(1),
                 grids,
-                combined: vec![0.0; padded.unwrap_or(0).max(row_bytes)],
+                columns: vec![[0.0; BLOCK]; padded.unwrap_or(0).max(row_bytes)],
             });
         }
-        let row = std::array::from_fn(|_| vec![0.0; horizontal.outputs()]);
-        Self { planes, repeats, row }
+        let first: Vec<usize> = (0..repeats.len()).filter(|&y| !repeats[y]).collect();
+        let different = (0..repeats.len()).map(|y| first.partition_point(|&row| row <= y) - 1);
+        let width = horizontal.outputs();
+        Self {
+            planes,
+            width,
+            different: different.collect(),
+            first,
+            tile: vec![0.0; BLOCK * TILE],
+            resampled: vec![[0.0; BLOCK]; width],
+            block: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
+        }
     }
 
-    /// Rows of the small picture.
-    pub fn rows(&self) -> usize {
-        self.repeats.len()
+    /// The small picture of `frame`, ready to be read row by row.
+    pub fn reduce<'a>(&'a mut self, frame: &'a FrameView<'a>) -> Reduced<'a> {
+        Reduced { reducer: self, frame, held: None }
     }
 
+    /// Fills the block that starts with the `start`-th different row.
+    fn fill(&mut self, frame: &FrameView<'_>, start: usize) {
+        let last = self.first.len() - 1;
+        let rows: [usize; BLOCK] = std::array::from_fn(|r| self.first[(start + r).min(last)]);
+        for sampler in &mut self.planes {
+            sampler.combine(frame, rows, &mut self.tile);
+            for grid in &sampler.grids {
+                for &(offset, component) in &grid.lanes {
+                    let out = &mut self.resampled;
+                    resample(&sampler.columns, offset, grid.step, &grid.operator, out);
+                    to_rows(out, &mut self.block[component]);
+                }
+            }
+        }
+    }
+}
+
+/// A small picture that is made while it is read.
+pub struct Reduced<'a> {
+    reducer: &'a mut Reducer,
+    frame: &'a FrameView<'a>,
+    /// The first of the different rows that the block holds.
+    held: Option<usize>,
+}
+
+impl Reduced<'_> {
     /// Whether row `y` is the same as the row before.
     pub fn is_repeat(&self, y: usize) -> bool {
-        self.repeats[y]
+        y > 0 && self.reducer.different[y] == self.reducer.different[y - 1]
     }
 
-    /// Row `y` of the small picture: the samples of each component, in the frame's codes. For gray
-    /// all three are luma.
-    pub fn row(&mut self, frame: &FrameView<'_>, y: usize) -> [&[f32]; 3] {
-        let gray = frame.layout().format.family() == Family::Gray;
-        for sampler in &mut self.planes {
-            let row_bytes = frame.layout().format.row_bytes(sampler.plane, frame.layout().width);
-            combine_rows(
-                &mut sampler.combined[..row_bytes],
-                &sampler.rows,
-                y,
-                |source| frame.row(sampler.plane, source),
-                frame.layout().format.plane_rows(sampler.plane, frame.layout().height),
-            );
-            for grid in &sampler.grids {
-                grid.sample(&sampler.combined, &mut self.row);
-            }
+    /// Row `y`: the samples of each component, in the frame's codes. For gray all three are luma.
+    /// Cheapest from the top down.
+    pub fn row(&mut self, y: usize) -> [&[f32]; 3] {
+        let row = self.reducer.different[y];
+        let start = row - row % BLOCK;
+        if self.held != Some(start) {
+            self.reducer.fill(self.frame, start);
+            self.held = Some(start);
         }
-        let [first, second, third] = &self.row;
-        if gray { [first, first, first] } else { [first, second, third] }
+        let width = self.reducer.width;
+        let [a, b, c] = &self.reducer.block;
+        let [a, b, c] = [a, b, c].map(|rows| &rows[(row - start) * width..][..width]);
+        if self.frame.layout().format.family() == Family::Gray { [a; 3] } else { [a, b, c] }
     }
 }
 
-/// `out` = Σ weight · row, over the taps of output `y`.
+impl PlaneSampler {
+    /// Combines the rows of `frame` for a block of output rows.
+    fn combine(&mut self, frame: &FrameView<'_>, outputs: [usize; BLOCK], tile: &mut [f32]) {
+        let FrameLayout { format, width, .. } = *frame.layout();
+        let row_bytes = format.row_bytes(self.plane, width);
+        for (index, columns) in self.columns[..row_bytes].chunks_mut(TILE).enumerate() {
+            let bytes = index * TILE..index * TILE + columns.len();
+            for (combined, output) in tile.chunks_exact_mut(TILE).zip(outputs) {
+                let row = |source| &frame.row(self.plane, source)[bytes.clone()];
+                combine_rows(&mut combined[..columns.len()], self.rows.row(output), row);
+            }
+            to_columns(std::array::from_fn(|r| &tile[r * TILE..][..columns.len()]), columns);
+        }
+    }
+}
+
+/// `out` = Σ weight · row, over weights for rows from `first` on.
 fn combine_rows<'a>(
     out: &mut [f32],
-    operator: &PackedOperator,
-    y: usize,
+    (first, weights): (usize, &[f32]),
     row: impl Fn(usize) -> &'a [u8],
-    height: usize,
 ) {
-    let (first, weights) = operator.row(y);
-    let mut started = false;
-    for (group, weights) in weights.chunks_exact(ROW_TAPS).enumerate() {
-        if weights.iter().all(|&weight| weight == 0.0) {
-            continue;
-        }
-        // Taps beyond the last row have no weight; any row will do.
-        let rows: [&[u8]; ROW_TAPS] =
-            std::array::from_fn(|k| row((first + group * ROW_TAPS + k).min(height - 1)));
-        let weights: [f32; ROW_TAPS] = std::array::from_fn(|k| weights[k]);
-        if started {
-            add_rows(out, rows, weights);
-        } else {
-            set_rows(out, rows, weights);
-        }
-        started = true;
-    }
-    if !started {
+    // Weights at the ends may be zeros for rows that are not there.
+    let skip = weights.iter().take_while(|&&weight| weight == 0.0).count();
+    let zeros = weights[skip..].iter().rev().take_while(|&&weight| weight == 0.0).count();
+    let weights = &weights[skip..weights.len() - zeros];
+    if weights.is_empty() {
         out.fill(0.0);
     }
+    for (group, weights) in weights.chunks(ROW_TAPS).enumerate() {
+        let add = group > 0;
+        let row = |k: usize| row(first + skip + group * ROW_TAPS + k);
+        match *weights {
+            [a, b, c, d] => weigh_rows(out, [row(0), row(1), row(2), row(3)], [a, b, c, d], add),
+            [a, b, c] => weigh_rows(out, [row(0), row(1), row(2)], [a, b, c], add),
+            [a, b] => weigh_rows(out, [row(0), row(1)], [a, b], add),
+            [a] => weigh_rows(out, [row(0)], [a], add),
+            _ => {}
+        }
+    }
 }
 
+/// `out` = Σ weight · row, added to what is there where `add`.
 #[multiversion(targets = "simd")]
-fn set_rows(out: &mut [f32], rows: [&[u8]; ROW_TAPS], weights: [f32; ROW_TAPS]) {
+fn weigh_rows<const N: usize>(out: &mut [f32], rows: [&[u8]; N], weights: [f32; N], add: bool) {
     let n = out.len();
-    let [a, b, c, d] = rows.map(|row| &row[..n]);
-    for i in 0..n {
-        out[i] = f32::from(a[i]) * weights[0]
-            + f32::from(b[i]) * weights[1]
-            + f32::from(c[i]) * weights[2]
-            + f32::from(d[i]) * weights[3];
-    }
-}
-
-#[multiversion(targets = "simd")]
-fn add_rows(out: &mut [f32], rows: [&[u8]; ROW_TAPS], weights: [f32; ROW_TAPS]) {
-    let n = out.len();
-    let [a, b, c, d] = rows.map(|row| &row[..n]);
-    for i in 0..n {
-        out[i] += f32::from(a[i]) * weights[0]
-            + f32::from(b[i]) * weights[1]
-            + f32::from(c[i]) * weights[2]
-            + f32::from(d[i]) * weights[3];
-    }
-}
-
-/// The row that each byte of a sample goes to; none for alpha and padding.
-type Lanes<'a, const STEP: usize> = [Option<&'a mut [f32]>; STEP];
-
-impl Grid {
-    /// Combines the columns of one row into one row for each component.
-    fn sample(&self, combined: &[f32], rows: &mut [Vec<f32>; 3]) {
-        let (first, weights) = (self.columns.first(), self.columns.weights());
-        match self.step {
-            1 => {
-                let (_, component) = self.lanes[0];
-                sample_planar(combined, first, weights, &mut rows[component]);
-            }
-            2 => self.sample_lanes::<2>(combined, rows, sample_interleaved_2),
-            3 => self.sample_lanes::<3>(combined, rows, sample_interleaved_3),
-            _ => self.sample_lanes::<4>(combined, rows, sample_interleaved_4),
+    let rows = rows.map(|row| &row[..n]);
+    let sum = |i: usize| {
+        let mut sum = 0.0;
+        for k in 0..N {
+            sum += f32::from(rows[k][i]) * weights[k];
         }
-    }
-
-    /// Hands the rows that the lanes belong to, in the order of the lanes, to `sample`.
-    fn sample_lanes<const STEP: usize>(
-        &self,
-        combined: &[f32],
-        rows: &mut [Vec<f32>; 3],
-        sample: fn(&[f32], &PackedOperator, Lanes<'_, STEP>),
-    ) {
-        let mut lanes = [const { None }; STEP];
-        for (component, row) in rows.iter_mut().enumerate() {
-            if let Some(&(offset, _)) = self.lanes.iter().find(|lane| lane.1 == component) {
-                lanes[offset] = Some(row.as_mut_slice());
-            }
-        }
-        sample(combined, &self.columns, lanes);
-    }
-}
-
-#[multiversion(targets = "simd")]
-fn sample_planar(row: &[f32], first: &[usize], weights: &[f32], out: &mut [f32]) {
-    let taps = weights.len() / first.len();
-    for ((out, &first), weights) in out.iter_mut().zip(first).zip(weights.chunks_exact(taps)) {
-        let window = &row[first..first + taps];
-        let mut sums = [0.0f32; COLUMN_TAPS];
-        for (window, weights) in
-            window.chunks_exact(COLUMN_TAPS).zip(weights.chunks_exact(COLUMN_TAPS))
-        {
-            for k in 0..COLUMN_TAPS {
-                sums[k] += window[k] * weights[k];
-            }
-        }
-        *out = (sums[0] + sums[2]) + (sums[1] + sums[3]);
-    }
-}
-
-/// The same for samples of several lanes, all lanes at once; those that no component lies in are
-/// `None`.
-macro_rules! sample_interleaved {
-    ($name:ident, $step:literal) => {
-        #[multiversion(targets = "simd")]
-        fn $name(row: &[f32], columns: &PackedOperator, mut lanes: Lanes<'_, $step>) {
-            let taps = columns.taps();
-            for (i, &first) in columns.first().iter().enumerate() {
-                let weights = &columns.weights()[i * taps..][..taps];
-                let window = &row[first * $step..][..taps * $step];
-                let mut sums = [0.0f32; $step];
-                for (sample, &weight) in window.chunks_exact($step).zip(weights) {
-                    for k in 0..$step {
-                        sums[k] += sample[k] * weight;
-                    }
-                }
-                for (lane, sum) in lanes.iter_mut().zip(sums) {
-                    if let Some(lane) = lane {
-                        lane[i] = sum;
-                    }
-                }
-            }
-        }
+        sum
     };
+    if add {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out += sum(i);
+        }
+    } else {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = sum(i);
+        }
+    }
 }
-
-sample_interleaved!(sample_interleaved_2, 2);
-sample_interleaved!(sample_interleaved_3, 3);
-sample_interleaved!(sample_interleaved_4, 4);
 
 /// From the codes of a frame to full-range RGB codes.
 pub fn codes_to_rgb(layout: &FrameLayout) -> Affine {
@@ -275,15 +240,15 @@ pub fn codes_to_rgb(layout: &FrameLayout) -> Affine {
 /// Makes a network's input of frames of one layout.
 pub struct Preparer {
     reducer: Reducer,
-    to_rgb: Affine,
     /// Where the frame lies in the input.
     columns: std::ops::Range<usize>,
     rows: std::ops::Range<usize>,
     size: Size,
-    description: InputDescription,
-    normalisation: Normalisation,
-    /// One row of the input, channel after channel in the network's order.
-    row: [Vec<f32>; 3],
+    fit: Fit,
+    layout: TensorLayout,
+    channels: [Channel; 3],
+    /// One row of one channel, for tensors whose channels lie side by side.
+    row: Vec<f32>,
 }
 
 impl Preparer {
@@ -291,109 +256,113 @@ impl Preparer {
     pub fn new(layout: &FrameLayout, size: Size, description: &InputDescription) -> Self {
         let frame = Size { width: layout.width, height: layout.height };
         let [x, y] = AxisGeometry::pair(frame, size, description.fit);
+        let to_rgb = codes_to_rgb(layout);
         Self {
             reducer: Reducer::new(layout, &x.reduction(), &y.reduction()),
-            to_rgb: codes_to_rgb(layout),
+            row: vec![0.0; x.content().len()],
             columns: x.content(),
             rows: y.content(),
             size,
-            description: description.clone(),
-            normalisation: Normalisation::new(description),
-            row: std::array::from_fn(|_| vec![0.0; size.width]),
+            fit: description.fit,
+            layout: description.layout,
+            channels: std::array::from_fn(|index| Channel::new(&to_rgb, description, index)),
         }
     }
 
     /// Fills `tensor`, 3 × height × width values.
     pub fn prepare(&mut self, frame: &FrameView<'_>, tensor: &mut [f32]) {
-        if self.description.fit == Fit::Letterbox {
-            self.blacken();
-            for y in (0..self.rows.start).chain(self.rows.end..self.size.height) {
-                self.store(tensor, y);
-            }
+        if self.fit == Fit::Letterbox {
+            self.blacken(tensor);
         }
-        for (index, y) in self.rows.clone().enumerate() {
-            if !self.reducer.is_repeat(index) {
-                let codes = self.reducer.row(frame, index);
-                let order = channel_order(self.description.channels);
-                let [a, b, c] = &mut self.row;
-                let columns = self.columns.clone();
-                let [a, b, c] = [a, b, c].map(|row| &mut row[columns.clone()]);
-                convert_row(codes, &self.to_rgb, &self.normalisation, order, [a, b, c]);
-            }
-            self.store(tensor, y);
-        }
-    }
-
-    /// Makes the current row black, which is also what stays beside a letterboxed frame.
-    fn blacken(&mut self) {
-        for (row, offset) in self.row.iter_mut().zip(self.normalisation.offset) {
-            row.fill(offset);
-        }
-    }
-
-    /// Copies the current row into the tensor.
-    fn store(&self, tensor: &mut [f32], y: usize) {
         let Size { width, .. } = self.size;
-        match self.description.layout {
+        let (left, content) = (self.columns.start, self.columns.len());
+        let mut reduced = self.reducer.reduce(frame);
+        for (index, y) in self.rows.clone().enumerate() {
+            let repeat = reduced.is_repeat(index);
+            match self.layout {
+                TensorLayout::Nchw => {
+                    let planes = tensor.chunks_exact_mut(self.size.area());
+                    for (channel, plane) in self.channels.iter().zip(planes) {
+                        if repeat {
+                            plane.copy_within((y - 1) * width..y * width, y * width);
+                        } else {
+                            let out = &mut plane[y * width + left..][..content];
+                            channel.convert(reduced.row(index), out);
+                        }
+                    }
+                }
+                TensorLayout::Nhwc if repeat => {
+                    tensor.copy_within(3 * (y - 1) * width..3 * y * width, 3 * y * width);
+                }
+                TensorLayout::Nhwc => {
+                    let samples = &mut tensor[3 * (y * width + left)..][..3 * content];
+                    for (lane, channel) in self.channels.iter().enumerate() {
+                        channel.convert(reduced.row(index), &mut self.row);
+                        for (sample, value) in samples.chunks_exact_mut(3).zip(&self.row) {
+                            sample[lane] = *value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes everything black, which stays beside a letterboxed frame.
+    fn blacken(&self, tensor: &mut [f32]) {
+        let black = self.channels.each_ref().map(|channel| channel.black);
+        match self.layout {
             TensorLayout::Nchw => {
-                for (plane, row) in tensor.chunks_exact_mut(self.size.area()).zip(&self.row) {
-                    plane[y * width..][..width].copy_from_slice(row);
+                for (plane, black) in tensor.chunks_exact_mut(self.size.area()).zip(black) {
+                    plane.fill(black);
                 }
             }
             TensorLayout::Nhwc => {
-                let [a, b, c] = &self.row;
-                let samples = tensor[3 * y * width..][..3 * width].chunks_exact_mut(3);
-                for (x, sample) in samples.enumerate() {
-                    sample.copy_from_slice(&[a[x], b[x], c[x]]);
-                }
+                tensor.chunks_exact_mut(3).for_each(|sample| sample.copy_from_slice(&black));
             }
         }
     }
 }
 
-/// Which of red, green and blue each channel holds.
-const fn channel_order(order: ChannelOrder) -> [usize; 3] {
-    match order {
-        ChannelOrder::Rgb => [0, 1, 2],
-        ChannelOrder::Bgr => [2, 1, 0],
-    }
+/// How a channel of the network's input comes from a frame's codes.
+struct Channel {
+    /// Of the codes, to red, green or blue.
+    factors: [f32; 3],
+    offset: f32,
+    /// `(colour · scale − mean) / std` as one product and one sum.
+    scale: f32,
+    black: f32,
 }
 
-/// `(code · scale − mean) / std` as one product and one sum for each channel.
-struct Normalisation {
-    factor: [f32; 3],
-    offset: [f32; 3],
-}
-
-impl Normalisation {
-    fn new(description: &InputDescription) -> Self {
+impl Channel {
+    fn new(to_rgb: &Affine, description: &InputDescription, index: usize) -> Self {
+        let color = match description.channels {
+            ChannelOrder::Rgb => index,
+            ChannelOrder::Bgr => 2 - index,
+        };
         let InputDescription { scale, mean, std, .. } = description;
         Self {
-            factor: std.map(|std| scale / std),
-            offset: std::array::from_fn(|channel| -mean[channel] / std[channel]),
+            factors: to_rgb.matrix[color],
+            offset: to_rgb.offset[color],
+            scale: scale / std[index],
+            black: -mean[index] / std[index],
         }
+    }
+
+    fn convert(&self, codes: [&[f32]; 3], out: &mut [f32]) {
+        let [first, second, third] = codes;
+        convert_row(first, second, third, self, out);
     }
 }
 
-/// Codes to RGB, held in 0 to 255 as 8-bit RGB would be, to the network's values.
+/// Codes to a colour, held in 0 to 255 as 8-bit RGB would be, to the network's values.
 #[multiversion(targets = "simd")]
-fn convert_row(
-    codes: [&[f32]; 3],
-    to_rgb: &Affine,
-    normalisation: &Normalisation,
-    order: [usize; 3],
-    out: [&mut [f32]; 3],
-) {
-    let [first, second, third] = codes;
-    for (channel, out) in out.into_iter().enumerate() {
-        let color = order[channel];
-        let [a, b, c] = to_rgb.matrix[color];
-        let offset = to_rgb.offset[color];
-        let (factor, shift) = (normalisation.factor[channel], normalisation.offset[channel]);
-        for (((out, first), second), third) in out.iter_mut().zip(first).zip(second).zip(third) {
-            let rgb = (a * first + b * second + c * third + offset).clamp(0.0, 255.0);
-            *out = rgb * factor + shift;
-        }
+fn convert_row(x: &[f32], y: &[f32], z: &[f32], channel: &Channel, out: &mut [f32]) {
+    let n = out.len();
+    let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
+    let Channel { factors: [a, b, c], offset, scale, black } = *channel;
+    for i in 0..n {
+        let color = (a * x[i] + b * y[i] + c * z[i] + offset).clamp(0.0, 255.0);
+        out[i] = color * scale + black;
     }
 }
 
@@ -484,8 +453,10 @@ mod tests {
             let vertical = AxisOperator::pyramid_down(height);
             let (columns, rows) = (horizontal.pack(1), vertical.pack(1));
             let mut reducer = Reducer::new(&frame_layout, &horizontal, &vertical);
-            for y in 0..reducer.rows() {
-                let got = reducer.row(&frame.view(), y);
+            let view = frame.view();
+            let mut reduced = reducer.reduce(&view);
+            for y in 0..rows.outputs() {
+                let got = reduced.row(y);
                 for (component, got) in PixelFormat::Bgra.color_components().iter().zip(got) {
                     for (x, got) in got.iter().enumerate() {
                         let (top, row_weights) = rows.row(y);

@@ -1,0 +1,139 @@
+//! Resampling of rows along their length, a block of rows at a time.
+//!
+//! The taps of neighbouring outputs lie at irregular distances, which vector units cannot load at
+//! once. Turned on their side, the rows of a block make one vector for each column, and a tap is
+//! one product for the whole block.
+
+use multiversion::multiversion;
+
+use super::resample::PackedOperator;
+
+/// Rows in a block.
+pub const BLOCK: usize = 8;
+
+/// One column of a block, top down.
+pub type Column = [f32; BLOCK];
+
+/// Turns `rows`, each as long as `columns`, into columns.
+#[multiversion(targets = "simd")]
+pub fn to_columns(rows: [&[f32]; BLOCK], columns: &mut [Column]) {
+    let rows = rows.map(|row| &row[..columns.len()]);
+    for (x, column) in columns.iter_mut().enumerate() {
+        for r in 0..BLOCK {
+            column[r] = rows[r][x];
+        }
+    }
+}
+
+/// Turns columns into `rows`, one after the other.
+#[multiversion(targets = "simd")]
+pub fn to_rows(columns: &[Column], rows: &mut [f32]) {
+    let mut rows = rows.chunks_exact_mut(columns.len());
+    let rows: [&mut [f32]; BLOCK] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+    if rows.iter().any(|row| row.len() != columns.len()) {
+        return;
+    }
+    for (x, column) in columns.iter().enumerate() {
+        for r in 0..BLOCK {
+            rows[r][x] = column[r];
+        }
+    }
+}
+
+/// Combines columns as `operator` says. Its inputs are every `step`-th column from `offset` on, and
+/// there must be [`padded_inputs`](PackedOperator::padded_inputs) of them.
+pub fn resample(
+    columns: &[Column],
+    offset: usize,
+    step: usize,
+    operator: &PackedOperator,
+    out: &mut [Column],
+) {
+    let columns = &columns[offset..];
+    match step {
+        1 => resample_every::<1>(columns, operator, out),
+        2 => resample_every::<2>(columns, operator, out),
+        3 => resample_every::<3>(columns, operator, out),
+        _ => resample_every::<4>(columns, operator, out),
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn resample_every<const STEP: usize>(
+    columns: &[Column],
+    operator: &PackedOperator,
+    out: &mut [Column],
+) {
+    match operator.taps() {
+        // As many as cubic interpolation has: known, they are unrolled.
+        4 => combine_windows::<STEP>(columns, operator, 4, out),
+        taps => combine_windows::<STEP>(columns, operator, taps, out),
+    }
+}
+
+#[inline(always)]
+fn combine_windows<const STEP: usize>(
+    columns: &[Column],
+    operator: &PackedOperator,
+    taps: usize,
+    out: &mut [Column],
+) {
+    let windows = operator.first().iter().zip(operator.weights().chunks_exact(taps));
+    for (out, (&first, weights)) in out.iter_mut().zip(windows) {
+        let window = &columns[first * STEP..][..(taps - 1) * STEP + 1];
+        let mut sums = [0.0; BLOCK];
+        for (samples, weight) in window.chunks(STEP).zip(weights) {
+            for r in 0..BLOCK {
+                sums[r] += samples[0][r] * weight;
+            }
+        }
+        *out = sums;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::resample::AxisOperator;
+
+    const WIDTH: usize = 21;
+
+    fn rows() -> Vec<f32> {
+        (0..BLOCK * WIDTH).map(|i| (i * 37 % 101) as f32).collect()
+    }
+
+    fn columns(rows: &[f32]) -> Vec<Column> {
+        let mut columns = vec![[0.0; BLOCK]; WIDTH];
+        to_columns(std::array::from_fn(|r| &rows[r * WIDTH..][..WIDTH]), &mut columns);
+        columns
+    }
+
+    #[test]
+    fn there_and_back_nothing_changes() {
+        let mut back = vec![0.0; BLOCK * WIDTH];
+        to_rows(&columns(&rows()), &mut back);
+        assert_eq!(back, rows());
+    }
+
+    #[test]
+    fn every_row_and_lane_is_its_own_sum() {
+        let rows = rows();
+        for step in 1..5 {
+            let inputs = WIDTH / step;
+            let operator = AxisOperator::pyramid_down(inputs).pack(1);
+            for offset in 0..step {
+                let mut out = vec![[0.0; BLOCK]; operator.outputs()];
+                resample(&columns(&rows), offset, step, &operator, &mut out);
+                for (i, column) in out.iter().enumerate() {
+                    let (first, weights) = operator.row(i);
+                    for (r, got) in column.iter().enumerate() {
+                        let sample = |k: usize| rows[r * WIDTH + (first + k) * step + offset];
+                        let want: f32 =
+                            weights.iter().enumerate().map(|(k, w)| w * sample(k)).sum();
+                        assert!((got - want).abs() < 1e-4);
+                    }
+                }
+            }
+        }
+    }
+}
