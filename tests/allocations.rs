@@ -1,0 +1,187 @@
+//! Once the first frames are through, a frame takes nothing from the heap.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use gstdavidmatte::matting::model::InputDescription;
+use gstdavidmatte::matting::prelude::*;
+
+/// The system's allocator, which counts what each thread asks of it.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    COUNT.set(COUNT.get() + 1);
+}
+
+// SAFETY: all is done by the system's allocator; the counter needs no memory of its own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A network that only hands out its mask: a ramp, so that there is an edge to shape.
+struct Ramp {
+    description: InputDescription,
+    tensor: Vec<f32>,
+    mask: Vec<f32>,
+}
+
+const SIDE: usize = 64;
+
+impl Ramp {
+    fn new() -> Self {
+        Self {
+            description: InputDescription::default(),
+            tensor: vec![0.0; 3 * SIDE * SIDE],
+            mask: (0..SIDE * SIDE).map(|i| (i % SIDE) as f32 / SIDE as f32).collect(),
+        }
+    }
+}
+
+impl Network for Ramp {
+    fn input_description(&self) -> &InputDescription {
+        &self.description
+    }
+
+    fn input_size(&self) -> Size {
+        Size { width: SIDE, height: SIDE }
+    }
+
+    fn mask_size(&self) -> Size {
+        self.input_size()
+    }
+
+    fn input(&mut self) -> &mut [f32] {
+        &mut self.tensor
+    }
+
+    fn run(&mut self) -> Result<&[f32], Error> {
+        Ok(&self.mask)
+    }
+}
+
+/// Allocations of the third frame, for every format that frames of formats `sources` become, and
+/// all ways of writing it.
+fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<String> {
+    let layout =
+        |format| FrameLayout { format, width: 96, height: 54, color: Colorimetry::default() };
+    let mut found = Vec::new();
+    for &from in sources {
+        for to in output.formats(from) {
+            let (frame, mut target) = (OwnedFrame::new(layout(from)), OwnedFrame::new(layout(to)));
+            let mut matter =
+                Matter::new(Box::new(Ramp::new()), layout(from), layout(to), output).unwrap();
+            let mut alpha = vec![0; 96 * 54];
+            let in_place = from == to && matter.works_in_place();
+            let mut spent = 0;
+            for _ in 0..3 {
+                let before = COUNT.get();
+                matter.prepare(&frame.view());
+                matter.infer().unwrap();
+                matter.compose(Colors::Frame(&frame.view()), look, &mut target.view_mut()).unwrap();
+                if in_place {
+                    matter.compose(Colors::InPlace, look, &mut target.view_mut()).unwrap();
+                }
+                matter.alpha_plane(look, &mut alpha, 96);
+                spent = COUNT.get() - before;
+            }
+            if spent > 0 {
+                found.push(format!("{spent} for {from:?} to {to:?}, {output:?}, {look:?}"));
+            }
+        }
+    }
+    found
+}
+
+fn mattes(feathers: &[f32]) -> Vec<MatteSettings> {
+    let mut mattes = Vec::new();
+    for invert in [false, true] {
+        for threshold in [0.0, 0.5] {
+            for edge_shift in [0.0, -8.0, 8.0] {
+                for &feather in feathers {
+                    mattes.push(MatteSettings { invert, threshold, edge_shift, feather });
+                }
+            }
+        }
+    }
+    mattes
+}
+
+fn check(mattes: &[MatteSettings], backgrounds: &[Background]) {
+    let all: Vec<_> =
+        PixelFormat::ALL.into_iter().filter(|&format| format != PixelFormat::Gray16Le).collect();
+    for (index, matte) in mattes.iter().enumerate() {
+        // Formats and the shape of the matte know nothing of each other.
+        let sources = if index == 0 { &all[..] } else { &[PixelFormat::Yuy2] };
+        for background in backgrounds {
+            let look = Look { matte: *matte, background: background.clone() };
+            for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+                let found = allocations(output, &look, sources);
+                assert!(found.is_empty(), "{} cases allocate, such as {}", found.len(), found[0]);
+            }
+        }
+    }
+}
+
+fn plain_backgrounds() -> [Background; 3] {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("background.png");
+    image::RgbImage::from_pixel(8, 8, image::Rgb([10, 200, 30])).save(&path).unwrap();
+    let picture = Arc::new(Picture::open(&path).unwrap());
+    [Background::Color(0xff00_b140), Background::Checkerboard, Background::Picture(picture)]
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = COUNT.get();
+    let mut block = vec![1u8; 16];
+    block.resize(1 << 20, 2);
+    std::hint::black_box(&block);
+    assert_eq!(COUNT.get() - before, 2);
+}
+
+#[test]
+fn a_frame_takes_nothing_from_the_heap() {
+    check(&mattes(&[0.0]), &plain_backgrounds());
+}
+
+#[test]
+#[ignore = "the Gaussian's kernel is made anew for every frame"]
+fn a_softened_edge_takes_nothing_from_the_heap() {
+    check(&mattes(&[8.0]), &plain_backgrounds());
+}
+
+#[test]
+#[ignore = "the Gaussian's kernel is made anew for every frame"]
+fn a_blurred_background_takes_nothing_from_the_heap() {
+    check(&mattes(&[0.0, 8.0]), &[Background::Blur(0.03)]);
+}
