@@ -308,6 +308,14 @@ impl ModelSource {
         }
     }
 
+    /// Bytes of the model's file; 0 where the system does not tell.
+    pub fn size(&self) -> u64 {
+        match &self.bytes {
+            ModelBytes::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            ModelBytes::Builtin(bytes) => bytes.len() as u64,
+        }
+    }
+
     /// Where the description of the model is, or would be looked for.
     pub fn sidecar(&self) -> String {
         match &self.bytes {

@@ -24,6 +24,9 @@ use super::runtime;
 /// No matting network has more output channels; more would only exhaust memory.
 const MAX_CHANNELS: usize = 4096;
 
+/// The size of a model, in bytes, from which memory is saved where that takes time.
+const LARGE_MODEL: u64 = 32 << 20;
+
 /// Where inference may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -170,6 +173,9 @@ impl Session {
     pub fn load(source: &ModelSource, options: &SessionOptions) -> Result<Self, Error> {
         let environment = environment()?;
         let (session, device, fallback) = commit_on_device(&environment, source, options)?;
+        if source.size() >= LARGE_MODEL {
+            give_back_free_memory();
+        }
         let contract = Contract::check(&session, source)?;
         let active_device = match device {
             Device::Cpu => match options.cpu_threads() {
@@ -288,6 +294,12 @@ fn commit(
         builder = builder.with_execution_providers([provider]).map_err(|error| {
             Error::DeviceUnavailable { device: device.name().into(), reason: error.to_string() }
         })?;
+    } else if source.size() >= LARGE_MODEL {
+        // A plan of all tensors is a second block of memory beside the one that the first,
+        // unplanned run leaves in ONNX Runtime's arena: 200 MB for DAViD's base network, which runs
+        // no faster for it. A small network gains some percent.
+        builder =
+            builder.with_memory_pattern(false).map_err(|error| unreadable(error.to_string()))?;
     }
     let session = match &source.bytes {
         ModelBytes::File(path) => builder.commit_from_file(path),
@@ -301,6 +313,18 @@ fn session_builder(
     options: &SessionOptions,
 ) -> ort::Result<SessionBuilder> {
     Ok(ort::session::Session::builder(environment)?.with_intra_threads(options.cpu_threads())?)
+}
+
+/// Returns to the system what loading a model took and freed again: about the size of its file,
+/// which glibc would keep, and ONNX Runtime's arena does not use.
+fn give_back_free_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        malloc_trim(0);
+    }
 }
 
 /// A network's input and output, checked against its description.
