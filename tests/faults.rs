@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +13,7 @@ use common::{
     video,
 };
 use gst::glib;
+use gst::glib::translate::ToGlibPtrMut;
 use gst::prelude::*;
 
 const SOURCE: &str = "videotestsrc num-buffers=3 ! video/x-raw,format=RGB,width=64,height=48";
@@ -103,6 +105,95 @@ fn a_model_that_may_not_be_read() {
         return;
     }
     check_model(&path, gst::ResourceError::Read, &[]);
+}
+
+/// What not even root can read.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_model_that_cannot_be_read() {
+    check_model("/proc/self/mem", gst::ResourceError::Read, &["os error 5"]);
+    check_model("/dev/zero", gst::ResourceError::Read, &["regular"]);
+}
+
+/// Nobody writes to it: whoever waits for it waits for ever.
+#[test]
+#[cfg(unix)]
+fn a_pipe_for_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe.onnx");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    check_model(path.to_str().unwrap(), gst::ResourceError::Read, &["regular"]);
+}
+
+/// GObject's strings are bytes, and what C sets need not be UTF-8.
+#[test]
+#[cfg(unix)]
+fn names_that_are_not_utf8() {
+    let pipeline = pipeline(&format!("{SOURCE} ! davidmatte name=m device=cpu ! fakesink"));
+    let element = pipeline.by_name("m").unwrap();
+    let set = |property: &str, bytes: &std::ffi::CStr| {
+        let mut value = glib::Value::from_type(glib::Type::STRING);
+        // SAFETY: the value is a string's, and GLib copies the bytes.
+        unsafe {
+            glib::gobject_ffi::g_value_set_string(value.to_glib_none_mut().0, bytes.as_ptr());
+        }
+        element.set_property_from_value(property, &value);
+    };
+    set("model", c"/nowhere/caf\xe9.onnx");
+    let error = run(&pipeline).expect_err("there is no such model");
+    assert!(error.matches(gst::ResourceError::NotFound), "{error:?}");
+    assert!(error.message().contains("/nowhere/caf\u{fffd}.onnx"), "{error}");
+
+    element.set_property("model", fixture("luma.onnx"));
+    element.set_property_from_str("background", "image");
+    set("background-image", c"/nowhere/caf\xe9.png");
+    let error = run(&pipeline).expect_err("there is no such picture");
+    assert!(error.matches(gst::ResourceError::NotFound), "{error:?}");
+    assert!(error.message().contains("/nowhere/caf\u{fffd}.png"), "{error}");
+}
+
+/// gst-launch itself does not take such a name: the pipeline is not even built.
+#[test]
+#[cfg(unix)]
+fn gst_launch_refuses_names_that_are_not_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = OsStr::from_bytes(b"model=/nowhere/caf\xe9.onnx");
+    let line = [&["videotestsrc", "!", "davidmatte"].map(OsStr::new)[..], &[name]].concat();
+    let end = ["!", "fakesink"].map(OsStr::new);
+    let arguments = [&line[..], &end].concat();
+    let Some(output) = launch(&arguments, &[]) else { return };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(code) if code != 0), "{:?}", output.status);
+    assert!(stderr.contains("model") && !stderr.contains("panicked"), "{stderr}");
+}
+
+/// Folders are paths, not strings: those of other bytes are searched like any.
+#[test]
+#[cfg(target_os = "linux")]
+fn model_folders_that_are_not_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(fixture("luma.onnx"), folder.join("there.onnx")).unwrap();
+    std::fs::copy(fixture("rank3.onnx"), folder.join("wrong.onnx")).unwrap();
+    let run = |model: &str| {
+        let line = format!("{SOURCE} ! davidmatte device=cpu model={model} ! fakesink");
+        let words: Vec<&OsStr> = line.split_whitespace().map(OsStr::new).collect();
+        let output = launch(&words, &[("DAVIDMATTE_MODEL_PATH", folder.as_os_str())])?;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code().is_some() && !stderr.contains("panicked"), "{stderr}");
+        Some((output.status.success(), stderr))
+    };
+    let Some((works, stderr)) = run("there.onnx") else { return };
+    assert!(works, "{stderr}");
+    for (model, found) in [("missing.onnx", "was not found"), ("wrong.onnx", "(3, 512, 512)")] {
+        let Some((works, stderr)) = run(model) else { return };
+        assert!(!works && stderr.contains(found), "{stderr}");
+        // How the byte itself is shown is the terminal's matter.
+        let named = stderr.contains("/caf") && stderr.contains(&format!("/{model}"));
+        assert!(named, "the file is named: {stderr}");
+    }
 }
 
 #[test]
@@ -378,10 +469,14 @@ fn a_network_that_stays_broken_ends_the_stream() {
     }
 }
 
-// Without ONNX Runtime: in processes of their own, as a library is loaded once.
+// In processes of their own, as a library is loaded once and an environment is for all threads.
 
-/// A GStreamer tool that finds the plugin that was built here, but no ONNX Runtime.
-fn without_runtime(tool: &str, arguments: &[&str]) -> Option<std::process::Output> {
+/// A GStreamer tool that finds the plugin that was built here, and nothing else of ours.
+fn tool<S: AsRef<OsStr>>(
+    tool: &str,
+    arguments: &[S],
+    variables: &[(&str, &OsStr)],
+) -> Option<std::process::Output> {
     let Some(plugin) = built_plugin() else {
         println!("skipped: the plugin is not built");
         return None;
@@ -394,9 +489,9 @@ fn without_runtime(tool: &str, arguments: &[&str]) -> Option<std::process::Outpu
         .env("GST_PLUGIN_PATH", home.path())
         .env("GST_REGISTRY", home.path().join("registry.bin"))
         .env("XDG_DATA_HOME", home.path())
-        .env("ORT_DYLIB_PATH", "/nonexistent/libonnxruntime.so")
         .env("G_DEBUG", "fatal-warnings")
         .env("LC_ALL", "C")
+        .envs(variables.iter().copied())
         .current_dir(root())
         .output();
     match output {
@@ -406,6 +501,17 @@ fn without_runtime(tool: &str, arguments: &[&str]) -> Option<std::process::Outpu
             None
         }
     }
+}
+
+/// gst-launch with ONNX Runtime.
+fn launch(arguments: &[&OsStr], variables: &[(&str, &OsStr)]) -> Option<std::process::Output> {
+    init();
+    tool("gst-launch-1.0", arguments, variables)
+}
+
+fn without_runtime(name: &str, arguments: &[&str]) -> Option<std::process::Output> {
+    let nowhere = OsStr::new("/nonexistent/libonnxruntime.so");
+    tool(name, arguments, &[("ORT_DYLIB_PATH", nowhere)])
 }
 
 #[test]

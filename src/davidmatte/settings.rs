@@ -1,8 +1,10 @@
 //! The properties: one struct, its defaults, their specifications.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use gst::glib;
+use gst::glib::translate::ToGlibPtr;
 use gst::prelude::*;
 use once_cell::sync::Lazy;
 
@@ -180,7 +182,7 @@ impl Settings {
         let defaults = Self::default;
         match name {
             "model" => {
-                self.model = read::<Option<&str>>(value, None).map_or(defaults().model, Arc::from);
+                self.model = text(value).unwrap_or_else(|| defaults().model);
             }
             "device" => self.device = read(value, self.device),
             "device-id" => self.device_id = read(value, self.device_id),
@@ -189,7 +191,7 @@ impl Settings {
             "background" => self.background = read(value, self.background),
             "background-color" => self.background_color = read(value, self.background_color),
             "background-image" => {
-                self.background_image = read::<Option<&str>>(value, None).map(Arc::from);
+                self.background_image = text(value);
             }
             "blur-radius" => self.blur_radius = read(value, self.blur_radius),
             "invert" => self.invert = read(value, self.invert),
@@ -225,8 +227,21 @@ impl Settings {
     }
 }
 
-/// The value, or `fallback` for a value of another type, which GObject does not let through, and
-/// for a null string.
+/// A string, unless it is null. C may set one that is not UTF-8, on which glib's own way of reading
+/// it ends the process; here what is not UTF-8 becomes U+FFFD, and a file of that name is not found.
+fn text(value: &glib::Value) -> Option<Arc<str>> {
+    if !value.is_type(glib::Type::STRING) {
+        return None;
+    }
+    // SAFETY: the value is a string's, as was checked, and its bytes live as long as it does.
+    let text = unsafe {
+        let bytes = glib::gobject_ffi::g_value_get_string(value.to_glib_none().0);
+        (!bytes.is_null()).then(|| CStr::from_ptr(bytes))?
+    };
+    Some(text.to_string_lossy().into())
+}
+
+/// The value, or `fallback` for a value of another type, which GObject does not let through.
 fn read<'a, T: glib::value::FromValue<'a>>(value: &'a glib::Value, fallback: T) -> T {
     value.get().unwrap_or(fallback)
 }

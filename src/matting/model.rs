@@ -1,6 +1,7 @@
 //! What a network expects and gives: the description in a known model's table row, in the sidecar
 //! beside a model, or DAViD's contract where there is neither.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -325,7 +326,7 @@ impl ModelSource {
     }
 }
 
-/// Fails on folders, empty files and files that may not be read, before ONNX Runtime sees them.
+/// Fails on folders, empty files and files that cannot be read, before ONNX Runtime sees them.
 fn check_readable(path: &Path) -> Result<(), Error> {
     let unreadable =
         |reason: String| Error::ModelUnreadable { path: path.display().to_string(), reason };
@@ -333,11 +334,15 @@ fn check_readable(path: &Path) -> Result<(), Error> {
     if metadata.is_dir() {
         return Err(unreadable("it is a folder".into()));
     }
-    if metadata.len() == 0 {
-        return Err(unreadable("it is empty".into()));
+    if !metadata.is_file() {
+        // A pipe would be waited for without end.
+        return Err(unreadable("it is no regular file".into()));
     }
-    std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    Ok(())
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut [0]));
+    match read.map_err(|error| unreadable(error.to_string()))? {
+        0 => Err(unreadable("it is empty".into())),
+        _ => Ok(()),
+    }
 }
 
 /// A path as it is, then, for a bare file name, the same name in every model folder.
