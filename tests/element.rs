@@ -8,6 +8,7 @@ use common::{
 };
 use gst::glib;
 use gst::prelude::*;
+use gst_controller::prelude::*;
 
 fn gray(caps: &gst::Caps, level: u8) -> gst::Buffer {
     picture(caps, |_, _, _| level)
@@ -411,6 +412,66 @@ fn the_look_changes_while_playing() {
     assert!(checked[0].iter().max() > checked[0].iter().min(), "two shades");
     filter.set("background", "color");
     assert!(near(pixel(&mut filter, 0), blue));
+}
+
+/// A control source that goes from one value to another over the first second.
+fn ramp(element: &gst::Element, property: &str, from: f64, to: f64) {
+    let source = gst_controller::InterpolationControlSource::new();
+    source.set_mode(gst_controller::InterpolationMode::Linear);
+    assert!(source.set(MS(0), from) && source.set(MS(1000), to));
+    let binding = gst_controller::DirectControlBinding::new_absolute(element, property, &source);
+    element.add_control_binding(&binding).unwrap();
+}
+
+#[test]
+fn a_controller_drives_properties_frame_by_frame() {
+    let sink = video("RGB", 32, 24);
+    let mut filter = Filter::luma(&[("output", "composite")]);
+    filter.negotiate(&sink, "video/x-raw,format=RGB");
+    ramp(&filter.element, "threshold", 0.0, 1.0);
+    // From opaque black to 255 of blue.
+    filter.set("background-color", "0xff0000ff");
+    let level = 102; // 0.4 of white
+    let mut at = |ms: u64| {
+        let mut frame = gray(&sink, level);
+        frame.make_mut().set_pts(MS(ms));
+        let out = filter.matte(frame);
+        assert!(out.iter().all(|samples| samples.iter().all(|&s| s == samples[0])), "uniform");
+        [out[0][0], out[1][0], out[2][0]]
+    };
+    // 0.4 · 102, and 0.6 · 255 of blue besides.
+    assert_eq!(at(0), [41, 41, 194], "no threshold yet: the soft matte");
+    assert_eq!(at(200), [102; 3], "0.4 is above 0.2: opaque");
+    assert_eq!(at(360), [102; 3], "0.4 is above 0.36");
+    assert_eq!(at(440), [0, 0, 255], "0.4 is below 0.44: clear");
+    assert_eq!(at(1000), [0, 0, 255]);
+    assert_eq!(at(40), [102; 3], "and back");
+    assert_eq!(filter.element.property::<f64>("threshold"), 0.04);
+}
+
+/// Controlled by the time in the stream, which a segment may put elsewhere than the timestamps.
+#[test]
+fn a_controller_goes_by_stream_time() {
+    let sink = video("RGB", 32, 24);
+    let mut filter = Filter::luma(&[]);
+    filter.negotiate(&sink, "video/x-raw,format=RGB");
+    let source = gst_controller::InterpolationControlSource::new();
+    source.set_mode(gst_controller::InterpolationMode::None);
+    let color = |argb: u32| f64::from(argb);
+    assert!(source.set(MS(0), color(0xff00_0000)) && source.set(MS(100), color(0xff00_ff00)));
+    let element = &filter.element;
+    let binding =
+        gst_controller::DirectControlBinding::new_absolute(element, "background-color", &source);
+    element.add_control_binding(&binding).unwrap();
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(MS(5000));
+    segment.set_time(MS(0));
+    assert!(filter.harness.push_event(gst::event::Segment::new(&segment)));
+    for (pts, green) in [(5000, 0), (5080, 0), (5120, 255)] {
+        let mut frame = gray(&sink, 0);
+        frame.make_mut().set_pts(MS(pts));
+        assert_eq!(filter.matte(frame)[1][0], green, "at {pts} ms");
+    }
 }
 
 #[test]
