@@ -1,9 +1,9 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc bench deny clean
+.PHONY: help setup build demo test lint doc bench measure deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: system packages, ONNX Runtime, a Python environment
 	@scripts/setup
@@ -28,7 +28,10 @@ doc: setup ## build the documentation, target/doc/gstdavidmatte
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 bench: setup ## measure speed
-	scripts/env cargo bench
+	scripts/env cargo bench --bench frame
+
+measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx"
+	scripts/env cargo bench --quiet --bench measure -- $(MODELS)
 
 deny: ## check licences and advisories of dependencies
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny not found; install it with: cargo install cargo-deny --locked' >&2; exit 1; }

@@ -1,0 +1,384 @@
+//! What `make measure` prints: the element's speed beside OpenCV, `videoconvert` and the network
+//! alone, and its memory. Whatever is compared is measured in turns in one run, so that other work
+//! on the machine slows both alike.
+
+#![allow(missing_docs)]
+
+use std::error::Error;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoInfo};
+use gstdavidmatte::matting::network::Network as _;
+use gstdavidmatte::matting::prelude::*;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "measure [MODEL…]: measure with these models, `builtin` where none is named";
+const ROUNDS: usize = 5;
+/// Seconds that one side of a comparison runs in a round, roughly.
+const TURN: f64 = 1.0;
+
+fn main() -> Result<()> {
+    // `cargo bench` adds an option of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    gst::init()?;
+    gstdavidmatte::plugin_register_static()?;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--stages"] => stages(),
+        ["--throughput", model] => throughput(model),
+        ["--memory", model] => memory(model),
+        ["--help"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => measure(&["builtin"]),
+        ref models => measure(models),
+    }
+}
+
+fn measure(models: &[&str]) -> Result<()> {
+    on_one_core(&["--stages"])?;
+    println!(
+        "\n| model | threads | network alone, ms | frames from | fraction of the network's speed |"
+    );
+    println!("|---|---|---|---|---|");
+    for model in models {
+        status(Command::new(std::env::current_exe()?).args(["--throughput", model]))?;
+    }
+    println!("\n| model | file, MB | resident while it runs, MB | more than the file | peak, MB |");
+    println!("|---|---|---|---|---|");
+    for model in models {
+        status(Command::new(std::env::current_exe()?).args(["--memory", model]))?;
+    }
+    Ok(())
+}
+
+fn on_one_core(arguments: &[&str]) -> Result<()> {
+    let exe = std::env::current_exe()?;
+    let pinned = Command::new("taskset").args(["-c", "0"]).arg(&exe).args(arguments).status();
+    match pinned {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("measuring on one core ended with {status}").into()),
+        Err(_) => {
+            println!("(taskset is not there: not kept to one core)");
+            status(Command::new(exe).args(arguments))
+        }
+    }
+}
+
+fn status(command: &mut Command) -> Result<()> {
+    match command.status()? {
+        status if status.success() => Ok(()),
+        status => Err(format!("a process for measuring ended with {status}").into()),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Median milliseconds of a step that is done for [`TURN`] seconds, and at least thrice.
+fn time(mut step: impl FnMut()) -> f64 {
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.len() < 3 || start.elapsed().as_secs_f64() < TURN {
+        let start = Instant::now();
+        step();
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    median(times)
+}
+
+// All but inference, on one core
+
+const SIZES: [(usize, usize); 2] = [(1920, 1080), (3840, 2160)];
+
+/// DAViD's contract with a soft disk for a mask, at no cost.
+struct Disk {
+    description: gstdavidmatte::matting::model::InputDescription,
+    tensor: Vec<f32>,
+    mask: Vec<f32>,
+}
+
+const SIDE: usize = 512;
+
+impl Disk {
+    fn new() -> Self {
+        let mask = (0..SIDE * SIDE).map(|i| {
+            let (x, y) = ((i % SIDE) as f32 - 256.0, (i / SIDE) as f32 - 256.0);
+            ((150.0 - x.hypot(y)) / 20.0).clamp(0.0, 1.0)
+        });
+        Self {
+            description: Default::default(),
+            tensor: vec![0.0; 3 * SIDE * SIDE],
+            mask: mask.collect(),
+        }
+    }
+}
+
+impl Network for Disk {
+    fn input_description(&self) -> &gstdavidmatte::matting::model::InputDescription {
+        &self.description
+    }
+
+    fn input_size(&self) -> Size {
+        Size { width: SIDE, height: SIDE }
+    }
+
+    fn mask_size(&self) -> Size {
+        self.input_size()
+    }
+
+    fn input(&mut self) -> &mut [f32] {
+        &mut self.tensor
+    }
+
+    fn run(&mut self) -> std::result::Result<&[f32], gstdavidmatte::matting::error::Error> {
+        Ok(&self.mask)
+    }
+}
+
+/// One way of frames, of one size, with what is needed to time it.
+struct Way {
+    matter: Matter,
+    frame: OwnedFrame,
+    target: OwnedFrame,
+    look: Look,
+}
+
+impl Way {
+    fn new(
+        from: PixelFormat,
+        to: PixelFormat,
+        output: Output,
+        size: (usize, usize),
+    ) -> Result<Self> {
+        let layout = |format| FrameLayout {
+            format,
+            width: size.0,
+            height: size.1,
+            color: Colorimetry::default(),
+        };
+        let mut matter = Matter::new(Box::new(Disk::new()), layout(from), layout(to), output)?;
+        matter.infer()?;
+        let mut frame = OwnedFrame::new(layout(from));
+        let mut seed = 1u32;
+        for plane in 0..from.planes() {
+            for y in 0..from.plane_rows(plane, size.1) {
+                for byte in frame.view_mut().row_mut(plane, y) {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    *byte = (seed >> 24) as u8;
+                }
+            }
+        }
+        let look =
+            Look { matte: MatteSettings::default(), background: Background::Color(0xff00_b140) };
+        Ok(Self { matter, frame, target: OwnedFrame::new(layout(to)), look })
+    }
+
+    fn prepare(&mut self) {
+        self.matter.prepare(&self.frame.view());
+    }
+
+    fn finish(&mut self) {
+        let colors = &self.frame.view();
+        // It fails on pictures that cannot be scaled; there is none.
+        let _ = self.matter.compose(Colors::Frame(colors), &self.look, &mut self.target.view_mut());
+    }
+}
+
+fn stages() -> Result<()> {
+    println!(
+        "| one core | size | prepare, ms | finish and compose, ms | OpenCV's time | videoconvert's |"
+    );
+    println!("|---|---|---|---|---|---|");
+    use Output::{Composite, Cutout};
+    use PixelFormat::{I420, Rgba, Yuy2};
+    let ways = [(I420, I420, Composite), (Yuy2, Yuy2, Composite), (Yuy2, Rgba, Cutout)];
+    // For every way and size the rounds' prepare, finish, and factors to OpenCV and videoconvert.
+    let mut found = vec![[const { Vec::new() }; 4]; ways.len() * SIZES.len()];
+    for _ in 0..ROUNDS {
+        let opencv = opencv();
+        for (s, size) in SIZES.into_iter().enumerate() {
+            let converted = videoconvert(size)?;
+            for (w, (from, to, output)) in ways.into_iter().enumerate() {
+                let mut way = Way::new(from, to, output, size)?;
+                let (prepare, finish) = (time(|| way.prepare()), time(|| way.finish()));
+                let together = prepare + finish;
+                let opencv = opencv.as_ref().map_or(f64::NAN, |opencv| opencv[s]);
+                let row = [prepare, finish, opencv / together, converted / together];
+                for (all, one) in found[w * SIZES.len() + s].iter_mut().zip(row) {
+                    all.push(one);
+                }
+            }
+        }
+    }
+    for (index, row) in found.into_iter().enumerate() {
+        let (from, to, output) = ways[index / SIZES.len()];
+        let (width, height) = SIZES[index % SIZES.len()];
+        let [prepare, finish, opencv, converted] = row.map(median);
+        println!(
+            "| {from:?} to {to:?}, {output:?} | {width}x{height} | {prepare:.2} | {finish:.2} | \
+             {opencv:.2} times ours | {converted:.2} times ours |"
+        );
+    }
+    Ok(())
+}
+
+/// OpenCV's milliseconds to prepare and finish a frame of each size, where it is installed.
+fn opencv() -> Option<[f64; 2]> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(root.join("build/venv/bin/python"))
+        .arg(root.join("tests/reference/timing.py"))
+        .stderr(Stdio::inherit())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Some(SIZES.map(|(width, height)| {
+        let size = format!("{width}x{height}");
+        let steps = text.lines().filter(|line| line.contains(&size));
+        steps.filter_map(|line| line.split_whitespace().last()?.parse::<f64>().ok()).sum()
+    }))
+}
+
+/// Milliseconds that `videoconvert`'s converter takes from YUY2 to RGBA.
+fn videoconvert((width, height): (usize, usize)) -> Result<f64> {
+    let info = |format| VideoInfo::builder(format, width as u32, height as u32).build();
+    let (from, to) = (info(VideoFormat::Yuy2)?, info(VideoFormat::Rgba)?);
+    let converter = gst_video::VideoConverter::new(&from, &to, None)?;
+    let source = gst_video::VideoFrame::from_buffer_readable(
+        gst::Buffer::from_mut_slice(vec![99; from.size()]),
+        &from,
+    )
+    .map_err(|_| "a frame could not be mapped")?;
+    let mut target =
+        gst_video::VideoFrame::from_buffer_writable(gst::Buffer::with_size(to.size())?, &to)
+            .map_err(|_| "a frame could not be mapped")?;
+    Ok(time(|| converter.frame(&source, &mut target)))
+}
+
+// The whole element beside its network
+
+const CLIP: &str = "examples/media/person.mp4";
+
+fn throughput(model: &str) -> Result<()> {
+    let options = SessionOptions { device: Device::Cpu, ..SessionOptions::default() };
+    let mut session = Session::load(&ModelSource::find(model)?, &options)?;
+    let mut alone = |runs: usize| -> Result<f64> {
+        let start = Instant::now();
+        for _ in 0..runs {
+            session.run()?;
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e3 / runs as f64)
+    };
+    alone(2)?;
+    let frames = ((3.0 * TURN * 1e3 / alone(3)?) as usize).clamp(3, 200);
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join(CLIP);
+    let sources = [
+        (
+            "memory, 1920x1080 I420",
+            format!(
+                "videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=1920,height=1080 ! \
+                 imagefreeze num-buffers={}",
+                frames + 1
+            ),
+        ),
+        (
+            "the clip, decoded",
+            format!("filesrc location=\"{}\" ! decodebin ! queue", clip.display()),
+        ),
+    ];
+    for (name, source) in sources {
+        let (mut networks, mut fractions) = (Vec::new(), Vec::new());
+        let mut before = alone(frames)?;
+        for _ in 0..ROUNDS {
+            let element = element(model, &source, frames)?;
+            // Before and after, so that neither is favoured where the machine slows down.
+            let after = alone(frames)?;
+            let network = (before + after) / 2.0;
+            networks.push(network);
+            fractions.push(network / element);
+            before = after;
+        }
+        let threads = std::thread::available_parallelism()?;
+        let model = Path::new(model).file_stem().unwrap_or_default().display();
+        println!(
+            "| {model} | {threads} | {:.1} | {name} | {:.3} |",
+            median(networks),
+            median(fractions)
+        );
+    }
+    Ok(())
+}
+
+/// Milliseconds a frame, from the second frame on: the first is matted before the clock starts.
+fn element(model: &str, source: &str, frames: usize) -> Result<f64> {
+    let pipeline = pipeline(model, source, frames)?;
+    pipeline.set_state(gst::State::Paused)?;
+    pipeline.state(None).0?;
+    let start = Instant::now();
+    pipeline.set_state(gst::State::Playing)?;
+    let matted = finish(&pipeline);
+    let elapsed = start.elapsed();
+    pipeline.set_state(gst::State::Null)?;
+    Ok(elapsed.as_secs_f64() * 1e3 / (matted? - 1) as f64)
+}
+
+fn pipeline(model: &str, source: &str, frames: usize) -> Result<gst::Pipeline> {
+    let text = format!(
+        "{source} ! identity eos-after={} ! davidmatte name=m device=cpu model=\"{model}\" ! \
+         fakesink sync=false",
+        frames + 2
+    );
+    gst::parse::launch(&text)?.downcast().map_err(|_| "that is no pipeline".into())
+}
+
+/// Waits for the end, and tells how many frames were matted.
+fn finish(pipeline: &gst::Pipeline) -> Result<u64> {
+    let wanted = [gst::MessageType::Error, gst::MessageType::Eos];
+    let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+    let message = bus.timed_pop_filtered(None, &wanted);
+    let element = pipeline.by_name("m").ok_or("a pipeline without its element")?;
+    let frames = element.property::<gst::Structure>("stats").get("frames")?;
+    if let Some(gst::MessageView::Error(error)) = message.as_ref().map(|message| message.view()) {
+        return Err(error.error().into());
+    }
+    Ok(frames)
+}
+
+// Memory
+
+fn memory(model: &str) -> Result<()> {
+    let source = "videotestsrc ! video/x-raw,format=I420,width=1920,height=1080";
+    let pipeline = pipeline(model, source, 8)?;
+    pipeline.set_state(gst::State::Playing)?;
+    // Sampled while it runs, as a frame that is being inferred needs more than one that is not.
+    let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+    let mut samples = Vec::new();
+    while bus.have_pending() || samples.len() < 100_000 {
+        samples.push(status_mb("VmRSS")?);
+        let wanted = [gst::MessageType::Error, gst::MessageType::Eos];
+        if bus.timed_pop_filtered(gst::ClockTime::from_mseconds(5), &wanted).is_some() {
+            break;
+        }
+    }
+    let peak = status_mb("VmHWM")?;
+    pipeline.set_state(gst::State::Null)?;
+    // The second half is the steady state.
+    let resident = median(samples.split_off(samples.len() / 2));
+    let file = ModelSource::find(model)?.size() as f64 / 1e6;
+    let model = Path::new(model).file_stem().unwrap_or_default().display();
+    println!("| {model} | {file:.0} | {resident:.0} | {:.0} | {peak:.0} |", resident - file);
+    Ok(())
+}
+
+/// A line of what Linux tells of this process, in MB.
+fn status_mb(key: &str) -> Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with(key)).ok_or("no such line")?;
+    let kib: f64 = line.split_whitespace().nth(1).ok_or("an empty line")?.parse()?;
+    Ok(kib * 1024.0 / 1e6)
+}
