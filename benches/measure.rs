@@ -4,6 +4,8 @@
 
 #![allow(missing_docs)]
 
+mod common;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,6 +15,8 @@ use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gstdavidmatte::matting::network::Network as _;
 use gstdavidmatte::matting::prelude::*;
+
+use common::{Disk, layout, noise};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -94,55 +98,11 @@ fn time(mut step: impl FnMut()) -> f64 {
 
 // All but inference, on one core
 
-const SIZES: [(usize, usize); 2] = [(1920, 1080), (3840, 2160)];
-
-/// DAViD's contract with a soft disk for a mask, at no cost.
-struct Disk {
-    description: gstdavidmatte::matting::model::InputDescription,
-    tensor: Vec<f32>,
-    mask: Vec<f32>,
-}
-
-const SIDE: usize = 512;
-
-impl Disk {
-    fn new() -> Self {
-        let mask = (0..SIDE * SIDE).map(|i| {
-            let (x, y) = ((i % SIDE) as f32 - 256.0, (i / SIDE) as f32 - 256.0);
-            ((150.0 - x.hypot(y)) / 20.0).clamp(0.0, 1.0)
-        });
-        Self {
-            description: Default::default(),
-            tensor: vec![0.0; 3 * SIDE * SIDE],
-            mask: mask.collect(),
-        }
-    }
-}
-
-impl Network for Disk {
-    fn input_description(&self) -> &gstdavidmatte::matting::model::InputDescription {
-        &self.description
-    }
-
-    fn input_size(&self) -> Size {
-        Size { width: SIDE, height: SIDE }
-    }
-
-    fn mask_size(&self) -> Size {
-        self.input_size()
-    }
-
-    fn input(&mut self) -> &mut [f32] {
-        &mut self.tensor
-    }
-
-    fn run(&mut self) -> std::result::Result<&[f32], gstdavidmatte::matting::error::Error> {
-        Ok(&self.mask)
-    }
-}
+const SIZES: [[usize; 2]; 2] = [[1920, 1080], [3840, 2160]];
 
 /// One way of frames, of one size, with what is needed to time it.
 struct Way {
+    network: Disk,
     matter: Matter,
     frame: OwnedFrame,
     target: OwnedFrame,
@@ -150,43 +110,24 @@ struct Way {
 }
 
 impl Way {
-    fn new(
-        from: PixelFormat,
-        to: PixelFormat,
-        output: Output,
-        size: (usize, usize),
-    ) -> Result<Self> {
-        let layout = |format| FrameLayout {
-            format,
-            width: size.0,
-            height: size.1,
-            color: Colorimetry::default(),
-        };
-        let mut matter = Matter::new(Box::new(Disk::new()), layout(from), layout(to), output)?;
-        matter.infer()?;
-        let mut frame = OwnedFrame::new(layout(from));
-        let mut seed = 1u32;
-        for plane in 0..from.planes() {
-            for y in 0..from.plane_rows(plane, size.1) {
-                for byte in frame.view_mut().row_mut(plane, y) {
-                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    *byte = (seed >> 24) as u8;
-                }
-            }
-        }
+    fn new(from: PixelFormat, to: PixelFormat, output: Output, size: [usize; 2]) -> Result<Self> {
+        let network = Disk::new();
+        let (from, to) = (layout(from, size), layout(to, size));
+        let matter = Matter::new(&network.shape(), from, to, output)?;
         let look =
             Look { matte: MatteSettings::default(), background: Background::Color(0xff00_b140) };
-        Ok(Self { matter, frame, target: OwnedFrame::new(layout(to)), look })
+        Ok(Self { network, matter, frame: noise(from), target: OwnedFrame::new(to), look })
     }
 
     fn prepare(&mut self) {
-        self.matter.prepare(&self.frame.view());
+        self.matter.prepare(&self.frame.view(), self.network.input());
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self) -> Result<()> {
+        let mask = self.network.run()?;
         let colors = &self.frame.view();
-        // It fails on pictures that cannot be scaled; there is none.
-        let _ = self.matter.compose(Colors::Frame(colors), &self.look, &mut self.target.view_mut());
+        let target = &mut self.target.view_mut();
+        Ok(self.matter.compose(Colors::Frame(colors), mask, &self.look, target)?)
     }
 }
 
@@ -206,7 +147,8 @@ fn stages() -> Result<()> {
             let converted = videoconvert(size)?;
             for (w, (from, to, output)) in ways.into_iter().enumerate() {
                 let mut way = Way::new(from, to, output, size)?;
-                let (prepare, finish) = (time(|| way.prepare()), time(|| way.finish()));
+                let (prepare, finish) =
+                    (time(|| way.prepare()), time(|| way.finish().unwrap_or_default()));
                 let together = prepare + finish;
                 let opencv = opencv.as_ref().map_or(f64::NAN, |opencv| opencv[s]);
                 let row = [prepare, finish, opencv / together, converted / together];
@@ -218,7 +160,7 @@ fn stages() -> Result<()> {
     }
     for (index, row) in found.into_iter().enumerate() {
         let (from, to, output) = ways[index / SIZES.len()];
-        let (width, height) = SIZES[index % SIZES.len()];
+        let [width, height] = SIZES[index % SIZES.len()];
         let [prepare, finish, opencv, converted] = row.map(median);
         println!(
             "| {from:?} to {to:?}, {output:?} | {width}x{height} | {prepare:.2} | {finish:.2} | \
@@ -237,7 +179,7 @@ fn opencv() -> Option<[f64; 2]> {
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Some(SIZES.map(|(width, height)| {
+    Some(SIZES.map(|[width, height]| {
         let size = format!("{width}x{height}");
         let steps = text.lines().filter(|line| line.contains(&size));
         steps.filter_map(|line| line.split_whitespace().last()?.parse::<f64>().ok()).sum()
@@ -245,7 +187,7 @@ fn opencv() -> Option<[f64; 2]> {
 }
 
 /// Milliseconds that `videoconvert`'s converter takes from YUY2 to RGBA.
-fn videoconvert((width, height): (usize, usize)) -> Result<f64> {
+fn videoconvert([width, height]: [usize; 2]) -> Result<f64> {
     let info = |format| VideoInfo::builder(format, width as u32, height as u32).build();
     let (from, to) = (info(VideoFormat::Yuy2)?, info(VideoFormat::Rgba)?);
     let converter = gst_video::VideoConverter::new(&from, &to, None)?;

@@ -1,6 +1,6 @@
 //! Memory for alpha planes that are appended to frames.
 
-use super::matting::is_ours;
+use super::output::is_ours;
 
 /// How many planes are kept for use again; more are in flight only behind long queues.
 const KEPT: usize = 8;

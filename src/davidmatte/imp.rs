@@ -12,14 +12,15 @@ use gst_base::subclass::base_transform::{
 use gst_base::subclass::prelude::*;
 use once_cell::sync::Lazy;
 
-use super::matting::{Failure, Negotiated, Outcome, Processed, Streaming};
+use super::loading::{self, Loaded};
+use super::output::{Failure, Negotiated};
 use super::settings::{self, Settings};
 use super::stats::Stats;
+use super::streaming::{Outcome, Processed, Streaming};
 use super::{caps, frame};
 use crate::matting::compose::Output;
 use crate::matting::error::Error;
-use crate::matting::model::ModelSource;
-use crate::matting::session::Session;
+use crate::matting::worker::Interrupter;
 
 static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
     gst::DebugCategory::new("davidmatte", gst::DebugColorFlags::empty(), Some("People matting"))
@@ -37,6 +38,13 @@ pub struct DavidMatte {
     active_device: Mutex<Option<String>>,
     /// Taken out while a frame is matted, so that no lock is held across inference.
     streaming: Mutex<Option<Streaming>>,
+    /// What the streaming thread may wait for, to end that from other threads.
+    interrupters: Mutex<Vec<Interrupter>>,
+    /// A network that is to replace the one at work.
+    successor: loading::Background,
+    latency: Mutex<gst::ClockTime>,
+    /// Frames of an earlier running time are late, as far as downstream has told.
+    earliest: Mutex<Option<gst::ClockTime>>,
 }
 
 #[glib::object_subclass]
@@ -56,6 +64,10 @@ impl ObjectImpl for DavidMatte {
         let changes_caps = lock(&self.settings).set(pspec.name(), value);
         if changes_caps {
             self.obj().reconfigure_src();
+        }
+        let is_started = lock(&self.active_device).is_some();
+        if pspec.name() == "model" && is_started {
+            self.successor.begin(lock(&self.settings).clone());
         }
     }
 
@@ -86,6 +98,17 @@ impl ElementImpl for DavidMatte {
         Some(&*METADATA)
     }
 
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::PausedToReady {
+            // The streaming thread must come home before its pads can be closed.
+            self.interrupt(true);
+        }
+        self.parent_change_state(transition)
+    }
+
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: Lazy<Vec<gst::PadTemplate>> = Lazy::new(|| {
             let template = |name, direction, caps| {
@@ -111,28 +134,68 @@ impl BaseTransformImpl for DavidMatte {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
-        let session = load(&settings).map_err(|error| error_message(&error))?;
-        gst::info!(CAT, imp = self, "model {} on {}", settings.model, session.active_device());
-        if let Some(reason) = session.fallback() {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::OpenRead,
-                ("Inference runs on {} instead: {reason}", session.active_device())
-            );
-        }
-        *lock(&self.active_device) = Some(session.active_device().to_owned());
+        let loaded = loading::load(&settings).map_err(|error| error_message(&error))?;
         *lock(&self.stats) = Stats::default();
-        *lock(&self.streaming) = Some(Streaming::new(Box::new(session)));
-        self.obj().notify("active-device");
+        *lock(&self.earliest) = None;
+        let engine = self.introduce(loaded);
+        *lock(&self.streaming) = Some(Streaming::new(engine));
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        lock(&self.streaming).take();
+        self.successor.cancel();
+        lock(&self.interrupters).clear();
+        let streaming = lock(&self.streaming).take();
+        drop(streaming);
         lock(&self.active_device).take();
         self.obj().notify("active-device");
         gst::info!(CAT, imp = self, "stopped");
         Ok(())
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        let drains = matches!(query.view(), gst::QueryView::Drain(_));
+        if direction == gst::PadDirection::Sink && drains && self.drain().is_err() {
+            return false;
+        }
+        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        if let (true, gst::PadDirection::Src, gst::QueryViewMut::Latency(latency)) =
+            (answered, direction, query.view_mut())
+        {
+            let (is_live, min, max) = latency.result();
+            let own = *lock(&self.latency);
+            latency.set(is_live, min + own, max.map(|max| max + own));
+        }
+        answered
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::FlushStart(_) => self.interrupt(true),
+            gst::EventView::FlushStop(_) => {
+                self.interrupt(false);
+                *lock(&self.earliest) = None;
+                if let Some(streaming) = lock(&self.streaming).as_mut() {
+                    streaming.flush();
+                }
+            }
+            _ if event.is_serialized() => {
+                // What comes after frames leaves after them.
+                if let Err(error) = self.drain() {
+                    gst::debug!(CAT, imp = self, "frames before {:?}: {error}", event.type_());
+                }
+            }
+            _ => {}
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        if let gst::EventView::Qos(qos) = event.view() {
+            let (_, _, jitter, time) = qos.get();
+            *lock(&self.earliest) = time.and_then(|time| earliest(time, jitter));
+        }
+        self.parent_src_event(event)
     }
 
     fn transform_caps(
@@ -164,12 +227,21 @@ impl BaseTransformImpl for DavidMatte {
         let negotiated = self.negotiated(incaps, outcaps).ok_or_else(|| {
             gst::loggable_error!(CAT, "caps {incaps} to {outcaps} are not understood")
         })?;
-        match lock(&self.streaming).as_mut() {
-            Some(streaming) => streaming
-                .negotiate(negotiated)
-                .map_err(|error| gst::loggable_error!(CAT, "{error}")),
-            None => Err(gst::loggable_error!(CAT, "caps came to a stopped element")),
-        }
+        self.drain().map_err(|error| gst::loggable_error!(CAT, "frames before caps: {error}"))?;
+        let is_live = self.upstream_is_live();
+        let settings = lock(&self.settings).clone();
+        let latency = {
+            let mut streaming = lock(&self.streaming);
+            let streaming = streaming
+                .as_mut()
+                .ok_or_else(|| gst::loggable_error!(CAT, "caps came to a stopped element"))?;
+            streaming
+                .negotiate(negotiated, &settings, is_live)
+                .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
+            gst::ClockTime::try_from(streaming.latency()).unwrap_or_default()
+        };
+        self.tell_latency(latency);
+        Ok(())
     }
 
     fn unit_size(&self, caps: &gst::Caps) -> Option<usize> {
@@ -198,7 +270,8 @@ impl BaseTransformImpl for DavidMatte {
         if let (true, Some(info)) = (need_pool && decide_query.is_some(), info) {
             let pool = gst_video::VideoBufferPool::new();
             let size = u32::try_from(info.size()).unwrap_or(0);
-            query.add_allocation_pool(Some(&pool), size, 0, 0);
+            let kept = lock(&self.settings).frames_in_flight;
+            query.add_allocation_pool(Some(&pool), size, kept, 0);
         }
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         Ok(())
@@ -210,7 +283,7 @@ impl BaseTransformImpl for DavidMatte {
     ) -> Result<(), gst::LoggableError> {
         let takes_video_meta = query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
         if let Some(streaming) = lock(&self.streaming).as_mut() {
-            streaming.downstream_takes_video_meta = takes_video_meta;
+            streaming.writer.downstream_takes_video_meta = takes_video_meta;
         }
         self.parent_decide_allocation(query)
     }
@@ -229,24 +302,131 @@ impl BaseTransformImpl for DavidMatte {
     }
 
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        let Some(buffer) = self.take_queued_buffer() else {
-            return Ok(GenerateOutputSuccess::NoOutput);
-        };
-        self.sync_controlled_properties(&buffer);
-        let settings = lock(&self.settings).clone();
-        let mut stats = *lock(&self.stats);
-        let Some(mut streaming) = lock(&self.streaming).take() else {
-            return Err(gst::FlowError::Flushing);
-        };
-        let processed =
-            streaming.process(buffer, &settings, &mut stats, |buffer| self.allocate(buffer));
-        *lock(&self.streaming) = Some(streaming);
-        *lock(&self.stats) = stats;
-        self.hand_on(processed)
+        if let Some(buffer) = self.take_queued_buffer() {
+            self.adopt_successor()?;
+            self.sync_controlled_properties(&buffer);
+            let settings = lock(&self.settings).clone();
+            let late = self.is_late(&buffer);
+            self.with_streaming(|streaming, stats| {
+                streaming.accept(buffer, settings, late, stats)
+            })?;
+        }
+        let finished = self.with_streaming(|streaming, stats| match streaming.is_full() {
+            true => streaming.finish(stats, |buffer| self.allocate(buffer)),
+            false => Ok(None),
+        })?;
+        finished.map_or(Ok(GenerateOutputSuccess::NoOutput), |processed| self.hand_on(processed))
     }
 }
 
 impl DavidMatte {
+    /// Lends out what the streaming thread owns, without a lock; posts what goes wrong.
+    fn with_streaming<T>(
+        &self,
+        work: impl FnOnce(&mut Streaming, &mut Stats) -> Result<T, Failure>,
+    ) -> Result<T, gst::FlowError> {
+        let Some(mut streaming) = lock(&self.streaming).take() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        let mut stats = *lock(&self.stats);
+        let result = work(&mut streaming, &mut stats);
+        *lock(&self.stats) = stats;
+        *lock(&self.streaming) = Some(streaming);
+        result.map_err(|failure| match failure {
+            Failure::Interrupted => gst::FlowError::Flushing,
+            Failure::Matting(error) => {
+                self.post_error_message(error_message(&error));
+                gst::FlowError::Error
+            }
+            Failure::Buffer(reason) => {
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{reason}"));
+                gst::FlowError::Error
+            }
+        })
+    }
+
+    /// Lets all frames leave that are still worked on.
+    fn drain(&self) -> Result<(), gst::FlowError> {
+        loop {
+            let is_empty = lock(&self.streaming).as_ref().is_none_or(Streaming::is_empty);
+            if is_empty {
+                return Ok(());
+            }
+            let finished = self.with_streaming(|streaming, stats| {
+                streaming.finish(stats, |buffer| self.allocate(buffer))
+            })?;
+            let Some(processed) = finished else { return Ok(()) };
+            if let GenerateOutputSuccess::Buffer(buffer) = self.hand_on(processed)? {
+                self.obj().src_pad().push(buffer)?;
+            }
+        }
+    }
+
+    /// Tells of a network that was loaded.
+    fn introduce(&self, loaded: Loaded) -> super::engine::Engine {
+        let Loaded { engine, interrupter, active_device, fallback } = loaded;
+        gst::info!(CAT, imp = self, "model {} on {active_device}", lock(&self.settings).model);
+        if let Some(reason) = fallback {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::OpenRead,
+                ("Inference runs on {active_device} instead: {reason}")
+            );
+        }
+        lock(&self.interrupters).push(interrupter);
+        *lock(&self.active_device) = Some(active_device);
+        self.obj().notify("active-device");
+        engine
+    }
+
+    /// Goes on with the network that was loaded meanwhile, if there is one.
+    fn adopt_successor(&self) -> Result<(), gst::FlowError> {
+        let loaded = match self.successor.take() {
+            None => return Ok(()),
+            Some(Ok(loaded)) => loaded,
+            Some(Err(error)) => {
+                let message = error_message(&error);
+                gst::element_imp_warning!(self, gst::StreamError::Failed, ("{message}"));
+                return Ok(());
+            }
+        };
+        self.drain()?;
+        let engine = self.introduce(loaded);
+        self.with_streaming(|streaming, _| Ok(streaming.succeed(engine)?))
+    }
+
+    /// Ends the streaming thread's waiting, or allows it again.
+    fn interrupt(&self, interrupted: bool) {
+        for interrupter in &*lock(&self.interrupters) {
+            interrupter.interrupt(interrupted);
+        }
+    }
+
+    fn upstream_is_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut query) && query.result().0
+    }
+
+    /// Remembers the latency, and has it collected anew where it is another one.
+    fn tell_latency(&self, latency: gst::ClockTime) {
+        let before = std::mem::replace(&mut *lock(&self.latency), latency);
+        if before != latency {
+            gst::debug!(CAT, imp = self, "latency {latency}");
+            let message = gst::message::Latency::builder().src(&*self.obj()).build();
+            // Outside any bin nobody listens.
+            let _ = self.obj().post_message(message);
+        }
+    }
+
+    fn is_late(&self, buffer: &gst::BufferRef) -> bool {
+        let segment = self.obj().segment();
+        let time = segment
+            .downcast_ref::<gst::ClockTime>()
+            .and_then(|segment| segment.to_running_time(buffer.pts()));
+        let earliest = *lock(&self.earliest);
+        time.zip(earliest).is_some_and(|(time, earliest)| time < earliest)
+    }
+
     fn negotiated(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Option<Negotiated> {
         let sink = gst_video::VideoInfo::from_caps(incaps).ok()?;
         let src = gst_video::VideoInfo::from_caps(outcaps).ok()?;
@@ -283,42 +463,35 @@ impl DavidMatte {
         }
     }
 
-    fn hand_on(
-        &self,
-        processed: Result<Processed, Failure>,
-    ) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        let processed = match processed {
-            Ok(processed) => processed,
-            Err(failure) => {
-                match failure {
-                    Failure::Matting(error) => self.post_error_message(error_message(&error)),
-                    Failure::Buffer(reason) => {
-                        gst::element_imp_error!(self, gst::StreamError::Format, ("{reason}"));
-                    }
-                }
-                return Err(gst::FlowError::Error);
-            }
-        };
-        if let Some(error) = processed.warning {
+    /// Tells what is to be told about a frame, and hands it on.
+    fn hand_on(&self, processed: Processed) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        let Processed { outcome, report } = processed;
+        if let Some(error) = report.warning {
             gst::element_imp_warning!(self, gst::StreamError::Failed, ("{error}"));
         }
-        if let Some(error) = processed.failure {
+        if let Some(error) = report.failure {
             self.post_error_message(error_message(&error));
             // The frame that is covered still leaves, so that nothing downstream waits for it.
-            if let Outcome::Frame(buffer) = processed.outcome {
+            if let Outcome::Frame(buffer) = outcome {
                 self.obj().src_pad().push(buffer)?;
             }
             return Err(gst::FlowError::Error);
         }
-        Ok(match processed.outcome {
+        Ok(match outcome {
             Outcome::Frame(buffer) => GenerateOutputSuccess::Buffer(buffer),
             Outcome::Withheld => GenerateOutputSuccess::Dropped,
         })
     }
 }
 
-fn load(settings: &Settings) -> Result<Session, Error> {
-    Session::load(&ModelSource::find(&settings.model)?, &settings.session())
+/// The running time from which on frames are in time again, by what a sink tells of a frame: as
+/// [`BaseTransform`](gst_base::BaseTransform) reckons for frames that it drops itself.
+fn earliest(time: gst::ClockTime, jitter: i64) -> Option<gst::ClockTime> {
+    let lateness = gst::ClockTime::from_nseconds(jitter.unsigned_abs());
+    match jitter {
+        1.. => time.checked_add(lateness * 2),
+        _ => time.checked_sub(lateness),
+    }
 }
 
 /// The message that applications expect for an error.

@@ -7,13 +7,16 @@ use gst::prelude::*;
 
 mod alpha_memory;
 mod caps;
+mod engine;
 mod frame;
 mod imp;
-mod matting;
+mod loading;
+mod output;
 mod settings;
 mod stats;
+mod streaming;
 
-pub use settings::{BackgroundKind, DeviceKind, OutputKind, UntilReady};
+pub use settings::{BackgroundKind, DeviceKind, OutputKind, Pacing, UntilReady};
 
 glib::wrapper! {
     /// The element.
@@ -31,6 +34,7 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         OutputKind::static_type(),
         BackgroundKind::static_type(),
         DeviceKind::static_type(),
+        Pacing::static_type(),
         UntilReady::static_type(),
     ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());

@@ -112,6 +112,25 @@ pub enum UntilReady {
     Passthrough,
 }
 
+/// How frames and mattes come together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDavidMattePacing")]
+#[repr(i32)]
+pub enum Pacing {
+    /// `exact`, or `latest` in a live stream that inference cannot keep up with.
+    #[enum_value(name = "Auto: exact, or latest where a live stream leaves no time", nick = "auto")]
+    Auto,
+    /// Each frame waits for its own matte.
+    #[enum_value(name = "Exact: each frame waits for its own matte", nick = "exact")]
+    Exact,
+    /// No frame waits.
+    #[enum_value(
+        name = "Latest: no frame waits, the newest matte is carried to it",
+        nick = "latest"
+    )]
+    Latest,
+}
+
 /// The settings, copied for every frame, which takes no allocation.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -128,6 +147,9 @@ pub struct Settings {
     pub threshold: f64,
     pub edge_shift: f64,
     pub feather: f64,
+    pub pacing: Pacing,
+    pub frames_in_flight: u32,
+    pub inference_interval: u32,
     pub until_ready: UntilReady,
 }
 
@@ -147,6 +169,9 @@ impl Default for Settings {
             threshold: 0.0,
             edge_shift: 0.0,
             feather: 0.0,
+            pacing: Pacing::Auto,
+            frames_in_flight: 2,
+            inference_interval: 1,
             until_ready: UntilReady::Background,
         }
     }
@@ -198,6 +223,9 @@ impl Settings {
             "threshold" => self.threshold = read(value, self.threshold),
             "edge-shift" => self.edge_shift = read(value, self.edge_shift),
             "feather" => self.feather = read(value, self.feather),
+            "pacing" => self.pacing = read(value, self.pacing),
+            "frames-in-flight" => self.frames_in_flight = read(value, self.frames_in_flight),
+            "inference-interval" => self.inference_interval = read(value, self.inference_interval),
             "until-ready" => self.until_ready = read(value, self.until_ready),
             // GObject hands on only names that were specified below.
             _ => {}
@@ -221,6 +249,9 @@ impl Settings {
             "threshold" => self.threshold.to_value(),
             "edge-shift" => self.edge_shift.to_value(),
             "feather" => self.feather.to_value(),
+            "pacing" => self.pacing.to_value(),
+            "frames-in-flight" => self.frames_in_flight.to_value(),
+            "inference-interval" => self.inference_interval.to_value(),
             "until-ready" => self.until_ready.to_value(),
             _ => return None,
         })
@@ -250,6 +281,7 @@ fn read<'a, T: glib::value::FromValue<'a>>(value: &'a glib::Value, fallback: T) 
 pub fn properties() -> &'static [glib::ParamSpec] {
     static PROPERTIES: Lazy<Vec<glib::ParamSpec>> = Lazy::new(|| {
         let mut properties = inference_properties();
+        properties.extend(pacing_properties());
         properties.extend(output_properties());
         properties.extend(matte_properties());
         properties.extend(observed_properties());
@@ -265,7 +297,7 @@ fn inference_properties() -> Vec<glib::ParamSpec> {
             .nick("Model")
             .blurb("`builtin`, a known name (david-base, david-large, david-multitask), or the path of an .onnx file")
             .default_value(Some(&*defaults.model))
-            .mutable_ready()
+            .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("device", defaults.device)
             .nick("Device")
@@ -286,9 +318,35 @@ fn inference_properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.threads)
             .mutable_ready()
             .build(),
+    ]
+}
+
+fn pacing_properties() -> Vec<glib::ParamSpec> {
+    let defaults = Settings::default();
+    vec![
+        glib::ParamSpecEnum::builder_with_default("pacing", defaults.pacing)
+            .nick("Pacing")
+            .blurb("Whether each frame waits for its own matte, or takes the newest one, carried to it")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("frames-in-flight")
+            .nick("Frames in flight")
+            .blurb("How many frames exact pacing works on at once; all but one of them are latency")
+            .minimum(1)
+            .maximum(8)
+            .default_value(defaults.frames_in_flight)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("inference-interval")
+            .nick("Inference interval")
+            .blurb("Run the model on every n-th frame and carry its matte to those in between")
+            .minimum(1)
+            .default_value(defaults.inference_interval)
+            .mutable_playing()
+            .build(),
         glib::ParamSpecEnum::builder_with_default("until-ready", defaults.until_ready)
             .nick("Until ready")
-            .blurb("What leaves the source pad where a frame has no matte because inference failed")
+            .blurb("What leaves the source pad before the first matte, and where a frame has none because inference failed")
             .mutable_ready()
             .build(),
     ]
@@ -381,7 +439,7 @@ fn observed_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Frames, inferences and failures; mean and worst milliseconds of prepare, infer and finish")
+            .blurb("Frames, late frames, inferences, carried mattes; mean and worst milliseconds of each step")
             .read_only()
             .build(),
     ]

@@ -13,7 +13,11 @@ pub struct Timing {
 impl Timing {
     /// Adds the time since `start`.
     pub fn add_since(&mut self, start: Instant) {
-        let duration = start.elapsed();
+        self.add(start.elapsed());
+    }
+
+    /// Adds a duration.
+    pub fn add(&mut self, duration: Duration) {
         self.count += 1;
         self.total += duration;
         self.worst = self.worst.max(duration);
@@ -36,6 +40,10 @@ impl Timing {
 pub struct Stats {
     /// Frames that came in.
     pub frames: u64,
+    /// Frames that were late before they came.
+    pub late: u64,
+    /// Mattes that were carried from an earlier frame.
+    pub carried: u64,
     /// Inferences that gave a matte.
     pub inferences: u64,
     /// Inferences that did not.
@@ -44,6 +52,8 @@ pub struct Stats {
     pub prepare: Timing,
     /// Tensor to mask.
     pub infer: Timing,
+    /// Looking at frames and carrying mattes to them.
+    pub carry: Timing,
     /// Mask to output frame.
     pub finish: Timing,
 }
@@ -51,16 +61,22 @@ pub struct Stats {
 impl Stats {
     /// As the property's value.
     pub fn structure(&self) -> gst::Structure {
-        gst::Structure::builder("davidmatte-stats")
+        let mut structure = gst::Structure::builder("davidmatte-stats")
             .field("frames", self.frames)
+            .field("late-frames", self.late)
             .field("inferences", self.inferences)
             .field("failed-inferences", self.failures)
-            .field("prepare-mean-ms", self.prepare.mean_ms())
-            .field("prepare-worst-ms", self.prepare.worst_ms())
-            .field("infer-mean-ms", self.infer.mean_ms())
-            .field("infer-worst-ms", self.infer.worst_ms())
-            .field("finish-mean-ms", self.finish.mean_ms())
-            .field("finish-worst-ms", self.finish.worst_ms())
-            .build()
+            .field("carried-mattes", self.carried);
+        for (step, timing) in [
+            ("prepare", &self.prepare),
+            ("infer", &self.infer),
+            ("carry", &self.carry),
+            ("finish", &self.finish),
+        ] {
+            structure = structure
+                .field(format!("{step}-mean-ms"), timing.mean_ms())
+                .field(format!("{step}-worst-ms"), timing.worst_ms());
+        }
+        structure.build()
     }
 }

@@ -393,7 +393,7 @@ mod tests {
             let want = paint(&to, |_, _| [80.0; 3]);
             for (radius, opacity) in [(0.01, 0.0), (0.2, 0.5), (0.2, 1.0)] {
                 let mut backdrop = Backdrop::new(&Background::Blur(radius), &from, &to).unwrap();
-                backdrop.update(&frame.view(), &mut ConstantMatte::new(37, opacity));
+                backdrop.update(&frame.view(), ConstantMatte::new(37).of(opacity));
                 for component in to.format.color_components() {
                     for y in 0..component.height(21) {
                         let want = want.row(component.plane, y);

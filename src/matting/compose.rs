@@ -561,10 +561,11 @@ mod tests {
         let mut composer = Composer::new(&from, &to, output).unwrap();
         let mut backdrop = Backdrop::new(&background, &from, &to).unwrap();
         let mut target = OwnedFrame::new(to);
-        let mut matte = ConstantMatte::new(from.width, matte);
+        let mut constant = ConstantMatte::new(from.width);
+        let matte = constant.of(matte);
         let view = frame.view();
-        backdrop.update(&view, &mut matte);
-        composer.compose(Colors::Frame(&view), &mut matte, &mut backdrop, &mut target.view_mut());
+        backdrop.update(&view, matte);
+        composer.compose(Colors::Frame(&view), matte, &mut backdrop, &mut target.view_mut());
         target
     }
 
@@ -649,7 +650,8 @@ mod tests {
                 let want = compose(&frame, layout, output, 0.3, background.clone());
                 let mut composer = Composer::new(&layout, &layout, output).unwrap();
                 let mut backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
-                let mut matte = ConstantMatte::new(7, 0.3);
+                let mut matte = ConstantMatte::new(7);
+                matte.of(0.3);
                 composer.compose(Colors::InPlace, &mut matte, &mut backdrop, &mut frame.view_mut());
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, 5) {

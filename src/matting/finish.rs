@@ -41,8 +41,14 @@ pub struct ConstantMatte(Vec<f32>);
 
 impl ConstantMatte {
     /// A matte `width` pixels wide.
-    pub fn new(width: usize, opacity: f32) -> Self {
-        Self(vec![opacity; width])
+    pub fn new(width: usize) -> Self {
+        Self(vec![0.0; width])
+    }
+
+    /// The same matte with another opacity.
+    pub fn of(&mut self, opacity: f32) -> &mut Self {
+        self.0.fill(opacity);
+        self
     }
 }
 

@@ -12,6 +12,7 @@
 
 pub mod backdrop;
 pub mod builtin;
+pub mod carry;
 pub mod color;
 mod columns;
 pub mod compose;
@@ -29,6 +30,7 @@ pub mod prepare;
 pub mod resample;
 pub mod runtime;
 pub mod session;
+pub mod worker;
 
 /// What a program that mattes frames needs.
 pub mod prelude {
@@ -42,7 +44,7 @@ pub mod prelude {
     };
     pub use super::matter::{Look, Matter};
     pub use super::model::{KnownModel, ModelSource};
-    pub use super::network::{Network, Size};
+    pub use super::network::{Network, NetworkShape, Size};
     pub use super::pixel_format::PixelFormat;
     pub use super::session::{Device, Session, SessionOptions};
 }

@@ -24,28 +24,49 @@ impl Size {
     }
 }
 
-/// Something that makes a matte from a tensor.
+/// What a network takes and gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkShape {
+    /// What the tensor must hold.
+    pub description: InputDescription,
+    /// Size of the picture in the tensor.
+    pub input: Size,
+    /// Size of the mask.
+    pub mask: Size,
+}
+
+impl NetworkShape {
+    /// Values in the input tensor.
+    pub const fn tensor_len(&self) -> usize {
+        3 * self.input.area()
+    }
+}
+
+/// Something that makes a mask from a tensor.
 ///
 /// [`Session`](super::session::Session) runs an ONNX model; tests and benchmarks put something
 /// simple in its place.
 pub trait Network: Send {
-    /// What the tensor must hold.
-    fn input_description(&self) -> &InputDescription;
+    /// What it takes and gives.
+    fn shape(&self) -> NetworkShape;
 
-    /// Size of the picture in the tensor.
-    fn input_size(&self) -> Size;
-
-    /// Size of the matte.
-    fn mask_size(&self) -> Size;
-
-    /// The input tensor, 3 × height × width values in the order of its description; it is kept
-    /// from run to run.
+    /// The input tensor, [`NetworkShape::tensor_len`] values in the order of its description; it
+    /// is kept from run to run.
     fn input(&mut self) -> &mut [f32];
 
-    /// Runs the network on what [`input`](Self::input) holds and returns the matte, row by row,
+    /// Runs the network on what [`input`](Self::input) holds and returns the mask, row by row,
     /// every value finite.
     ///
     /// # Errors
     /// [`Error::Inference`] where the run fails, [`Error::NotAMatte`] where its result is none.
     fn run(&mut self) -> Result<&[f32], Error>;
+
+    /// Something to call from another thread that ends a run early, with an error; none where
+    /// runs cannot be ended.
+    fn terminator(&self) -> Option<Terminator> {
+        None
+    }
 }
+
+/// Ends a network's run from another thread.
+pub type Terminator = Box<dyn Fn() + Send + Sync>;

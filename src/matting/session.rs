@@ -3,22 +3,20 @@
 //! The only file that knows `ort`.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider as _, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
 use ort::memory::Allocator;
-use ort::session::IoBinding;
 use ort::session::builder::SessionBuilder;
+use ort::session::{IoBinding, NoSelectedOutputs, RunOptions};
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
 use super::error::Error;
 use super::mask::{self, OutputLayout};
-use super::model::{
-    Description, InputDescription, ModelBytes, ModelSource, OutputDescription, TensorLayout,
-};
-use super::network::{Network, Size};
+use super::model::{Description, ModelBytes, ModelSource, OutputDescription, TensorLayout};
+use super::network::{Network, NetworkShape, Size, Terminator};
 use super::runtime;
 
 /// No matting network has more output channels; more would only exhaust memory.
@@ -156,6 +154,7 @@ fn load(library: &Path) -> Result<Environment, String> {
 pub struct Session {
     session: ort::session::Session,
     binding: IoBinding,
+    run_options: Arc<RunOptions<NoSelectedOutputs>>,
     input: Tensor<f32>,
     output: Tensor<f32>,
     contract: Contract,
@@ -205,8 +204,17 @@ impl Session {
         let mut binding = session.create_binding()?;
         binding.bind_input(contract.input_name.as_str(), &input)?;
         binding.bind_output(contract.output_name.as_str(), &mut output)?;
-        let mask = vec![0.0; contract.output.size.area()];
-        Ok(Self { session, binding, input, output, contract, mask, active_device, fallback })
+        Ok(Self {
+            session,
+            binding,
+            run_options: Arc::new(RunOptions::new()?),
+            input,
+            output,
+            mask: vec![0.0; contract.output.size.area()],
+            contract,
+            active_device,
+            fallback,
+        })
     }
 
     /// Where inference runs, such as `cuda:0` or `cpu (2 threads)`.
@@ -221,16 +229,12 @@ impl Session {
 }
 
 impl Network for Session {
-    fn input_description(&self) -> &InputDescription {
-        &self.contract.description.input
-    }
-
-    fn input_size(&self) -> Size {
-        self.contract.input_size
-    }
-
-    fn mask_size(&self) -> Size {
-        self.contract.output.size
+    fn shape(&self) -> NetworkShape {
+        NetworkShape {
+            description: self.contract.description.input.clone(),
+            input: self.contract.input_size,
+            mask: self.contract.output.size,
+        }
     }
 
     fn input(&mut self) -> &mut [f32] {
@@ -245,12 +249,20 @@ impl Network for Session {
                 .bind_input(self.contract.input_name.as_str(), &self.input)
                 .map_err(inference)?;
         }
-        self.session.run_binding(&self.binding).map_err(inference)?;
+        self.session
+            .run_binding_with_options(&self.binding, &self.run_options)
+            .map_err(inference)?;
         self.binding.synchronize_outputs().map_err(inference)?;
         let OutputDescription { channel, activation, .. } = self.contract.description.output;
         let (_, raw) = self.output.extract_tensor();
         mask::extract(raw, self.contract.output, channel, activation, &mut self.mask)?;
         Ok(&self.mask)
+    }
+
+    fn terminator(&self) -> Option<Terminator> {
+        let options = self.run_options.clone();
+        // Fails only where there is nothing to end.
+        Some(Box::new(move || drop(options.terminate())))
     }
 }
 
@@ -312,7 +324,11 @@ fn session_builder(
     environment: &Environment,
     options: &SessionOptions,
 ) -> ort::Result<SessionBuilder> {
-    Ok(ort::session::Session::builder(environment)?.with_intra_threads(options.cpu_threads())?)
+    let builder =
+        ort::session::Session::builder(environment)?.with_intra_threads(options.cpu_threads())?;
+    // Within a run its threads spin while they wait for each other, which is quick; between the
+    // frames of a live stream that would take whole cores.
+    Ok(builder.with_config_entry("session.force_spinning_stop", "1")?)
 }
 
 /// Returns to the system what loading a model took and freed again: about the size of its file,

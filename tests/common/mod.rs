@@ -211,11 +211,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// With properties as on gst-launch's command line. On the CPU, unless they say otherwise.
+    /// With properties as on gst-launch's command line. On the CPU, and every frame leaves with its
+    /// own matte before the next one comes, unless they say otherwise.
     pub fn new(properties: &[(&str, &str)]) -> Self {
         init();
         let element = gst::ElementFactory::make("davidmatte").build().unwrap();
-        element.set_property_from_str("device", "cpu");
+        for (name, value) in [("device", "cpu"), ("pacing", "exact"), ("frames-in-flight", "1")] {
+            element.set_property_from_str(name, value);
+        }
         for (name, value) in properties {
             element.set_property_from_str(name, value);
         }
@@ -288,9 +291,13 @@ impl Filter {
             .collect()
     }
 
-    /// Whether the stats say so.
+    pub fn stats(&self) -> gst::Structure {
+        self.element.property("stats")
+    }
+
+    /// A count of the stats.
     pub fn stat(&self, name: &str) -> u64 {
-        self.element.property::<gst::Structure>("stats").get(name).unwrap()
+        self.stats().get(name).unwrap()
     }
 }
 
