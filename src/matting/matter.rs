@@ -36,8 +36,9 @@ pub struct Look {
 ///
 /// let mut frame = OwnedFrame::new(layout);
 /// matter.prepare(&frame.view(), network.input());
-/// let mask = network.run()?;
-/// matter.compose(Colors::InPlace, mask, &look, &mut frame.view_mut())?;
+/// let mut mask = vec![0.0; network.shape().mask.area()];
+/// network.run(&mut mask)?;
+/// matter.compose(Colors::InPlace, &mask, &look, &mut frame.view_mut())?;
 /// # Ok(())
 /// # }
 /// ```

@@ -54,12 +54,13 @@ pub trait Network: Send {
     /// is kept from run to run.
     fn input(&mut self) -> &mut [f32];
 
-    /// Runs the network on what [`input`](Self::input) holds and returns the mask, row by row,
+    /// Runs the network on what [`input`](Self::input) holds and writes the mask, row by row,
     /// every value finite.
     ///
     /// # Errors
-    /// [`Error::Inference`] where the run fails, [`Error::NotAMatte`] where its result is none.
-    fn run(&mut self) -> Result<&[f32], Error>;
+    /// [`Error::Inference`] where the run fails, [`Error::NotAMatte`] where its result is none;
+    /// `mask` may hold anything then.
+    fn run(&mut self, mask: &mut [f32]) -> Result<(), Error>;
 
     /// Something to call from another thread that ends a run early, with an error; none where
     /// runs cannot be ended.

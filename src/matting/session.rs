@@ -158,7 +158,6 @@ pub struct Session {
     input: Tensor<f32>,
     output: Tensor<f32>,
     contract: Contract,
-    mask: Vec<f32>,
     active_device: String,
     fallback: Option<Error>,
 }
@@ -210,7 +209,6 @@ impl Session {
             run_options: Arc::new(RunOptions::new()?),
             input,
             output,
-            mask: vec![0.0; contract.output.size.area()],
             contract,
             active_device,
             fallback,
@@ -241,7 +239,7 @@ impl Network for Session {
         self.input.extract_tensor_mut().1
     }
 
-    fn run(&mut self) -> Result<&[f32], Error> {
+    fn run(&mut self, mask: &mut [f32]) -> Result<(), Error> {
         let inference = |error: ort::Error| Error::Inference { reason: error.to_string() };
         if !self.active_device.starts_with("cpu") {
             // Bound inputs are copied to a device when they are bound.
@@ -255,8 +253,7 @@ impl Network for Session {
         self.binding.synchronize_outputs().map_err(inference)?;
         let OutputDescription { channel, activation, .. } = self.contract.description.output;
         let (_, raw) = self.output.extract_tensor();
-        mask::extract(raw, self.contract.output, channel, activation, &mut self.mask)?;
-        Ok(&self.mask)
+        mask::extract(raw, self.contract.output, channel, activation, mask)
     }
 
     fn terminator(&self) -> Option<Terminator> {
@@ -328,7 +325,10 @@ fn session_builder(
         ort::session::Session::builder(environment)?.with_intra_threads(options.cpu_threads())?;
     // Within a run its threads spin while they wait for each other, which is quick; between the
     // frames of a live stream that would take whole cores.
-    Ok(builder.with_config_entry("session.force_spinning_stop", "1")?)
+    let builder = builder.with_config_entry("session.force_spinning_stop", "1")?;
+    // Work is dealt out in pieces that become smaller, so that a thread whose core is taken for the
+    // next frame keeps the others waiting for less.
+    Ok(builder.with_config_entry("session.dynamic_block_base", "4")?)
 }
 
 /// Returns to the system what loading a model took and freed again: about the size of its file,
