@@ -9,6 +9,7 @@ mod common;
 use std::error::Error;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use gst::prelude::*;
@@ -34,6 +35,7 @@ fn main() -> Result<()> {
         ["--stages"] => stages(),
         ["--throughput", model] => throughput(model),
         ["--memory", model] => memory(model),
+        ["--live", model, pacing] => live(model, pacing),
         ["--help"] => {
             println!("{USAGE}");
             Ok(())
@@ -51,6 +53,16 @@ fn measure(models: &[&str]) -> Result<()> {
     println!("|---|---|---|---|---|");
     for model in models {
         status(Command::new(std::env::current_exe()?).args(["--throughput", model]))?;
+    }
+    println!(
+        "\n| live, {LIVE_SECONDS} s | pacing | source | frames | dropped | mattes inferred | mean \
+         delay, ms | worst | streaming thread, % of a core |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for model in models {
+        for pacing in ["exact frames-in-flight=1", "auto", "latest"] {
+            status(Command::new(std::env::current_exe()?).args(["--live", model, pacing]))?;
+        }
     }
     println!("\n| model | file, MB | resident while it runs, MB | more than the file | peak, MB |");
     println!("|---|---|---|---|---|");
@@ -292,6 +304,101 @@ fn finish(pipeline: &gst::Pipeline) -> Result<u64> {
         return Err(error.error().into());
     }
     Ok(frames)
+}
+
+// A live source
+
+const LIVE_SECONDS: u64 = 60;
+const LIVE_SOURCES: [(u32, u32, u32); 2] = [(1920, 1080, 30), (1280, 720, 60)];
+
+fn live(model: &str, pacing: &str) -> Result<()> {
+    for (width, height, rate) in LIVE_SOURCES {
+        let frames = LIVE_SECONDS * u64::from(rate);
+        let text = format!(
+            "videotestsrc is-live=true num-buffers={frames} pattern=ball ! \
+             video/x-raw,format=I420,width={width},height={height},framerate={rate}/1 ! \
+             queue name=frames leaky=downstream max-size-buffers=3 ! \
+             davidmatte name=m device=cpu model=\"{model}\" pacing={pacing} ! \
+             fakesink name=sink sync=true qos=true"
+        );
+        let pipeline: gst::Pipeline =
+            gst::parse::launch(&text)?.downcast().map_err(|_| "that is no pipeline")?;
+        let element = pipeline.by_name("m").ok_or("a pipeline without its element")?;
+        let delays = delays(&element)?;
+        pipeline.set_state(gst::State::Playing)?;
+        let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+        let mut busy = 0.0;
+        let wanted = [gst::MessageType::Error, gst::MessageType::Eos];
+        let second = gst::ClockTime::SECOND;
+        let message = loop {
+            // The thread is gone when the stream has ended.
+            busy = thread_seconds("frames:src").unwrap_or(busy);
+            if let Some(message) = bus.timed_pop_filtered(second, &wanted) {
+                break message;
+            }
+        };
+        if let gst::MessageView::Error(error) = message.view() {
+            return Err(error.error().into());
+        }
+        let stats = element.property::<gst::Structure>("stats");
+        let sink = pipeline.by_name("sink").ok_or("a pipeline without a sink")?;
+        let rendered: u64 = sink.property::<gst::Structure>("stats").get("rendered")?;
+        pipeline.set_state(gst::State::Null)?;
+        let delays = delays.lock().map_err(|_| "a probe panicked")?;
+        let mean = delays.of_frames.iter().sum::<f64>() / delays.of_frames.len().max(1) as f64;
+        let worst = delays.of_frames.iter().copied().fold(0.0, f64::max);
+        let model = Path::new(model).file_stem().unwrap_or_default().display();
+        println!(
+            "| {model} | {pacing} | {width}x{height}, {rate} a second | {frames} | {} | {} | \
+             {mean:.1} | {worst:.1} | {:.1} |",
+            frames - rendered,
+            stats.get::<u64>("inferences")?,
+            100.0 * busy / LIVE_SECONDS as f64
+        );
+    }
+    Ok(())
+}
+
+/// What the element adds to the age of frames.
+#[derive(Default)]
+struct Delays {
+    /// Frames that have come and not left.
+    inside: Vec<(Option<gst::ClockTime>, Instant)>,
+    /// Milliseconds.
+    of_frames: Vec<f64>,
+}
+
+fn delays(element: &gst::Element) -> Result<Arc<Mutex<Delays>>> {
+    let delays = Arc::new(Mutex::new(Delays::default()));
+    for (pad, comes) in [("sink", true), ("src", false)] {
+        let pad = element.static_pad(pad).ok_or("an element without its pads")?;
+        let delays = delays.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let time = info.buffer().and_then(|buffer| buffer.pts());
+            if let Ok(mut delays) = delays.lock() {
+                if comes {
+                    delays.inside.push((time, Instant::now()));
+                } else if let Some(at) = delays.inside.iter().position(|frame| frame.0 == time) {
+                    let (_, came) = delays.inside.swap_remove(at);
+                    delays.of_frames.push(came.elapsed().as_secs_f64() * 1e3);
+                }
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    Ok(delays)
+}
+
+/// Seconds that a thread of this process has had a core, as Linux counts them.
+fn thread_seconds(name: &str) -> Option<f64> {
+    const TICK: f64 = 0.01;
+    std::fs::read_dir("/proc/self/task").ok()?.flatten().find_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (head, tail) = stat.rsplit_once(") ")?;
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
+        (head.split_once('(')?.1 == name).then_some(TICK * (ticks(11)? + ticks(12)?))
+    })
 }
 
 // Memory

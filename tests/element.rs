@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Filter, alpha_of, caps, described, fixture, info, init, picture, pipeline, run, video,
+    Filter, alpha_of, caps, described, fixture, info, init, picture, pipeline, resident, run, video,
 };
 use gst::glib;
 use gst::prelude::*;
@@ -615,12 +615,6 @@ fn mattes_lie_on_their_frames() {
 }
 
 // States
-
-/// Bytes of memory that the process holds, where the system tells.
-fn resident() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
-}
 
 #[test]
 fn ready_and_playing_1000_times() {

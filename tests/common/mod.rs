@@ -332,3 +332,9 @@ pub fn run(pipeline: &gst::Pipeline) -> Result<(), glib::Error> {
         }
     }
 }
+
+/// Bytes of memory that the process holds, where the system tells.
+pub fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
+}
