@@ -24,9 +24,36 @@ pub fn set_plugin_folder(folder: PathBuf) {
 /// The user's data folder of this project: `$XDG_DATA_HOME/davidmatte`, by default
 /// `~/.local/share/davidmatte`.
 pub fn user_data_folder() -> Option<PathBuf> {
+    Some(xdg_folder("XDG_DATA_HOME", ".local/share")?.join("davidmatte"))
+}
+
+/// The folder that `variable` names, or the one at `default` in the user's home.
+fn xdg_folder(variable: &str, default: &str) -> Option<PathBuf> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let data = folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")))?;
-    Some(data.join("davidmatte"))
+    folder(variable).or_else(|| Some(folder("HOME")?.join(default)))
+}
+
+/// `$XDG_CACHE_HOME/davidmatte/NAME`, made where it is not there; none where it cannot be made, or is
+/// open to others, who could put code there that a device runs.
+pub fn private_cache_folder(name: &str) -> Option<PathBuf> {
+    let cache = xdg_folder("XDG_CACHE_HOME", ".cache")?;
+    private_folder(&cache.join("davidmatte").join(name))
+}
+
+fn private_folder(folder: &Path) -> Option<PathBuf> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).ok()?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(folder).ok()?);
+        if mode & 0o077 != 0 {
+            return None;
+        }
+    }
+    Some(folder.to_owned())
 }
 
 /// What to hand to the system's loader, in order, and how to call the places in a message.
@@ -108,6 +135,20 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_cache_is_private_or_none() {
+        use std::os::unix::fs::PermissionsExt;
+        let outside = tempfile::tempdir().unwrap();
+        let folder = outside.path().join("a/b");
+        let mode = || std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+        assert_eq!(private_folder(&folder).as_deref(), Some(&*folder));
+        assert_eq!(mode(), 0o700);
+        assert_eq!(private_folder(&folder).as_deref(), Some(&*folder), "it may be there already");
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(private_folder(&folder), None, "others could have written to it");
+    }
 
     #[test]
     fn the_variable_is_final() {

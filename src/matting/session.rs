@@ -79,13 +79,30 @@ impl Device {
         let provider = match self {
             Self::Auto | Self::Cpu => return None,
             Self::Cuda => ep::CUDA::default().with_device_id(id).build(),
-            Self::TensorRt => ep::TensorRT::default().with_device_id(id).build(),
+            Self::TensorRt => tensor_rt(id).build(),
             Self::OpenVino => ep::OpenVINO::default().build(),
             Self::MiGraphX => ep::MIGraphX::default().with_device_id(id).build(),
             Self::CoreMl => ep::CoreML::default().build(),
             Self::DirectMl => ep::DirectML::default().with_device_id(id).build(),
         };
         Some(provider.error_on_failure())
+    }
+}
+
+/// TensorRT in half precision, which its devices are built for, with its engines kept: making one
+/// takes minutes. Where there is no folder for them, they are made every time.
+fn tensor_rt(id: i32) -> ep::TensorRT {
+    let provider = ep::TensorRT::default().with_device_id(id).with_fp16(true);
+    match runtime::private_cache_folder("tensorrt") {
+        Some(folder) => {
+            let folder = folder.display().to_string();
+            provider
+                .with_engine_cache(true)
+                .with_engine_cache_path(&folder)
+                .with_timing_cache(true)
+                .with_timing_cache_path(&folder)
+        }
+        None => provider,
     }
 }
 
