@@ -1,6 +1,6 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc bench measure soak deny clean
+.PHONY: help setup build demo test lint doc bench measure carry soak deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ bench: setup ## measure speed
 measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx"
 	scripts/env cargo bench --quiet --bench measure -- $(MODELS)
 
+carry: setup ## measure how well a matte is carried, beside holding it and beside DIS optical flow
+	build/venv/bin/python tests/reference/carry.py
+
 soak: setup ## run 20,000 frames in every pacing and watch the memory
-	scripts/env cargo test --release --test soak -- --ignored --nocapture
+	scripts/env cargo test --test soak -- --ignored --nocapture
 
 deny: ## check licences and advisories of dependencies
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny not found; install it with: cargo install cargo-deny --locked' >&2; exit 1; }

@@ -6,7 +6,7 @@ mod common;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use common::{Filter, described, fixture, info, picture, pipeline, video};
+use common::{Filter, Noise, described, fixture, info, picture, pipeline, video};
 use gst::prelude::*;
 
 const MS: fn(u64) -> gst::ClockTime = gst::ClockTime::from_mseconds;
@@ -195,6 +195,38 @@ fn an_interval_can_begin_at_any_frame() {
         assert_eq!(first_byte(&filter.push(flat(index))), 90, "frame {index}");
     }
     assert!(filter.stat("carried-mattes") >= 5, "{}", filter.stats());
+}
+
+/// A frame of a scene with detail of its own.
+fn scene(caps: &gst::Caps, seed: usize, index: u64) -> gst::Buffer {
+    let noise = |x: usize, y: usize| {
+        Noise::new((x / 6 + 1000 * (y / 6) + 1_000_000 * seed) as u64).below(256) as u8
+    };
+    let mut frame = picture(caps, |_, x, y| noise(x, y));
+    frame.make_mut().set_pts(MS(40 * index));
+    frame
+}
+
+#[test]
+fn no_matte_is_carried_over_a_cut() {
+    let mut filter = in_flight("luma.onnx", "1");
+    filter.set("inference-interval", "10");
+    let caps = video("GRAY8", 192, 108);
+    filter.negotiate(&caps, "video/x-raw,format=GRAY8");
+    let matte = |filter: &mut Filter, seed, index| {
+        filter.push(scene(&caps, seed, index)).map_readable().unwrap().to_vec()
+    };
+    let first = matte(&mut filter, 1, 0);
+    assert!(first.iter().any(|&byte| byte > 128));
+    let carried = matte(&mut filter, 1, 1);
+    assert!(carried.iter().zip(&first).all(|(a, b)| a.abs_diff(*b) <= 2), "the scene goes on");
+    // Of another scene nothing shows, and the frame after that has its own matte.
+    assert!(matte(&mut filter, 2, 2).iter().all(|&byte| byte == 0), "an old matte shows");
+    let own = matte(&mut filter, 2, 3);
+    let mut exact = Filter::luma(&[("output", "alpha")]);
+    exact.negotiate(&caps, "video/x-raw,format=GRAY8");
+    assert_eq!(own, matte(&mut exact, 2, 3));
+    assert_eq!(filter.stat("inferences"), 2);
 }
 
 // Latest

@@ -90,6 +90,12 @@ impl AxisGeometry {
         )
     }
 
+    /// Where the frame's edge, half a sample before its first, lies in the mask, whose own edge is at 0.
+    pub fn frame_edge(&self, mask: usize) -> f32 {
+        let per_input_sample = mask as f32 / self.input as f32;
+        self.before as f32 * self.mask_per_frame(mask) + self.offset as f32 * per_input_sample
+    }
+
     /// Mask samples to one frame sample.
     pub fn mask_per_frame(&self, mask: usize) -> f32 {
         (self.content as f64 / self.padded as f64 * mask as f64 / self.input as f64) as f32

@@ -8,7 +8,8 @@
 //! 4. [`finish`]: mask to matte at the frame's size
 //! 5. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels
 //!
-//! [`matter::Matter`] is all of them together.
+//! Between inferences, [`carry`] brings the mask of an earlier frame to the one at hand, and
+//! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
 
 pub mod backdrop;
 pub mod builtin;
@@ -24,10 +25,12 @@ pub mod geometry;
 pub mod mask;
 pub mod matter;
 pub mod model;
+mod motion;
 pub mod network;
 pub mod pixel_format;
 pub mod prepare;
 pub mod resample;
+mod reveal;
 pub mod runtime;
 pub mod session;
 pub mod worker;
@@ -35,6 +38,7 @@ pub mod worker;
 /// What a program that mattes frames needs.
 pub mod prelude {
     pub use super::backdrop::{Background, Picture};
+    pub use super::carry::{Carried, Carrier, Guide};
     pub use super::color::{ChromaSite, Colorimetry, Matrix, Range};
     pub use super::compose::{Colors, Output};
     pub use super::error::Error;

@@ -1,0 +1,201 @@
+//! What a frame shows that the earlier one did not: decided by colour.
+//!
+//! Where no motion explains the picture, something came out from behind something else, and the
+//! matte that motion brings there is a guess. Nearby, where motion does explain the picture, the
+//! matte is known, and so are the colours on both sides of it: a normal distribution each, with
+//! independent channels, over a window of cells.
+
+// Three channels of several things at a time.
+#![allow(clippy::needless_range_loop)]
+
+use super::motion::{CELL, Field, Picture, Search};
+
+/// Cells that the window of colours reaches beyond the one in its middle.
+const REACH: usize = 2;
+/// Samples that a side of the matte must have in the window.
+const ENOUGH: f32 = 16.0;
+/// Added to variances, in codes²: noise, and colours that are known from few samples.
+const LEAST_VARIANCE: f32 = 36.0;
+/// The most that a channel may say, as a squared distance in standard deviations.
+const FAR: f32 = 9.0;
+/// What the matte that was brought along is trusted at most, as odds in favour of it.
+const TRUST: f32 = 2.0;
+
+/// Number, sums and sums of squares of colours.
+#[derive(Clone, Copy, Debug, Default)]
+struct Colors {
+    count: f32,
+    sums: [f32; 3],
+    squares: [f32; 3],
+}
+
+impl Colors {
+    fn add(&mut self, color: [f32; 3], weight: f32) {
+        self.count += weight;
+        for i in 0..3 {
+            self.sums[i] += weight * color[i];
+            self.squares[i] += weight * color[i] * color[i];
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        for i in 0..3 {
+            self.sums[i] += other.sums[i];
+            self.squares[i] += other.squares[i];
+        }
+    }
+
+    /// −2 times the logarithm of the likelihood, but for a constant.
+    fn distance(&self, color: [f32; 3]) -> f32 {
+        let mut distance = 0.0;
+        for i in 0..3 {
+            let mean = self.sums[i] / self.count;
+            let variance = (self.squares[i] / self.count - mean * mean).max(0.0) + LEAST_VARIANCE;
+            let away = color[i] - mean;
+            distance += (away * away / variance).min(FAR) + variance.ln();
+        }
+        distance
+    }
+}
+
+/// Changes to a matte that was brought along.
+pub struct Reveal {
+    columns: usize,
+    rows: usize,
+    /// Outside and inside, for each cell.
+    colors: Vec<[Colors; 2]>,
+    active: Vec<bool>,
+    /// Of the matte that was brought along, at each sample of the guide.
+    matte: Picture,
+    /// The logarithm of the odds that a sample is inside, 0 where motion explains it.
+    odds: Picture,
+    /// What is to be added to the matte.
+    pub change: Picture,
+}
+
+impl Reveal {
+    pub fn new(width: usize, height: usize) -> Self {
+        let (columns, rows) = (width.div_ceil(CELL), height.div_ceil(CELL));
+        let picture = Picture::new(width, height);
+        Self {
+            columns,
+            rows,
+            colors: vec![[Colors::default(); 2]; columns * rows],
+            active: vec![false; columns * rows],
+            matte: picture.clone(),
+            odds: picture.clone(),
+            change: picture,
+        }
+    }
+
+    /// For the motion in `field` of what `colors` shows, away from a frame whose matte is `mask`.
+    pub fn fill(&mut self, field: &Field, search: &Search, mask: &Picture, colors: [&Picture; 3]) {
+        self.odds.clear();
+        self.change.clear();
+        self.learn(field, search, mask, colors);
+        self.judge(field, colors);
+        self.settle();
+    }
+
+    fn cell(&self, index: usize) -> [std::ops::Range<usize>; 2] {
+        let (left, top) = (index % self.columns * CELL, index / self.columns * CELL);
+        let (width, height) = (self.matte.width, self.matte.height);
+        [left..(left + CELL).min(width), top..(top + CELL).min(height)]
+    }
+
+    /// Collects the colours of both sides where motion explains the picture.
+    fn learn(&mut self, field: &Field, search: &Search, mask: &Picture, colors: [&Picture; 3]) {
+        for index in 0..self.colors.len() {
+            let [columns, rows] = self.cell(index);
+            let middle = [(columns.start + columns.end) / 2, (rows.start + rows.end) / 2];
+            let flow = field.at(middle.map(|v| v as f32));
+            self.colors[index] = Default::default();
+            self.active[index] =
+                !search.is_flat([middle[0] as f32 + flow[0], middle[1] as f32 + flow[1]]);
+            if !self.active[index] {
+                continue;
+            }
+            for y in rows {
+                for x in columns.clone() {
+                    let [dx, dy] = [field.x.row(y)[x], field.y.row(y)[x]];
+                    let matte = mask.nearest([x as f32 + dx, y as f32 + dy]);
+                    self.matte.row_mut(y)[x] = matte;
+                    if field.explains(x, y) {
+                        let color = colors.map(|plane| plane.row(y)[x]);
+                        // The soft edge between them says nothing of either.
+                        if matte > 0.9 {
+                            self.colors[index][1].add(color, 1.0);
+                        } else if matte < 0.1 {
+                            self.colors[index][0].add(color, 1.0);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The odds of what motion does not explain.
+    fn judge(&mut self, field: &Field, colors: [&Picture; 3]) {
+        for index in 0..self.colors.len() {
+            if !self.active[index] {
+                continue;
+            }
+            let [columns, rows] = self.cell(index);
+            let mut window: Option<[Colors; 2]> = None;
+            for y in rows {
+                for x in columns.clone() {
+                    if field.explains(x, y) {
+                        continue;
+                    }
+                    let [outside, inside] = *window.get_or_insert_with(|| self.window(index));
+                    if outside.count < ENOUGH || inside.count < ENOUGH {
+                        continue;
+                    }
+                    let color = colors.map(|plane| plane.row(y)[x]);
+                    self.odds.row_mut(y)[x] =
+                        0.5 * (outside.distance(color) - inside.distance(color));
+                }
+            }
+        }
+    }
+
+    fn window(&self, index: usize) -> [Colors; 2] {
+        let (column, row) = (index % self.columns, index / self.columns);
+        let mut window = [Colors::default(); 2];
+        for y in row.saturating_sub(REACH)..(row + REACH + 1).min(self.rows) {
+            for x in column.saturating_sub(REACH)..(column + REACH + 1).min(self.columns) {
+                for (sum, side) in window.iter_mut().zip(&self.colors[y * self.columns + x]) {
+                    sum.merge(side);
+                }
+            }
+        }
+        window
+    }
+
+    /// From odds, with those of their neighbours, to what changes.
+    fn settle(&mut self) {
+        self.odds.extend();
+        for index in 0..self.colors.len() {
+            if !self.active[index] {
+                continue;
+            }
+            let [columns, rows] = self.cell(index);
+            for y in rows {
+                for x in columns.clone() {
+                    if self.odds.row(y)[x] == 0.0 {
+                        continue;
+                    }
+                    let matte = self.matte.row(y)[x];
+                    let trusted = TRUST.ln() * (2.0 * matte - 1.0);
+                    let odds = self.odds.around(x, y) / 3.0 + trusted;
+                    // Where colour agrees, or says too little, the matte stays as it is.
+                    if (odds > 0.0) != (matte > 0.5) {
+                        self.change.row_mut(y)[x] = 1.0 / (1.0 + (-odds).exp()) - matte;
+                    }
+                }
+            }
+        }
+        self.change.extend();
+    }
+}
