@@ -1,0 +1,4 @@
+//! x
+fn main() {
+    let _ = ureq::Agent::new_with_defaults();
+}

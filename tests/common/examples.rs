@@ -1,0 +1,51 @@
+//! Running the programs in `examples/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A program that `cargo test` has built beside this test, without the settings of whoever runs it.
+pub fn example(name: &str) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let program =
+        profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo build --example {name}`",
+        program.display()
+    );
+    let mut command = Command::new(program);
+    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/onnxruntime");
+        assert!(folder.exists(), "{} is missing: run `make setup`", folder.display());
+        command.env("ORT_DYLIB_PATH", folder);
+    }
+    for proxy in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
+        command.env_remove(proxy).env_remove(proxy.to_lowercase());
+    }
+    command.env_remove("DAVIDMATTE_MODEL_PATH");
+    command
+}
+
+pub fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The message of a program that failed as it should: with an exit code, and in one line.
+pub fn failure(output: &Output) -> String {
+    let message = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    message
+}
+
+/// Names of all files in a folder, in order.
+pub fn files_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap().path())).collect();
+    names.sort();
+    names
+}
