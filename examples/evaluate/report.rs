@@ -35,7 +35,7 @@ thead th { border-bottom: 2px solid var(--faint) }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem }
 figure { margin: 0 }
 figcaption { font-weight: 600 }
-.plots figure { width: 440px; max-width: 100% }
+.plots figure { width: 400px; max-width: 100% }
 svg { width: 100%; height: auto; display: block }
 svg text { font-size: 11px; fill: var(--faint) }
 .case { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: .75rem; margin: .5rem 0 1.5rem; max-width: 1480px }
@@ -348,7 +348,7 @@ fn case(page: &mut String, frame: Frame, prediction: &Matte) {
     let pictures: [(&str, DynamicImage); 4] = [
         ("prediction", gray(&|at| prediction.values[at]).into()),
         ("truth", gray(&|at| truth.values[at]).into()),
-        ("difference", difference(prediction, truth).into()),
+        ("difference: red too much, blue too little", difference(prediction, truth).into()),
         ("picture", frame.picture.into()),
     ];
     page.push_str("<div class=\"case\">\n");

@@ -192,6 +192,10 @@ pub struct KnownModel {
     pub url: String,
     /// SPDX identifier of its licence.
     pub licence: String,
+    /// How large it is said to be, such as `428.42 MB`.
+    pub size: Option<String>,
+    /// SHA-256 of its file in hexadecimal digits, where it is known.
+    pub sha256: Option<String>,
     /// One line about it.
     pub about: String,
     /// What it expects and gives; DAViD's contract where the table says nothing.
@@ -229,7 +233,8 @@ impl KnownModel {
         Self::table().iter().find(|model| file == model.file.as_str())
     }
 
-    fn description(&self) -> Description {
+    /// What it expects and gives.
+    pub fn description(&self) -> Description {
         Description { input: self.input.clone(), output: self.output.clone() }
     }
 }
