@@ -353,6 +353,8 @@ fn refusals_are_told() {
     User::new().fails(&busy.url(), &["503"]);
     assert!(busy.requests().len() > 1);
     User::new().fails("http://127.0.0.1:1/model.onnx", &["could not be fetched"]);
+    let plain = Server::honest(network());
+    User::new().fails(&plain.url().replace("http:", "https:"), &["https:", "could not be fetched"]);
     User::new().fails("no address", &["no address", "could not be fetched"]);
 }
 

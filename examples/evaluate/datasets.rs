@@ -24,6 +24,17 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
 }
 
+impl Dataset {
+    /// How many samples there are, in words.
+    pub fn count(&self) -> String {
+        let kind = if self.clips { "clip" } else { "picture" };
+        match self.samples.len() {
+            1 => format!("1 {kind}"),
+            count => format!("{count} {kind}s"),
+        }
+    }
+}
+
 /// A picture or a clip.
 #[derive(Debug)]
 pub struct Sample {

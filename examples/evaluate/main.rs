@@ -215,9 +215,7 @@ fn as_json(model: &str, device: &str, scored: &[(&Dataset, &Results)]) -> Value 
 fn as_tables(model: &str, device: &str, scored: &[(&Dataset, &Results)]) -> String {
     let mut text = String::new();
     for (dataset, results) in scored {
-        let kind = if dataset.clips { "clips" } else { "pictures" };
-        let count = results.entries.len();
-        text += &format!("{}: {count} {kind}, {model} on {device}\n", dataset.name);
+        text += &format!("{}: {}, {model} on {device}\n", dataset.name, dataset.count());
         let mut rows = vec![vec![String::new()], vec!["mean".into()], vec!["median".into()]];
         for (column, metric) in results.metrics.iter().enumerate() {
             rows[0].push(metric.label().into());

@@ -20,8 +20,11 @@ use crate::scores::Results;
 const THUMBNAIL: u32 = 360;
 const PLOT_WIDTH: f64 = 440.0;
 const PLOT_HEIGHT: f64 = 200.0;
-/// Room for the axis on the left, and for captions below.
-const PLOT_MARGIN: [f64; 2] = [52.0, 24.0];
+/// Room for the mean's caption above, the axis on the left, captions below, and half a dot on the right.
+const ABOVE: f64 = 18.0;
+const LEFT: f64 = 52.0;
+const BELOW: f64 = 24.0;
+const RIGHT: f64 = 8.0;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1f2430; --faint: #8b93a1; --line: #d8dce3; --dot: #2563b0; --mean: #c2410c; --page: #fff }
@@ -80,13 +83,12 @@ impl Report {
         predictor: &mut Predictor,
     ) -> Result<(), Error> {
         let page = &mut self.0;
-        let kind = if dataset.clips { "clips" } else { "pictures" };
         put(page, format_args!("<section>\n<h2>{}</h2>\n", escaped(&dataset.name)));
-        let (count, seconds) = (results.entries.len(), results.took.as_secs_f64());
+        let (count, seconds) = (dataset.count(), results.took.as_secs_f64());
         put(
             page,
             format_args!(
-                "<p class=\"note\">{count} {kind}, {seconds:.1} s with reading and scoring</p>\n"
+                "<p class=\"note\">{count}, {seconds:.1} s with reading and scoring</p>\n"
             ),
         );
         summary(page, results);
@@ -96,14 +98,15 @@ impl Report {
         }
         page.push_str("</div>\n");
         let ranking = results.ranking();
-        let Some(last) = ranking.len().checked_sub(1) else { return Ok(()) };
-        let mut cases = vec![("Best", ranking[0])];
-        if last > 1 {
-            cases.push(("Median", ranking[last / 2]));
-        }
-        if last > 0 {
-            cases.push(("Worst", ranking[last]));
-        }
+        let cases = match &ranking[..] {
+            [] => vec![],
+            [only] => vec![("The only one", *only)],
+            [best, worst] => vec![("Best", *best), ("Worst", *worst)],
+            [best, .., worst] => {
+                let median = ranking[(ranking.len() - 1) / 2];
+                vec![("Best", *best), ("Median", median), ("Worst", *worst)]
+            }
+        };
         for (title, index) in cases {
             let entry = &results.entries[index];
             let frame = Frame::read(&dataset.samples[index].frames[entry.shown])?;
@@ -243,9 +246,9 @@ fn plot(page: &mut String, results: &Results, column: usize) {
         results.entries.iter().map(|entry| (entry.values[column], &entry.name)).collect();
     dots.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let top = scale_end(dots.last().map_or(0.0, |(value, _)| *value));
-    let [left, below] = PLOT_MARGIN;
-    let (width, height) = (PLOT_WIDTH - left - 8.0, PLOT_HEIGHT - below - 8.0);
-    let y = |value: f64| 8.0 + height * (1.0 - value / top);
+    let (width, height) = (PLOT_WIDTH - LEFT - RIGHT, PLOT_HEIGHT - ABOVE - BELOW);
+    let (left, right) = (LEFT, PLOT_WIDTH - RIGHT);
+    let y = |value: f64| ABOVE + height * (1.0 - value / top);
     let x = |rank: usize| left + width * (rank as f64 + 0.5) / dots.len() as f64;
     let mean = results.mean(column);
 
@@ -259,7 +262,7 @@ fn plot(page: &mut String, results: &Results, column: usize) {
     );
     for part in 0..=4 {
         let value = top * f64::from(part) / 4.0;
-        let (at, right) = (y(value), PLOT_WIDTH - 8.0);
+        let at = y(value);
         put(
             page,
             format_args!(
@@ -290,7 +293,7 @@ fn plot(page: &mut String, results: &Results, column: usize) {
             format_args!("<title>{}: {}</title></circle>\n", escaped(name), metric.show(*value)),
         );
     }
-    let (at, right) = (y(mean), PLOT_WIDTH - 8.0);
+    let at = y(mean);
     put(
         page,
         format_args!(

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -137,7 +138,10 @@ impl Origin {
 
 /// The program's way to the network: its proxies are those of the environment.
 pub fn agent(url: &str) -> Agent {
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
     Agent::config_builder()
         .tls_config(tls)
         // What begins encrypted is not redirected to what is not.
@@ -165,8 +169,11 @@ pub fn fetch(agent: &Agent, url: &str, part: &mut Part, bar: &ProgressBar) -> Re
         };
         fruitless = if part.len()? > before { 0 } else { fruitless + 1 };
         if fruitless == ATTEMPTS {
-            let got = part.len()?;
-            return Err(Error::BrokenOff { url: url.into(), times: ATTEMPTS, reason, got });
+            let url = url.to_owned();
+            return Err(match part.len()? {
+                0 => Error::Fetch { url, reason: format!("{reason}, {ATTEMPTS} times") },
+                got => Error::BrokenOff { url, times: ATTEMPTS, reason, got },
+            });
         }
         std::thread::sleep(Duration::from_millis(200 << fruitless));
     }

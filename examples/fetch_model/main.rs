@@ -117,7 +117,7 @@ fn fetch(model: &KnownModel, url: &str, target: &Path) -> Result<(), Error> {
     let downloaded = download::fetch(&download::agent(url), url, &mut part, &progress_bar());
     if let Err(error) = downloaded {
         // Only what can be gone on from is left behind.
-        if !matches!(error, Error::BrokenOff { .. }) || part.len()? == 0 {
+        if !matches!(error, Error::BrokenOff { .. }) {
             part.discard();
         }
         return Err(error);
