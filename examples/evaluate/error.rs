@@ -35,7 +35,7 @@ pub enum Error {
     #[error("pictures {} and {} have the same name; keep one of them", one.display(), other.display())]
     Ambiguous { one: PathBuf, other: PathBuf },
 
-    #[error("picture {} could not be read ({reason}); replace it", path.display())]
+    #[error("picture {} could not be read ({reason}); check or replace it", path.display())]
     Picture { path: PathBuf, reason: String },
 
     #[error(

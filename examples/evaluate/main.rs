@@ -135,16 +135,18 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     };
     let mut predictor = Predictor::load(&arguments.model, &options)?;
     let results = score(&datasets, &mut predictor)?;
-    if let Some(path) = &arguments.report {
-        write_report(path, &arguments.model, &datasets, &results, &mut predictor)?;
-    }
     let scored: Vec<_> = datasets.iter().zip(&results).collect();
     let text = if arguments.json {
         format!("{:#}\n", as_json(&arguments.model, predictor.device(), &scored))
     } else {
         as_tables(&arguments.model, predictor.device(), &scored)
     };
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
+    // Before the report, which may not fit on its disk.
+    std::io::stdout().write_all(text.as_bytes())?;
+    match &arguments.report {
+        Some(path) => write_report(path, &arguments.model, &datasets, &results, &mut predictor),
+        None => Ok(()),
+    }
 }
 
 fn find_datasets(arguments: &Arguments) -> Result<Vec<Dataset>, Error> {

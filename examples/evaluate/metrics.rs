@@ -14,8 +14,8 @@
 //!
 //! - Grad stretches both mattes to [0, 1] first. Its filters are the first derivatives of a Gaussian
 //!   with σ = 1.4, cut off where it falls below 0.01 (9 taps), scaled to an L2 norm of 1, and see the
-//!   border's pixels repeated. (P3M's script divides by 10 what filters of unit sum give, which comes
-//!   to some 3.5 % more.)
+//!   border's pixels repeated. (P3M's script does not stretch, and divides by 10 what filters of unit
+//!   sum give, which at an edge comes to about 5 % more.)
 //! - Conn goes through the levels 0.1, 0.2, …, 1. At each, Ω is the largest 4-connected part of where
 //!   both mattes reach it (of equally large ones, the first from the top left), empty where they
 //!   nowhere do. l of a pixel is the level below the first at which it is not in Ω, and 1 where there
