@@ -9,6 +9,7 @@ use crate::metrics::Matte;
 /// A network, and what brings pictures of one size to it and back.
 pub struct Predictor {
     session: Session,
+    mask: Vec<f32>,
     matter: Option<(FrameLayout, Matter)>,
     look: Look,
 }
@@ -21,7 +22,8 @@ impl Predictor {
     pub fn load(model: &str, options: &SessionOptions) -> Result<Self, Error> {
         let session = Session::load(&ModelSource::find(model)?, options)?;
         let look = Look { matte: MatteSettings::default(), background: Background::Checkerboard };
-        Ok(Self { session, matter: None, look })
+        let mask = vec![0.0; session.shape().mask.area()];
+        Ok(Self { session, mask, matter: None, look })
     }
 
     /// Where inference runs.
@@ -49,9 +51,9 @@ impl Predictor {
         let frame =
             FrameView::new(from, [plane, Plane::default(), Plane::default(), Plane::default()])?;
         matter.prepare(&frame, self.session.input());
-        let mask = self.session.run()?;
+        self.session.run(&mut self.mask)?;
         let mut alpha = OwnedFrame::new(to);
-        matter.compose(Colors::Frame(&frame), mask, &self.look, &mut alpha.view_mut())?;
+        matter.compose(Colors::Frame(&frame), &self.mask, &self.look, &mut alpha.view_mut())?;
         let row = |y| {
             let codes = alpha.row(0, y).chunks_exact(2);
             codes.map(|code| f32::from(u16::from_le_bytes([code[0], code[1]])) / 65535.0)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numba import njit
 
-from . import backgrounds, paths, render
+from . import backgrounds, codec, paths, render
 
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
 _GREY = np.float32([0.299, 0.587, 0.114])
@@ -135,11 +135,14 @@ class Composer:
 
     padded: draw frames of camera-like aspect ratios and pad some to a square by replicating the border, as the
     model's contract does; otherwise (for validation) return the frames as they are, longer side ``side``.
+    extras: draw what is hard besides clutter (things on heads, people who look like their background, bodies
+    without heads, H.264); only the first held-out composites are without, see ``validation``.
     """
 
-    def __init__(self, side: int, held_out: bool = False, padded: bool = True) -> None:
+    def __init__(self, side: int, held_out: bool = False, padded: bool = True, extras: bool = True) -> None:
         cv2.setNumThreads(0)
-        self.side, self.held_out, self.padded = side, held_out, padded
+        codec.be_quiet()
+        self.side, self.held_out, self.padded, self.extras = side, held_out, padded, extras
         self.backgrounds = np.load(backgrounds.file(held_out), mmap_mode="r")
         self.refresh()
         noise = np.random.default_rng(5)
@@ -149,9 +152,14 @@ class Composer:
 
     def refresh(self) -> None:
         """Looks for shards that were rendered meanwhile."""
-        self.people = [render.Shard(path) for path in render.shards(self.held_out)]
-        self.things = [render.Shard(path) for path in render.shards(self.held_out, things=True)]
+        self.people, self.things = ([render.Shard(path) for path in self._mine(render.shards(self.held_out, things))] for things in (False, True))
         self._by_framing = {name: [np.where(shard.framings == name)[0] for shard in self.people] for name in render.FRAMINGS}
+
+    def _mine(self, shards: list) -> list:
+        """Of the held-out shards only the first is without extras."""
+        if not self.held_out:
+            return shards
+        return shards[1:] if self.extras else shards[:1]
 
     @staticmethod
     def _fractal(rng: np.random.Generator, side: int) -> np.ndarray:
@@ -178,7 +186,40 @@ class Composer:
             sharpness = rng.uniform(4, 60) / max(float(cut.std()), 1e-3)
             mask = np.clip((cut - level) * sharpness + 0.5, 0, 1)[..., None]
             picture += (self._scene(rng, frame, distraction) - picture) * mask
+        if not self.held_out and rng.random() < 0.3:
+            self._lay_shapes(picture, rng)
         return picture
+
+    def _lay_shapes(self, picture: np.ndarray, rng: np.random.Generator) -> None:
+        """Large smooth shapes at the frame's edges: lanes, benches, pillars, curved floors.
+
+        Shoulders are such a shape too: without these the network takes whatever rises from the lower edge for a body.
+        """
+        rows, columns = picture.shape[:2]
+        for _ in range(rng.integers(1, 4)):
+            mask, (x, foot) = np.zeros((rows, columns), np.uint8), rng.uniform(0, 1, 2) * [columns, 0.3 * rows]
+            kind = rng.integers(3)
+            if kind == 0:  # a lane or the front of a bench
+                bottom, top, rise = rng.uniform(0.1, 0.45) * columns, rng.uniform(0.02, 0.35) * columns, rng.uniform(0.2, 1.0) * rows
+                lean = rng.normal(0, 0.15) * columns
+                corners = [[x - bottom, rows + foot], [x + bottom, rows + foot], [x + lean + top, rows - rise], [x + lean - top, rows - rise]]
+                cv2.fillPoly(mask, [np.array(corners).astype("i4")], 255, cv2.LINE_AA)
+            elif kind == 1:  # a cushion, a round floor or table
+                axes = (max(2, int(rng.uniform(0.1, 0.5) * columns)), max(2, int(rng.uniform(0.1, 0.6) * rows)))
+                cv2.ellipse(mask, (int(x), int(rows + foot - rng.uniform(0, 0.3) * rows)), axes, rng.normal(0, 15), 0, 360, 255, -1, cv2.LINE_AA)
+            else:  # a pillar, perhaps round at its end
+                width = rng.uniform(0.02, 0.14) * columns
+                ends = [(int(x), int(rng.uniform(-0.3, 0.7) * rows)), (int(x + rng.normal(0, 0.06) * columns), int(rows + foot))]
+                cv2.line(mask, *ends, 255, max(2, int(2 * width)), cv2.LINE_AA)
+            cover = mask[..., None] * np.float32(1 / 255)
+            if rng.random() < 0.4:
+                fill = self._scene(rng, (rows, columns), 0.0)
+            else:
+                tone = picture[rng.integers(rows), rng.integers(columns)] * rng.uniform(0.5, 1.6)
+                shade = np.linspace(rng.uniform(0.5, 1), rng.uniform(0.8, 1.4), rows if rng.random() < 0.5 else columns, dtype="f4")
+                grain = self._crop(self._detail[rng.integers(len(self._detail))], (rows, columns), rng) * np.float32(rng.uniform(0, 0.12))
+                fill = np.clip(tone * ((shade[:, None] if len(shade) == rows else shade[None]) * (1 + grain))[..., None], 0, 1).astype("f4")
+            picture += (fill - picture) * cover
 
     def _scene(self, rng: np.random.Generator, frame: tuple[int, int], distraction: float) -> np.ndarray:
         """(H, W, 3) float32 RGB: one background, zoomed, turned and recoloured."""
@@ -241,9 +282,11 @@ class Composer:
     def _persons(self, rng: np.random.Generator, frame: tuple[int, int]) -> list[Placed]:
         """Nobody, one person or a group, the farthest first."""
         rows, columns = frame
-        kind = rng.choice(["nobody", "one", "small", "few", "crowd"], p=[0.12, 0.47, 0.15, 0.19, 0.07])
+        kind = rng.choice(["nobody", "one", "small", "few", "crowd"], p=[0.15, 0.45, 0.15, 0.18, 0.07] if self.extras else [0.12, 0.47, 0.15, 0.19, 0.07])
         if kind == "nobody":
             return []
+        if self.extras and kind == "one" and rng.random() < 0.12:
+            return [self._headless(rng, frame)]
         stretch = 1.0
         if self.padded and rows == columns:
             # A square stands for a frame of any aspect ratio squeezed into it.
@@ -281,11 +324,45 @@ class Composer:
             placed = [member for _, member in sorted(members, key=lambda member: member[0])]
         return placed
 
+    def _headless(self, rng: np.random.Generator, frame: tuple[int, int]) -> Placed:
+        """A close look at legs, a lap or a back: the head is out of the frame."""
+        crop, top, left, side = self._pick(rng, {"half": 0.2, "full": 0.8}, headless=0.5)
+        size = np.exp(rng.uniform(0.4, 1.0)) * frame[0] / side
+        offset = (-rng.uniform(0.25, 0.6) * crop.shape[0] * size, rng.normal(0, 0.12) * frame[1])
+        return place(crop, top, left, side, frame, (size, size), offset, rng.random() < 0.5)
+
+    def _mottled(self, person: Placed, rng: np.random.Generator) -> Placed:
+        """The person with uneven brightness: folds, and shadows that a body casts on itself."""
+        rows, columns = person.pixels.shape[:2]
+        if max(rows, columns) >= 2 * self.side:
+            return person
+        texture = self._crop(self._detail[rng.integers(len(self._detail))], (rows, columns), rng)
+        if rng.random() < 0.4:  # hard shadows
+            texture = np.clip((cv2.GaussianBlur(texture, (0, 0), rng.uniform(1.5, 6.0)) - rng.normal(0.3, 0.4)) * rng.uniform(2, 8), -3, 0)
+        light = np.clip(1 + np.float32(rng.uniform(0.03, 0.2)) * texture, 0.2, 2)
+        pixels = person.pixels.copy()
+        pixels[..., :3] = np.minimum(person.pixels[..., :3] * light[..., None], person.pixels[..., 3:])
+        return Placed(pixels, person.top, person.left)
+
+    def _like_someone(self, picture: np.ndarray, persons: list[Placed], rng: np.random.Generator) -> None:
+        """Draws the background towards the colour of someone's clothes or skin: light clothes before light walls."""
+        pixels = persons[rng.integers(len(persons))].pixels[::4, ::4].reshape(-1, 4)
+        pixels = pixels[pixels[:, 3] > 250, :3]
+        if len(pixels) < 20:
+            return
+        brightness = pixels @ _GREY
+        some = pixels[brightness >= np.quantile(brightness, rng.choice([0.3, 0.6, 0.85]))]
+        colour = some[rng.integers(len(some), size=16)].mean(0) / 255 * np.exp(rng.normal(0, 0.1))
+        near = np.float32(rng.uniform(0.5, 0.95))
+        picture += (colour.astype("f4") - picture) * near
+
     # ------------------------------------------------------------------------------------------------ pictures
 
     def sample(self, rng: np.random.Generator, distraction: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) uint8 BGR and its alpha (H, W) uint8; ``distraction`` in [0, 1] adds clutter."""
         side = self.side
+        if not self.held_out and rng.random() < 0.25:
+            distraction *= 0.25  # most of what cameras see is plain
         natural = not self.padded or rng.random() < 0.4
         frame = (side, side)
         if natural:
@@ -301,6 +378,8 @@ class Composer:
 
         alpha = np.zeros(frame, "f4")
         persons = self._persons(rng, frame)
+        if self.extras and persons and rng.random() < 0.07:
+            self._like_someone(picture, persons, rng)
         ambient = np.array(cv2.mean(picture)[:3])
         exposure, cast = np.exp(rng.normal(0, 0.15)), np.exp(rng.normal(0, 0.04, 3))
         towards = rng.random() * 0.7 * (rng.random() < 0.5)  # how far people take the light of the place
@@ -309,7 +388,10 @@ class Composer:
             softness = rng.uniform(1.0, 3.0)
         smear = streak(rng.uniform(3, 0.06 * side), rng.uniform(0, np.pi)) if rng.random() < 0.07 else None
         shadow = rng.random() < 0.2
+        mottled = self.extras and rng.random() < 0.3
         for person in persons:
+            if mottled:
+                person = self._mottled(person, rng)
             if softness:
                 person = blurred(person, softness)
             if smear is not None:
@@ -388,7 +470,10 @@ class Composer:
             strength = 255 * (0.05 * rng.random() ** 2 + (0.03 if dim else 0.0))
             photo = np.clip(photo + noise * np.float32(strength), 0, 255).astype("u1")
         photo = np.ascontiguousarray(photo[..., ::-1])
-        if rng.random() < 0.55:
+        if self.extras and rng.random() < 0.12:
+            moved = tuple(int(step) for step in rng.integers(-4, 5, 2)) if rng.random() < 0.6 else None
+            photo = codec.compressed(photo, int(rng.integers(22, 43)), moved)
+        elif rng.random() < 0.55:
             photo = cv2.imdecode(cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18, 96))])[1], cv2.IMREAD_COLOR)
         mask = (np.clip(alpha, 0, 1) * 255 + 0.5).astype("u1")
         return pad_square(photo, mask) if self.padded else (photo, mask)
@@ -403,11 +488,14 @@ def pad_square(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
     return (cv2.copyMakeBorder(photo, *border, cv2.BORDER_REPLICATE), cv2.copyMakeBorder(mask, *border, cv2.BORDER_REPLICATE))
 
 
-def validation(count: int = 300, side: int = 384) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Fixed composites of held-out avatars before held-out places: pictures BGR and alphas, uint8."""
-    file = paths.work() / f"validation-{side}-{count}.npz"
+def validation(count: int = 300, side: int = 384, extras: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Fixed composites of held-out avatars before held-out places: pictures BGR and alphas, uint8.
+
+    Without extras they are what they were from the beginning, so that scores can be compared over time.
+    """
+    file = paths.work() / f"validation-{side}-{count}{'-extras' if extras else ''}.npz"
     if not file.exists():
-        composer, rng = Composer(side, held_out=True, padded=False), np.random.default_rng(77)
+        composer, rng = Composer(side, held_out=True, padded=False, extras=extras), np.random.default_rng(77)
         pairs = [composer.sample(rng) for _ in range(count)]
         with paths.replacing(file) as partial:
             np.savez_compressed(partial, **{f"{kind}{index}": pair[place] for index, pair in enumerate(pairs) for place, kind in enumerate(("photo", "alpha"))})

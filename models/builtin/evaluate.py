@@ -40,9 +40,9 @@ def mean_of(entries: list[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([entry[key] for entry in entries])) for key in entries[0]}
 
 
-def held_out_scores(predict: contract.Predict, side: int, fit: str, limit: int | None = None) -> dict[str, float]:
+def held_out_scores(predict: contract.Predict, side: int, fit: str, limit: int | None = None, extras: bool = False) -> dict[str, float]:
     """Means over held-out composites with somebody in them, and the share over 0.5 where nobody is."""
-    people = [(photo, alpha) for photo, alpha in compose.validation() if (alpha > 127).mean() > 0.003][:limit]
+    people = [(photo, alpha) for photo, alpha in compose.validation(extras=extras) if (alpha > 127).mean() > 0.003][:limit]
     entries = []
     for photo, alpha in people:
         truth = alpha / np.float32(255)
@@ -107,9 +107,11 @@ def run(model: str | None, fit: str, composites_only: bool, grid: str | None, re
     summary: dict[str, dict] = {}
     for fitted in contract.FITS if composites_only else (fit,):
         summary[f"held-out composites, {fitted}"] = {"builtin": held_out_scores(ours.predict, ours.side, fitted)}
+    summary[f"with extras, {fit}"] = {"builtin": held_out_scores(ours.predict, ours.side, fit, extras=True)}
     if paths.rival().exists():
         rival = the_rival(paths.rival())
         summary["held-out composites, stretch"] = summary.get("held-out composites, stretch", {}) | {"selfie": held_out_scores(rival.predict, 256, "stretch")}
+        summary["with extras, stretch"] = {"selfie": held_out_scores(rival.predict, 256, "stretch", extras=True)}
     else:
         rival = None
     worst = []

@@ -60,8 +60,8 @@ def run(source: str | None, side: int, output: str | None, from_checkpoint: bool
     from_checkpoint: first bring the project's own up to date with the training that runs.
     """
     path = weights.from_checkpoint() if from_checkpoint else Path(source) if source else paths.WARM_START
-    _, average, note = weights.load(path)
-    model = halve(to_onnx(network_from(average), side))
+    state, note = weights.load(path)
+    model = halve(to_onnx(network_from(state), side))
     model.producer_name, model.producer_version = "davidmatte models/builtin", ""
     helper.set_model_props(model, {"licence": "MIT", "seen": note.get("seen", "")})
     onnx.checker.check_model(model)

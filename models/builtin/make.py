@@ -42,6 +42,7 @@ def main() -> None:
     step.add_argument("--batch", type=int, default=None)
     step.add_argument("--distractors", type=float, default=None, help="0 to 1; by default it grows with training")
     step.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
+    step.add_argument("--threads", type=int, default=2, help="of the network; one where others use the processor too: waiting threads spin")
     step.add_argument("--resume", action="store_true",
                       help="start from models/builtin/checkpoint.safetensors where the build folder has no checkpoint")
     step = steps.add_parser("export", help="write models/builtin.onnx")

@@ -11,6 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTHS = (16, 32, 64, 96, 128)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture
+# What a sigmoid can hardly reach is taken for reached: it leaves a haze of a few percent where nobody is. Chosen by
+# held-out composites; a wider margin lessens the mean absolute difference further, but at the cost of soft edges.
+HAZE = 0.06
 
 
 def convolution(inputs: int, outputs: int, side: int = 3, stride: int = 1, groups: int = 1, active: bool = True) -> nn.Sequential:
@@ -91,11 +94,11 @@ class Network(nn.Module):
 
 
 class Matte(nn.Module):
-    """The network as it is exported: alpha in [0, 1] instead of logits."""
+    """The network as it is exported: alpha in [0, 1] instead of logits, without the haze."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.network(x))
+        return torch.clamp((torch.sigmoid(self.network(x)) - HAZE) * (1 / (1 - 2 * HAZE)), 0.0, 1.0)

@@ -48,7 +48,7 @@ def _write(name: str, sheet: np.ndarray, quality: int = 82) -> None:
 
 
 def _curve() -> np.ndarray | None:
-    """Held-out IoU against pictures seen, drawn from the training's log."""
+    """Held-out IoU against pictures seen, drawn from the log of the training in the build folder."""
     file = paths.work() / "train-log.jsonl"
     entries = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     entries = [entry for entry in entries if entry["seen"] > 0 and entry["side"] == 256]
@@ -56,20 +56,20 @@ def _curve() -> np.ndarray | None:
         return None
     width, height, margin = 640, 320, 46
     canvas = np.full((height, width, 3), 255, "u1")
-    most = max(entry["seen"] for entry in entries)
+    first, most = min(entry["seen"] for entry in entries), max(entry["seen"] for entry in entries)
     low = np.floor(min(entry["iou"] for entry in entries) * 10) / 10
 
     def spot(seen: float, iou: float) -> tuple[int, int]:
-        return (int(margin + (width - 2 * margin) * seen / most), int(height - margin - (height - 2 * margin) * (iou - low) / (1 - low)))
+        return (int(margin + (width - 2 * margin) * (seen - first) / (most - first)), int(height - margin - (height - 2 * margin) * (iou - low) / (1 - low)))
 
     for level in np.arange(low, 1.001, 0.1):
-        cv2.line(canvas, spot(0, level), spot(most, level), (220, 220, 220), 1)
-        cv2.putText(canvas, f"{level:.1f}", (8, spot(0, level)[1] + 4), 0, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
+        cv2.line(canvas, spot(first, level), spot(most, level), (220, 220, 220), 1)
+        cv2.putText(canvas, f"{level:.1f}", (8, spot(first, level)[1] + 4), 0, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
     constant = [entry for entry in entries if not entry["cooldown"]]
     cv2.polylines(canvas, [np.array([spot(entry["seen"], entry["iou"]) for entry in constant])], False, (160, 90, 20), 2, cv2.LINE_AA)
     for entry in entries:
         cv2.circle(canvas, spot(entry["seen"], entry["iou"]), 4, (30, 30, 200) if entry["cooldown"] else (160, 90, 20), -1, cv2.LINE_AA)
-    cv2.putText(canvas, f"IoU on held-out composites; {most:,} pictures seen; red: during a cool-down", (margin, 24), 0, 0.44, (40, 40, 40), 1, cv2.LINE_AA)
+    cv2.putText(canvas, f"IoU on held-out composites after {first:,} to {most:,} pictures; red: cool-down", (margin, 24), 0, 0.44, (40, 40, 40), 1, cv2.LINE_AA)
     return canvas
 
 

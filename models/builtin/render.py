@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from . import appearance, cameras, hair, paths, poses, solids
+from . import appearance, cameras, hair, headgear, paths, poses, solids
 
 SIDE = 320            # pixels of a render
 PEOPLE_PER_SHARD = 1000
@@ -140,10 +140,16 @@ class Person:
         self.mesh, self.look = appearance.load(name)
         self.skin = poses.Skin(self.mesh)
 
-    def random_picture(self, renderer, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        """(SIDE, SIDE, 4) premultiplied RGBA, and its framing."""
+    def random_picture(self, renderer, rng: np.random.Generator, extras: np.random.Generator | None) -> tuple[np.ndarray, str]:
+        """(SIDE, SIDE, 4) premultiplied RGBA, and its framing.
+
+        extras: source of what people wear on their heads, hold to their faces and sit in; None for none of it.
+        """
         mesh, look = self.mesh, self.look
         pose = poses.random_pose(rng)
+        raised = None if extras is None or extras.random() > 0.1 else "LR"[extras.integers(2)]
+        if raised:
+            pose = self._hand_to_face(pose, raised, extras)
         placed = self.skin.transforms(pose)
         loose = np.where(mesh.positions[:, 2] > look.waist, rng.uniform(-0.002, 0.022), rng.uniform(-0.002, 0.016))
         loose *= (look.kinds == appearance.BODY) * (rng.random() < 0.5) * (1 - self.skin.weight_of("L Hand", "R Hand"))
@@ -169,26 +175,44 @@ class Person:
 
         if rng.random() < 0.30:
             self._carry(renderer, rng, placed)
+        hidden_above = np.inf if extras is None else self._dress_up(renderer, extras, placed, pose, raised)
         if len(look.hair_roots) and rng.random() < 0.8:
             albedo = look.colours.astype("f8") ** 2.2
             if clothes["recolour"][2]:
                 albedo = np.array(clothes["hair_colour"]) * (0.3 + 3 * albedo.mean(1, keepdims=True))
-            strands = hair.grow(mesh, look.hair_roots, albedo, rng)
+            strands = hair.grow(mesh, look.hair_roots[mesh.positions[look.hair_roots, 2] < hidden_above], albedo, rng)
             if strands is not None:
                 renderer.strands(*strands.ribbons(placed[head_bone]), strands.width)
         return renderer.finish(), framing
+
+    def _paint(self, renderer, rng: np.random.Generator) -> None:
+        """Chooses colour and pattern of the next solid."""
+        renderer.set(recolour=(1.0, 1.0, 0.0), waist=-10.0, upper_colour=random_cloth(rng),
+                     pattern=int(rng.integers(1, 7)) if rng.random() < 0.3 else 0, skin_tint=(1.0, 1.0, 1.0))
+
+    @staticmethod
+    def _draw(renderer, solid: solids.Solid, matrix: np.ndarray) -> None:
+        """Draws a solid of the bind pose where ``matrix`` (4, 4) takes its bone."""
+        vertices, normals, triangles = solid
+        renderer.solid(vertices @ matrix[:3, :3].T + matrix[:3, 3], normals @ matrix[:3, :3].T, triangles, bind=vertices)
+
+    def _in_hand(self, solid: solids.Solid, side: str, turn: np.ndarray) -> tuple[solids.Solid, int]:
+        """The solid turned and moved to a palm of the bind pose, and the hand's bone."""
+        return solids.moved(solid, self.mesh.joint(f"{side} Hand") * 0.3 + self._fingers(side) * 0.7, turn), self.mesh.bone(f"{side} Hand")
+
+    def _fingers(self, side: str) -> np.ndarray:
+        """(3,) where the fingers of a hand begin in the bind pose."""
+        known = self.mesh.bone(f"{side} Finger2") is not None
+        return self.mesh.joint(f"{side} Finger2" if known else f"{side} Hand")
 
     def _carry(self, renderer, rng: np.random.Generator, placed: np.ndarray) -> None:
         """Draws something held in a hand, worn on the back, or a skirt; what a person carries belongs to them."""
         mesh = self.mesh
         kind = rng.random()
-        renderer.set(recolour=(1.0, 1.0, 0.0), waist=-10.0, upper_colour=random_cloth(rng),
-                     pattern=int(rng.integers(1, 7)) if rng.random() < 0.3 else 0, skin_tint=(1.0, 1.0, 1.0))
+        self._paint(renderer, rng)
         if kind < 0.6:
             side = "LR"[rng.integers(2)]
-            grip, bone = mesh.joint(f"{side} Hand"), mesh.bone(f"{side} Hand")
-            fingers = mesh.joint(f"{side} Finger2") if mesh.bone(f"{side} Finger2") is not None else grip
-            solid = solids.moved(solids.held(rng), grip * 0.3 + fingers * 0.7, poses.rotation(rng.normal(size=3), rng.uniform(0, 60)))
+            solid, bone = self._in_hand(solids.held(rng), side, poses.rotation(rng.normal(size=3), rng.uniform(0, 60)))
         elif kind < 0.78:
             bone = mesh.bone("Spine2")
             solid = solids.moved(solids.backpack(rng), mesh.joint("Spine2") + [0, 0.16, rng.uniform(-0.1, 0.05)])
@@ -198,9 +222,41 @@ class Person:
             hips = hips[np.abs(hips[:, 0]) < 0.24]
             radius = float(np.abs(hips[:, 0]).max()) if len(hips) else 0.18
             solid = solids.moved(solids.skirt(rng, radius, rng.uniform(0.3, 0.85)), [0, hips[:, 1].mean() if len(hips) else 0, self.look.waist])
-        vertices, normals, triangles = solid
-        matrix = placed[bone]
-        renderer.solid(vertices @ matrix[:3, :3].T + matrix[:3, 3], normals @ matrix[:3, :3].T, triangles, bind=vertices)
+        self._draw(renderer, solid, placed[bone])
+
+    def _hand_to_face(self, pose: poses.Pose, side: str, rng: np.random.Generator) -> poses.Pose:
+        """The pose with that hand near the face: the best of some random bent arms."""
+        hand, head = self.mesh.bone(f"{side} Hand"), self.mesh.bone("Head")
+        fingers, face = np.append(self._fingers(side), 1), np.append(self.mesh.joint("Head") + [0, -0.13, 0.05], 1)
+        best, nearest = pose, np.inf
+        for _ in range(10):
+            bent = pose | {f"{side} arm lower": rng.uniform(0, 50), f"{side} arm swing": rng.uniform(10, 70), f"{side} arm twist": rng.uniform(-50, 60),
+                           f"{side} elbow": rng.uniform(90, 150), f"{side} elbow up": rng.uniform(0, 1.5)}
+            placed = self.skin.transforms(bent)
+            reach = np.linalg.norm((placed[hand] @ fingers - placed[head] @ face)[:3])
+            if reach < nearest:
+                best, nearest = bent, reach
+        return best
+
+    def _dress_up(self, renderer, rng: np.random.Generator, placed: np.ndarray, pose: poses.Pose, raised: str | None) -> float:
+        """Draws things on the head, large things in a hand and a wheelchair; returns above which height hair is hidden."""
+        mesh, hidden_above = self.mesh, np.inf
+        if rng.random() < 0.25 and not (self.look.kinds == appearance.EQUIPMENT).any():
+            middle, size = headgear.skull(mesh, self.skin)
+            for _ in range(1 if rng.random() < 0.85 else 2):
+                worn = headgear.random_worn(rng, size)
+                self._paint(renderer, rng)
+                self._draw(renderer, solids.moved(worn.solid, middle), placed[mesh.bone("Head")])
+                hidden_above = min(hidden_above, middle[2] + worn.hides_above)
+        if raised or rng.random() < 0.08:
+            solid = solids.held(rng) if raised and rng.random() < 0.6 else solids.held_large(rng)
+            self._paint(renderer, rng)
+            solid, bone = self._in_hand(solid, raised or "LR"[rng.integers(2)], poses.rotation(rng.normal(size=3), rng.uniform(0, 50)))
+            self._draw(renderer, solid, placed[bone])
+        if pose["L hip"] > 55 and pose["R hip"] > 55 and rng.random() < 0.12:
+            self._paint(renderer, rng)
+            self._draw(renderer, solids.moved(solids.wheelchair(rng), mesh.joint("L Thigh") * [0, 1, 1] + [0, 0.02, 0]), placed[mesh.bone("Pelvis") or 0])
+        return float(hidden_above)
 
 
 def random_thing(renderer, rng: np.random.Generator, pictures: list[np.ndarray]) -> np.ndarray:
@@ -293,6 +349,8 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng([2026, shard, int(held_out)])
+    # The first held-out shard stays as it was before there were extras: scores can be compared over time.
+    extras = None if held_out and shard == 0 else np.random.default_rng([2028, shard, int(held_out)])
     renderer = Renderer(SIDE)
     names = paths.avatar_names(held_out)
     chosen = rng.permutation(names)[:AVATARS_PER_SHARD]
@@ -304,7 +362,7 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
             renderer.picture(person.look.preview)
             for _ in range(min(each, PEOPLE_PER_SHARD - len(people))):
                 while True:
-                    picture, framing = person.random_picture(renderer, rng)
+                    picture, framing = person.random_picture(renderer, rng, extras)
                     if (picture[..., 3] > 127).mean() > 0.004:
                         break
                 people.append(picture.copy())

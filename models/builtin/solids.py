@@ -42,6 +42,23 @@ def cylinder(radius: float, height: float, top_radius: float | None = None) -> S
     return revolved(np.array([[0.001, -height / 2], [radius, -height / 2], [top, height / 2], [0.001, height / 2]]))
 
 
+def tube(path: np.ndarray, radius: float, sides: int = 7) -> Solid:
+    """A round bar along the points ``path`` (P, 3)."""
+    along = np.gradient(path, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
+    # Any fixed direction serves for "up" that no part of the path follows.
+    up = np.eye(3)[np.abs(along).max(0).argmin()]
+    first = np.cross(along, up)
+    first /= np.linalg.norm(first, axis=1, keepdims=True) + 1e-9
+    second = np.cross(along, first)
+    angles = np.linspace(0, 2 * np.pi, sides)
+    normals = first[:, None] * np.cos(angles)[None, :, None] + second[:, None] * np.sin(angles)[None, :, None]
+    vertices = path[:, None] + normals * radius
+    start = (np.arange(len(path) - 1)[:, None] * sides + np.arange(sides - 1)).ravel()[:, None]
+    return (vertices.reshape(-1, 3), normals.reshape(-1, 3),
+            np.concatenate([start + [0, 1, sides], start + [1, sides + 1, sides]]))
+
+
 def ball(radius: float, squash: float = 1.0) -> Solid:
     angle = np.linspace(0.01, np.pi - 0.01, 12)
     return revolved(np.stack([radius * np.sin(angle), -radius * squash * np.cos(angle)], 1))
@@ -173,3 +190,47 @@ def skirt(rng: np.random.Generator, hip: float, length: float) -> Solid:
     vertices, normals, triangles = revolved(profile, 28)
     folds = 1 + (-vertices[:, 2:] / length) * rng.uniform(0, 0.15) * np.sin(np.arctan2(vertices[:, 1], vertices[:, 0]) * rng.integers(4, 12))[:, None]
     return vertices * np.concatenate([folds, folds * 0.8, np.ones_like(folds)], 1), normals, triangles
+
+
+def held_large(rng: np.random.Generator) -> Solid:
+    """Something larger for a hand, centred on the grip: umbrella, camera, box, tray, laptop, guitar, flowers or balloon."""
+    u = rng.uniform
+    kind = rng.integers(8)
+    if kind == 0:  # umbrella, open
+        radius, height = u(0.35, 0.6), u(0.5, 0.8)
+        slope = np.linspace(0.02, 1, 7)
+        dome = revolved(np.stack([radius * slope, height - 0.45 * radius * slope ** 2], 1), 13)
+        return joined([dome, tube(np.array([[0, 0, -0.1], [0, 0, height / 2], [0, 0, height]]), 0.008)])
+    if kind == 1:  # camera
+        return joined([box((u(0.1, 0.16), u(0.05, 0.08), u(0.07, 0.11))), moved(cylinder(u(0.025, 0.045), u(0.05, 0.2)), (0, -0.07, 0), rotation([1, 0, 0], 90))])
+    if kind == 2:
+        return moved(box((u(0.2, 0.5), u(0.15, 0.4), u(0.1, 0.4))), (0, -0.1, 0.05))
+    if kind == 3:
+        return moved(joined([box((u(0.25, 0.45), u(0.2, 0.3), 0.015)), moved(cylinder(0.035, 0.12), (0.06, 0.03, 0.06))]), (0.08, -0.08, 0))
+    if kind == 4:
+        width = u(0.26, 0.38)
+        return moved(joined([box((width, width * 0.7, 0.012)), moved(box((width, 0.008, width * 0.65)), (0, -width * 0.35, width * 0.32))]), (0.05, -0.1, 0))
+    if kind == 5:  # guitar, its neck along X
+        first, second = blob(rng, 0.17), ball(0.13)
+        body = joined([first, moved(second, (0.2, 0, 0))])
+        return joined([(body[0] * [1, 0.3, 1], body[1], body[2]), moved(box((0.6, 0.02, 0.05)), (0.55, 0, 0))])
+    if kind == 6:
+        return joined([moved(leaves(rng, u(0.1, 0.2), int(u(30, 120))), (0, 0, 0.2)), moved(cylinder(0.02, 0.25), (0, 0, 0.02))])
+    height = u(0.3, 0.8)
+    return joined([moved(ball(u(0.1, 0.2), 1.2), (0, 0, height + 0.2)), tube(np.array([[0, 0, 0], [0.02, 0, height / 2], [0, 0, height]]), 0.003)])
+
+
+def wheelchair(rng: np.random.Generator) -> Solid:
+    """Around the hips of someone who sits, at the origin; seat, back, large wheels and handles."""
+    u = rng.uniform
+    width, wheel = u(0.42, 0.55), u(0.26, 0.32)
+    angles = np.linspace(0, 2 * np.pi, 25)
+    rim = np.stack([np.zeros(25), np.cos(angles) * wheel, np.sin(angles) * wheel], 1)
+    spokes = [np.array([[0, 0, 0], [0, np.cos(turn), np.sin(turn)]]) * wheel for turn in np.arange(8) * np.pi / 4]
+    parts = [moved(box((width, 0.45, 0.06)), (0, -0.1, -0.15)), moved(box((width, 0.05, u(0.4, 0.55))), (0, 0.17, 0.12))]
+    for side in (-1, 1):
+        hub = (side * width * 0.55, 0.05, -0.22)
+        parts += [moved(tube(rim, u(0.012, 0.025)), hub)] + [moved(tube(spoke, 0.003, 5), hub) for spoke in spokes]
+        parts.append(moved(tube(np.array([[0, -0.25, 0], [0, 0.0, 0], [0, 0.17, 0], [0, 0.3, 0.1]]), 0.014), (side * width * 0.5, 0, u(0.02, 0.1))))
+        parts.append(tube(np.array([[side * width * 0.4, -0.3, -0.15], [side * width * 0.4, -0.45, -0.45]]), 0.012))
+    return joined(parts)

@@ -27,7 +27,7 @@ from torch import Tensor  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from . import paths, weights  # noqa: E402
-from .network import Network  # noqa: E402
+from .network import Matte, Network  # noqa: E402
 
 SIDE = 256         # pixels of a composite
 CAPACITY = 3000    # composites kept at hand
@@ -35,6 +35,8 @@ REUSE = 2.0        # times a composite is used on the average, each time cropped
 WARM_UP = 300      # steps
 CHECKPOINT_SECONDS, VALIDATION_SECONDS = 150, 600
 AVERAGE = 0.999    # of the running average of the weights
+COOLED = 0.5       # of the exported weights, the rest being those before the cool-down: cooling made the network more
+                   # cautious with held-out people and places alike, the mean of both weighs the two best
 # Until so many pictures were seen: the side they are shrunk to, and how many make a batch.
 CURRICULUM = ((80_000, 128, 32), (200_000, 160, 24), (340_000, 192, 16), (None, 256, 12))
 DISTRACTION_FROM, DISTRACTION_FULL = 30_000, 120_000  # pictures seen: clutter starts late
@@ -163,9 +165,9 @@ class Trainer:
             self.seen, self.steps = state["seen"], state["steps"]
             self.since_start = WARM_UP
         elif from_project and paths.WARM_START.exists():
-            raw, average, note = weights.load()
-            self.network.load_state_dict(raw)
-            self.average.load_state_dict(average)
+            state, note = weights.load()
+            self.network.load_state_dict(state)
+            self.average.load_state_dict(state)
             self.seen, self.steps = int(note.get("seen", 0)), int(note.get("steps", 0))  # the optimiser starts anew
 
     def save(self) -> None:
@@ -192,15 +194,22 @@ class Trainer:
             torch._foreach_lerp_([averaged[name] for name in floats], [current[name] for name in floats], 1 - keep)
         return float(loss.detach())
 
+    def blend(self, other: weights.State, share: float) -> None:
+        """Draws the averaged weights towards ``other``."""
+        with torch.no_grad():
+            for name, value in self.average.state_dict().items():
+                if value.dtype.is_floating_point:
+                    value.lerp_(other[name], share)
+
     def validate(self, side: int) -> dict[str, float]:
         """Scores of the averaged weights on held-out composites and on held-out places with nobody."""
         from . import evaluate
 
-        self.average.eval()
+        matte = Matte(self.average).eval()
 
         def predict(batch: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                return torch.sigmoid(self.average(torch.from_numpy(batch))).numpy()
+                return matte(torch.from_numpy(batch)).numpy()
 
         return evaluate.held_out_scores(predict, side, "pad-square", limit=100)
 
@@ -218,9 +227,9 @@ def run(options: argparse.Namespace) -> None:
     supply = Supply(options.workers)
     trainer = Trainer(options.learning_rate)
     trainer.load(options.resume)
-    before, start = copy.deepcopy(trainer.network.state_dict()), {"seen": str(trainer.seen), "steps": str(trainer.steps)}
+    before = copy.deepcopy(trainer.average.state_dict())
     supply.start(_plan(trainer.seen, options)[2], seed=2026 + trainer.seen)  # other composites after each resumption
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     asked_to_stop = False
 
     def stop(*_) -> None:
@@ -256,11 +265,12 @@ def run(options: argparse.Namespace) -> None:
         supply.close()
     if not options.cooldown:
         trainer.save()
+    if options.cooldown:
+        trainer.blend(before, 1 - COOLED)
     scores = _log(trainer, losses, options)
     note = {"seen": trainer.seen, "steps": trainer.steps, "held_out": json.dumps(scores)}
     if options.cooldown and not asked_to_stop:
-        # Training goes on from the weights before the cool-down; those after it are for export alone.
-        weights.save(before, trainer.average.state_dict(), note | start | {"exported_after": trainer.seen})
+        weights.save(trainer.average.state_dict(), note)
         print(f"wrote {paths.WARM_START}")
 
 

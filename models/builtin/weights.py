@@ -1,7 +1,7 @@
 """The project's small copy of the weights, from which training goes on and the network is exported.
 
-``raw.*`` are the weights that training changes, ``average.*`` their running average after the last cool-down,
-which is what is exported. Convolutions are stored in half precision, statistics of the normalisations in single.
+They are the running average at the end of the last cool-down. Convolutions are stored in half precision, statistics
+of the normalisations in single.
 """
 from __future__ import annotations
 
@@ -22,25 +22,23 @@ def _compact(name: str, value: torch.Tensor) -> torch.Tensor:
     return value.detach().to(torch.float16 if value.ndim > 1 else torch.float32).contiguous()
 
 
-def save(raw: State, average: State, note: dict[str, str], path: Path = paths.WARM_START) -> None:
-    """Writes both sets of weights; ``note`` says in words where they come from."""
-    tensors = {f"{kind}.{name}": _compact(name, value) for kind, state in (("raw", raw), ("average", average)) for name, value in state.items()}
+def save(state: State, note: dict[str, str], path: Path = paths.WARM_START) -> None:
+    """Writes the weights; ``note`` says in words where they come from."""
+    tensors = {name: _compact(name, value) for name, value in state.items()}
     with paths.replacing(path) as partial:
         save_file(tensors, str(partial), metadata={key: str(value) for key, value in note.items()})
 
 
-def load(path: Path = paths.WARM_START) -> tuple[State, State, dict[str, str]]:
-    """Raw weights, averaged weights (single precision) and the note."""
+def load(path: Path = paths.WARM_START) -> tuple[State, dict[str, str]]:
+    """The weights in single precision, and the note."""
     with safe_open(str(path), "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         note = file.metadata() or {}
-    states = tuple({name.split(".", 1)[1]: value.float() if value.dtype.is_floating_point else value
-                    for name, value in tensors.items() if name.startswith(kind + ".")} for kind in ("raw", "average"))
-    return states[0], states[1], note
+    return {name: value.float() if value.dtype.is_floating_point else value for name, value in tensors.items()}, note
 
 
 def from_checkpoint() -> Path:
-    """Copies the weights of the build folder's checkpoint, as training last wrote it, to the project's own file."""
+    """Copies the averaged weights of the build folder's checkpoint, as training last wrote it, to the project's own file."""
     state = torch.load(paths.work() / "checkpoint.pt", map_location="cpu", weights_only=True)
-    save(state["raw"], state["average"], {"seen": state["seen"], "steps": state["steps"]})
+    save(state["average"], {"seen": state["seen"], "steps": state["steps"]})
     return paths.WARM_START

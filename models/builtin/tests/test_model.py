@@ -1,9 +1,10 @@
 """The exported file keeps its promises, whatever it is shown."""
 import numpy as np
 import pytest
+import torch
 
-from builtin import contract, evaluate, export, paths
-from builtin.network import Network
+from builtin import contract, evaluate, export, paths, weights
+from builtin.network import HAZE, Matte, Network
 
 onnx = pytest.importorskip("onnx")
 
@@ -82,3 +83,22 @@ def test_half_precision_changes_next_to_nothing(tmp_path):
     frame = np.random.default_rng(1).random((1, 3, 128, 128), dtype=np.float32)
     results = [evaluate.session(path).run(None, {"input": frame})[0] for path in (single, half)]
     assert np.abs(results[0] - results[1]).max() < 0.02
+
+
+def test_weights_survive_their_file(tmp_path):
+    before = Network().state_dict()
+    weights.save(before, {"seen": 5}, tmp_path / "weights.safetensors")
+    after, note = weights.load(tmp_path / "weights.safetensors")
+    assert note == {"seen": "5"} and set(after) == set(before)
+    assert all(torch.allclose(after[name].double(), before[name].double(), atol=1e-3) for name in before)
+
+
+def test_haze_is_taken_off_and_full_cover_is_reached():
+    class Levels(torch.nn.Module):
+        def forward(self, alpha):
+            return torch.logit(alpha)
+
+    given = torch.tensor([1e-4, HAZE / 2, HAZE, 0.5, 1 - HAZE, 1 - 1e-4])
+    result = Matte(Levels())(given)
+    assert torch.allclose(result, torch.tensor([0.0, 0.0, 0.0, 0.5, 1.0, 1.0]), atol=1e-4)
+    assert result.min() >= 0 and result.max() <= 1
