@@ -30,7 +30,7 @@ doc: setup ## build the documentation, target/doc/gstdavidmatte
 bench: setup ## measure speed
 	scripts/env cargo bench --bench frame
 
-measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx"
+measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx" DEVICE=cuda
 	scripts/env cargo bench --quiet --bench measure -- $(MODELS)
 
 carry: setup ## measure how well a matte is carried, beside holding it and beside DIS optical flow

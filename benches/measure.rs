@@ -26,6 +26,11 @@ const ROUNDS: usize = 5;
 /// Seconds that one side of a comparison runs in a round, roughly.
 const TURN: f64 = 1.0;
 
+/// Where inference runs: what the variable `DEVICE` names, or the CPU.
+fn device() -> String {
+    std::env::var("DEVICE").unwrap_or_else(|_| "cpu".into())
+}
+
 fn main() -> Result<()> {
     // `cargo bench` adds an option of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -221,7 +226,10 @@ fn videoconvert([width, height]: [usize; 2]) -> Result<f64> {
 const CLIP: &str = "examples/media/person.mp4";
 
 fn throughput(model: &str) -> Result<()> {
-    let options = SessionOptions { device: Device::Cpu, ..SessionOptions::default() };
+    let name = device();
+    let device = Device::ALL.into_iter().find(|device| device.name() == name);
+    let device = device.ok_or_else(|| format!("there is no device {name}"))?;
+    let options = SessionOptions { device, ..SessionOptions::default() };
     let mut session = Session::load(&ModelSource::find(model)?, &options)?;
     let mut mask = vec![0.0; session.shape().mask.area()];
     let mut alone = |runs: usize| -> Result<f64> {
@@ -286,9 +294,10 @@ fn element(model: &str, source: &str, frames: usize) -> Result<f64> {
 
 fn pipeline(model: &str, source: &str, frames: usize) -> Result<gst::Pipeline> {
     let text = format!(
-        "{source} ! identity eos-after={} ! davidmatte name=m device=cpu model=\"{model}\" ! \
+        "{source} ! identity eos-after={} ! davidmatte name=m device={} model=\"{model}\" ! \
          fakesink sync=false",
-        frames + 2
+        frames + 2,
+        device()
     );
     gst::parse::launch(&text)?.downcast().map_err(|_| "that is no pipeline".into())
 }
@@ -318,8 +327,9 @@ fn live(model: &str, pacing: &str) -> Result<()> {
             "videotestsrc is-live=true num-buffers={frames} pattern=ball ! \
              video/x-raw,format=I420,width={width},height={height},framerate={rate}/1 ! \
              queue name=frames leaky=downstream max-size-buffers=3 ! \
-             davidmatte name=m device=cpu model=\"{model}\" pacing={pacing} ! \
-             fakesink name=sink sync=true qos=true"
+             davidmatte name=m device={} model=\"{model}\" pacing={pacing} ! \
+             fakesink name=sink sync=true qos=true",
+            device()
         );
         let pipeline: gst::Pipeline =
             gst::parse::launch(&text)?.downcast().map_err(|_| "that is no pipeline")?;

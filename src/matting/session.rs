@@ -41,6 +41,18 @@ pub enum Device {
 }
 
 impl Device {
+    /// Every device.
+    pub const ALL: [Self; 8] = [
+        Self::Auto,
+        Self::Cpu,
+        Self::Cuda,
+        Self::TensorRt,
+        Self::OpenVino,
+        Self::MiGraphX,
+        Self::CoreMl,
+        Self::DirectMl,
+    ];
+
     /// What `Auto` tries before the CPU, in order. TensorRT is left out: building its engines
     /// takes minutes, which nobody should wait for unasked.
     const ACCELERATORS: [Self; 5] =
