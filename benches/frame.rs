@@ -16,7 +16,6 @@ const SIZES: [[usize; 2]; 3] = [[1280, 720], [1920, 1080], [3840, 2160]];
 fn whole_frame(criterion: &mut Criterion) {
     use Output::{Alpha, Composite, Cutout};
     use PixelFormat::{Gray8, I420, Rgba, Yuy2};
-    let look = Look { matte: MatteSettings::default(), background: Background::Color(0xff00_b140) };
     for (from, to, output) in [
         (I420, I420, Composite),
         (Yuy2, Yuy2, Composite),
@@ -40,12 +39,19 @@ fn whole_frame(criterion: &mut Criterion) {
             if network.run(&mut mask).is_err() {
                 continue;
             }
-            group.bench_function(BenchmarkId::new("finish", &name), |bencher| {
-                bencher.iter(|| {
-                    let view = frame.view();
-                    matter.compose(Colors::Frame(&view), &mask, &look, &mut target.view_mut())
+            for (step, decontaminate) in [("finish", false), ("finish, decontaminated", true)] {
+                let look = Look {
+                    matte: MatteSettings::default(),
+                    background: Background::Color(0xff00_b140),
+                    decontaminate,
+                };
+                group.bench_function(BenchmarkId::new(step, &name), |bencher| {
+                    bencher.iter(|| {
+                        let view = frame.view();
+                        matter.compose(Colors::Frame(&view), &mask, &look, &mut target.view_mut())
+                    });
                 });
-            });
+            }
         }
         group.finish();
     }

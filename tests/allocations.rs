@@ -139,10 +139,13 @@ fn check(mattes: &[MatteSettings], backgrounds: &[Background]) {
         // Formats and the shape of the matte know nothing of each other.
         let sources = if index == 0 { &all[..] } else { &[PixelFormat::Yuy2] };
         for background in backgrounds {
-            let look = Look { matte: *matte, background: background.clone() };
-            for output in [Output::Composite, Output::Cutout, Output::Alpha] {
-                let found = allocations(output, &look, sources);
-                assert!(found.is_empty(), "{} cases allocate, such as {}", found.len(), found[0]);
+            for decontaminate in [false, true] {
+                let look = Look { matte: *matte, background: background.clone(), decontaminate };
+                for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+                    let found = allocations(output, &look, sources);
+                    let cases = found.len();
+                    assert!(found.is_empty(), "{cases} cases allocate, such as {}", found[0]);
+                }
             }
         }
     }

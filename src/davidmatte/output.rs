@@ -120,7 +120,10 @@ impl Writer {
             && negotiated.from.format == PixelFormat::I420
             && negotiated.to.format == PixelFormat::A420
             && self.downstream_takes_video_meta;
-        if let (true, Paint::Mask(mask, look)) = (appends_alpha, paint) {
+        // Colours that are not the frame's need planes of their own.
+        if let (true, Paint::Mask(mask, look)) = (appends_alpha, paint)
+            && !look.decontaminate
+        {
             return self.append_alpha(matter, negotiated, (mask, look), &buffer);
         }
         let mut target = allocate(&buffer)

@@ -147,6 +147,7 @@ pub struct Settings {
     pub threshold: f64,
     pub edge_shift: f64,
     pub feather: f64,
+    pub decontaminate: bool,
     pub pacing: Pacing,
     pub frames_in_flight: u32,
     pub inference_interval: u32,
@@ -169,6 +170,7 @@ impl Default for Settings {
             threshold: 0.0,
             edge_shift: 0.0,
             feather: 0.0,
+            decontaminate: true,
             pacing: Pacing::Auto,
             frames_in_flight: 2,
             inference_interval: 1,
@@ -223,6 +225,7 @@ impl Settings {
             "threshold" => self.threshold = read(value, self.threshold),
             "edge-shift" => self.edge_shift = read(value, self.edge_shift),
             "feather" => self.feather = read(value, self.feather),
+            "decontaminate" => self.decontaminate = read(value, self.decontaminate),
             "pacing" => self.pacing = read(value, self.pacing),
             "frames-in-flight" => self.frames_in_flight = read(value, self.frames_in_flight),
             "inference-interval" => self.inference_interval = read(value, self.inference_interval),
@@ -249,6 +252,7 @@ impl Settings {
             "threshold" => self.threshold.to_value(),
             "edge-shift" => self.edge_shift.to_value(),
             "feather" => self.feather.to_value(),
+            "decontaminate" => self.decontaminate.to_value(),
             "pacing" => self.pacing.to_value(),
             "frames-in-flight" => self.frames_in_flight.to_value(),
             "inference-interval" => self.inference_interval.to_value(),
@@ -426,6 +430,12 @@ fn matte_properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.feather)
             .mutable_playing()
             .controllable()
+            .build(),
+        glib::ParamSpecBoolean::builder("decontaminate")
+            .nick("Decontaminate")
+            .blurb("Estimate the person's own colors at soft edges, instead of leaving the old background's in them")
+            .default_value(defaults.decontaminate)
+            .mutable_playing()
             .build(),
     ]
 }

@@ -345,7 +345,10 @@ impl Streaming {
         let Pending { buffer, corner, settings, background, .. } = pending;
         let Some((matter, mask)) = self.engine.matter_and_mask(carried) else { return Ok(None) };
         let paint = match (mask, settings.until_ready) {
-            (Some(mask), _) => Paint::Mask(mask, Look { matte: settings.matte(), background }),
+            (Some(mask), _) => {
+                let decontaminate = settings.decontaminate;
+                Paint::Mask(mask, Look { matte: settings.matte(), background, decontaminate })
+            }
             (None, UntilReady::Background) => Paint::Flat(background, 0.0),
             (None, UntilReady::Passthrough) => Paint::Flat(background, 1.0),
             (None, UntilReady::Wait) => {

@@ -10,6 +10,7 @@ use super::backdrop::Backdrop;
 use super::convert::RowConverter;
 use super::error::Error;
 use super::finish::MatteRows;
+use super::foreground::{Foreground, black};
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
 use super::pixel_format::{Family, PixelFormat};
 
@@ -90,6 +91,14 @@ pub struct Composer {
     chroma_weights: Vec<u8>,
     /// The weights, spread over the bytes of a plane's row.
     spread: Vec<u8>,
+    /// Whether `matte` is needed.
+    keeps_matte: bool,
+    /// The matte of the block's rows, without the frame's own alpha, for the person's colours.
+    matte: [Vec<u8>; 2],
+    /// The matte at the chroma's resolution.
+    chroma_matte: Vec<u8>,
+    /// A row of the person's colours.
+    front: Vec<u8>,
     opaque: Vec<u8>,
 }
 
@@ -107,6 +116,7 @@ impl Composer {
             _ => Transfer::Convert(Box::new(RowConverter::new(from, to)?)),
         };
         let row_bytes = (0..to.format.planes()).map(|plane| to.format.row_bytes(plane, to.width));
+        let row_bytes = row_bytes.max().unwrap_or(0);
         let row = || vec![0; to.width];
         Ok(Self {
             from: *from,
@@ -116,7 +126,11 @@ impl Composer {
             opacity: [row(), row()],
             weights: [row(), row()],
             chroma_weights: vec![0; to.width.div_ceil(2)],
-            spread: vec![0; row_bytes.max().unwrap_or(0)],
+            spread: vec![0; row_bytes],
+            keeps_matte: false,
+            matte: [row(), row()],
+            chroma_matte: vec![0; to.width.div_ceil(2)],
+            front: vec![0; row_bytes],
             opaque: vec![255; to.width],
         })
     }
@@ -126,15 +140,18 @@ impl Composer {
         matches!(self.transfer, Transfer::Copy)
     }
 
-    /// Writes `target`, whose layout is the output's.
+    /// Writes `target`, whose layout is the output's. Where the matte is soft, colours are those
+    /// that `foreground` has estimated, if it is given, otherwise the frame's.
     pub fn compose(
         &mut self,
         colors: Colors<'_>,
         matte: &mut dyn MatteRows,
+        foreground: Option<&Foreground>,
         backdrop: &mut Backdrop,
         target: &mut FrameViewMut<'_>,
     ) {
         debug_assert_eq!(*target.layout(), self.to);
+        self.keeps_matte = foreground.is_some();
         let block = if self.to.format.is_vertically_subsampled() { 2 } else { 1 };
         for top in (0..self.to.height).step_by(block) {
             let rows = block.min(self.to.height - top);
@@ -142,8 +159,15 @@ impl Composer {
                 self.read_opacity(colors, matte, target, top + row, row);
             }
             self.transfer_colors(colors, target, top, rows);
+            if foreground.is_some() {
+                self.halve_matte(rows);
+            }
             match self.output {
-                Output::Composite => self.blend(colors, backdrop, target, top, rows),
+                Output::Composite => self.blend(colors, foreground, backdrop, target, top, rows),
+                _ => self.purify(foreground, target, top, rows),
+            }
+            match self.output {
+                Output::Composite => {}
                 // Packing pixels has written their alpha already.
                 Output::Cutout if matches!(self.transfer, Transfer::Convert(_)) => {}
                 Output::Cutout => self.write_alpha(target, top, rows),
@@ -155,12 +179,9 @@ impl Composer {
     /// Makes `target` black, and clear where it has alpha: a cutout that shows nobody and keeps no
     /// colour of the frame under its alpha.
     pub fn clear(&self, target: &mut FrameViewMut<'_>) {
-        let FrameLayout { format, width, height, color } = self.to;
-        let black = match format.family() {
-            Family::Yuv => [color.range.luma().0 as u8, 128, 128, 0],
-            Family::Rgb | Family::Gray => [0; 4],
-        };
-        for (component, code) in format.components().iter().zip(black) {
+        let FrameLayout { format, width, height, .. } = self.to;
+        for (index, component) in format.components().iter().enumerate() {
+            let code = black(&self.to, index);
             for y in 0..component.height(height) {
                 let row = &mut target.row_mut(component.plane, y)[component.offset..];
                 let samples = row.iter_mut().step_by(component.step).take(component.width(width));
@@ -205,6 +226,9 @@ impl Composer {
             return;
         }
         quantise(values, &mut self.opacity[row]);
+        if self.keeps_matte {
+            self.matte[row].copy_from_slice(&self.opacity[row]);
+        }
         if let Some((component, own)) = alpha {
             let own = own[component.offset..].iter().step_by(component.step);
             for (opacity, own) in self.opacity[row].iter_mut().zip(own) {
@@ -245,10 +269,38 @@ impl Composer {
         }
     }
 
+    /// Brings the block's matte to the chroma's resolution.
+    fn halve_matte(&mut self, rows: usize) {
+        let format = self.to.format;
+        if format.components().iter().any(|component| component.h_shift > 0) {
+            let [upper, lower] = &self.matte;
+            let lower = if rows == 2 { lower } else { upper };
+            halve(upper, lower, format.is_vertically_subsampled(), &mut self.chroma_matte);
+        }
+    }
+
+    /// Leaves no colour of the old background in the block's pixels, those that are clear included.
+    fn purify(
+        &self,
+        foreground: Option<&Foreground>,
+        target: &mut FrameViewMut<'_>,
+        top: usize,
+        rows: usize,
+    ) {
+        let Some(foreground) = foreground else { return };
+        for plane in 0..self.to.format.planes() {
+            for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
+                let row = target.row_mut(plane, y);
+                foreground.apply((plane, y), &self.matte[index], &self.chroma_matte, true, row);
+            }
+        }
+    }
+
     /// Lays the block over the background: what is in `target` already, or else in `colors`.
     fn blend(
         &mut self,
         colors: Colors<'_>,
+        foreground: Option<&Foreground>,
         backdrop: &mut Backdrop,
         target: &mut FrameViewMut<'_>,
         top: usize,
@@ -285,7 +337,20 @@ impl Composer {
                 let full = if index == 0 { upper } else { lower };
                 let weights =
                     spread(self.to.format, plane, full, &self.chroma_weights, &mut self.spread);
-                let front = front.map(|frame| frame.row(plane, y));
+                let mut front = front.map(|frame| frame.row(plane, y));
+                if let Some(foreground) = foreground {
+                    let row = match front {
+                        Some(colors) => {
+                            let row = &mut self.front[..colors.len()];
+                            row.copy_from_slice(colors);
+                            row
+                        }
+                        None => target.row_mut(plane, y),
+                    };
+                    let (full, half) = (&self.matte[index], &self.chroma_matte);
+                    foreground.apply((plane, y), full, half, false, row);
+                    front = front.map(|colors| &self.front[..colors.len()]);
+                }
                 mix(target.row_mut(plane, y), front, backdrop.row(plane, y), weights);
             }
         }
@@ -565,7 +630,7 @@ mod tests {
         let matte = constant.of(matte);
         let view = frame.view();
         backdrop.update(&view, matte);
-        composer.compose(Colors::Frame(&view), matte, &mut backdrop, &mut target.view_mut());
+        composer.compose(Colors::Frame(&view), matte, None, &mut backdrop, &mut target.view_mut());
         target
     }
 
@@ -652,7 +717,13 @@ mod tests {
                 let mut backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
                 let mut matte = ConstantMatte::new(7);
                 matte.of(0.3);
-                composer.compose(Colors::InPlace, &mut matte, &mut backdrop, &mut frame.view_mut());
+                composer.compose(
+                    Colors::InPlace,
+                    &mut matte,
+                    None,
+                    &mut backdrop,
+                    &mut frame.view_mut(),
+                );
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, 5) {
                         assert_eq!(

@@ -4,6 +4,7 @@ use super::backdrop::{Backdrop, Background};
 use super::compose::{Colors, Composer, Output, quantise};
 use super::error::Error;
 use super::finish::{ConstantMatte, Finisher, MatteRows, MatteSettings};
+use super::foreground::Foreground;
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
 use super::network::NetworkShape;
 use super::prepare::Preparer;
@@ -15,6 +16,9 @@ pub struct Look {
     pub matte: MatteSettings,
     /// What a composite shows behind the person.
     pub background: Background,
+    /// Whether the person's own colours are estimated where the matte is soft, instead of taking
+    /// the frame's, which hold something of the old background there.
+    pub decontaminate: bool,
 }
 
 /// Brings frames of one layout to a network, and its masks to frames of another.
@@ -31,7 +35,11 @@ pub struct Look {
 ///     height: 1080,
 ///     color: Colorimetry::default(),
 /// };
-/// let look = Look { matte: MatteSettings::default(), background: Background::Checkerboard };
+/// let look = Look {
+///     matte: MatteSettings::default(),
+///     background: Background::Checkerboard,
+///     decontaminate: true,
+/// };
 /// let mut matter = Matter::new(&network.shape(), layout, layout, Output::Cutout)?;
 ///
 /// let mut frame = OwnedFrame::new(layout);
@@ -50,11 +58,13 @@ pub struct Matter {
     composer: Composer,
     backdrop: Option<(Background, Backdrop)>,
     flat: ConstantMatte,
+    /// Made when it is first asked for.
+    foreground: Option<Box<Foreground>>,
 }
 
 /// What a matte is made of.
 enum MatteOf<'a> {
-    Mask(&'a [f32], &'a MatteSettings),
+    Mask(&'a [f32], &'a Look),
     Opacity(f32),
 }
 
@@ -77,6 +87,7 @@ impl Matter {
             composer: Composer::new(&from, &to, output)?,
             backdrop: None,
             flat: ConstantMatte::new(from.width),
+            foreground: None,
             from,
             to,
         })
@@ -103,7 +114,7 @@ impl Matter {
         look: &Look,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
-        self.write(colors, &look.background, MatteOf::Mask(mask, &look.matte), target)
+        self.write(colors, &look.background, MatteOf::Mask(mask, look), target)
     }
 
     /// Writes the matte of a mask alone, 8 bits a pixel, into a plane `stride` bytes a row: for an
@@ -152,15 +163,25 @@ impl Matter {
             _ => Backdrop::new(background, &self.from, &self.to)?,
         };
         let backdrop = &mut self.backdrop.insert((background.clone(), backdrop)).1;
+        let decontaminates = self.composer.output() != Output::Alpha
+            && matches!(matte, MatteOf::Mask(_, Look { decontaminate: true, .. }));
         let matte: &mut dyn MatteRows = match matte {
-            MatteOf::Mask(mask, settings) => &mut self.finisher.matte(mask, settings),
+            MatteOf::Mask(mask, look) => &mut self.finisher.matte(mask, &look.matte),
             MatteOf::Opacity(opacity) => self.flat.of(opacity),
         };
-        match colors {
-            Colors::Frame(frame) => backdrop.update(frame, matte),
-            Colors::InPlace => backdrop.update(&target.as_view(), matte),
-        }
-        self.composer.compose(colors, matte, backdrop, target);
+        let frame = match colors {
+            Colors::Frame(frame) => *frame,
+            Colors::InPlace => target.as_view(),
+        };
+        backdrop.update(&frame, matte);
+        let foreground = decontaminates.then(|| {
+            let foreground = self
+                .foreground
+                .get_or_insert_with(|| Box::new(Foreground::new(&self.from, &self.to)));
+            foreground.update(&frame, matte);
+            &**foreground
+        });
+        self.composer.compose(colors, matte, foreground, backdrop, target);
         Ok(())
     }
 }

@@ -6,7 +6,8 @@
 //! 2. [`prepare`]: frame to tensor, one sparse operator per axis ([`resample`], [`geometry`])
 //! 3. [`session`]: tensor to mask, by ONNX Runtime, behind the trait [`network::Network`]
 //! 4. [`finish`]: mask to matte at the frame's size
-//! 5. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels
+//! 5. [`foreground`]: the person's own colours where the matte is soft
+//! 6. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels
 //!
 //! Between inferences, [`carry`] brings the mask of an earlier frame to the one at hand, and
 //! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
@@ -20,6 +21,7 @@ pub mod compose;
 pub mod convert;
 pub mod error;
 pub mod finish;
+pub mod foreground;
 pub mod frame_view;
 pub mod geometry;
 pub mod mask;
