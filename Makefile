@@ -1,9 +1,9 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc bench measure carry soak deny clean
+.PHONY: help setup build demo test lint doc bench measure carry foreground soak deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: system packages, ONNX Runtime, a Python environment
 	@scripts/setup
@@ -33,11 +33,11 @@ bench: setup ## measure speed
 measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx" DEVICE=cuda
 	scripts/env cargo bench --quiet --bench measure -- $(MODELS)
 
-carry: setup ## measure how well a matte is carried, beside holding it and beside DIS optical flow
-	build/venv/bin/python tests/reference/carry.py
 
-soak: setup ## run 20,000 frames in every pacing and watch the memory
-	scripts/env cargo test --test soak -- --ignored --nocapture
+foreground: ## compare the colours at soft edges with known ones, and with pymatting's
+	@[ -x build/foreground/bin/python ] || python3 -m venv build/foreground
+	@build/foreground/bin/pip --disable-pip-version-check --quiet install -r tests/reference/foreground.txt
+	@build/foreground/bin/python tests/reference/foreground.py
 
 deny: ## check licences and advisories of dependencies
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny not found; install it with: cargo install cargo-deny --locked' >&2; exit 1; }
@@ -45,4 +45,4 @@ deny: ## check licences and advisories of dependencies
 
 clean: ## remove what was built and fetched
 	cargo clean
-	rm -rf build/demo build/onnxruntime build/venv build/setup.* build/.setup-* build/registry-*.bin
+	rm -rf build/demo build/foreground build/onnxruntime build/venv build/setup.* build/.setup-* build/registry-*.bin

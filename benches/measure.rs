@@ -135,7 +135,8 @@ impl Way {
         let (from, to) = (layout(from, size), layout(to, size));
         let matter = Matter::new(&network.shape(), from, to, output)?;
         let look =
-            Look { matte: MatteSettings::default(), background: Background::Color(0xff00_b140) };
+            // What OpenCV is asked for: the frame's colours, blended.
+            Look { matte: MatteSettings::default(), background: Background::Color(0xff00_b140), decontaminate: false };
         Ok(Self { network, mask, matter, frame: noise(from), target: OwnedFrame::new(to), look })
     }
 

@@ -250,7 +250,7 @@ fn facts(buffer: &gst::BufferRef) -> Facts {
 #[test]
 fn a_cutout_of_i420_shares_the_colour_planes() {
     let sink = video("I420", 32, 24);
-    let mut filter = Filter::luma(&[("output", "cutout")]);
+    let mut filter = Filter::luma(&[("output", "cutout"), ("decontaminate", "false")]);
     filter.take_video_meta();
     filter.negotiate(&sink, "video/x-raw,format=A420");
     let frame = picture(&sink, |c, x, y| (c * 50 + x * 3 + y) as u8);
@@ -270,7 +270,7 @@ fn a_cutout_of_i420_shares_the_colour_planes() {
 #[test]
 fn alpha_planes_in_use_are_left_alone() {
     let sink = video("I420", 32, 24);
-    let mut filter = Filter::luma(&[("output", "cutout")]);
+    let mut filter = Filter::luma(&[("output", "cutout"), ("decontaminate", "false")]);
     filter.take_video_meta();
     filter.negotiate(&sink, "video/x-raw,format=A420");
     let levels: Vec<u8> = (0..20).map(|frame| 40 + 8 * frame).collect();
@@ -307,6 +307,7 @@ fn defaults_are_as_documented() {
         ("threshold", "0"),
         ("edge-shift", "0"),
         ("feather", "0"),
+        ("decontaminate", "true"),
         ("until-ready", "background"),
     ] {
         assert_eq!(text(name), default, "{name}");
@@ -412,6 +413,34 @@ fn the_look_changes_while_playing() {
     assert!(checked[0].iter().max() > checked[0].iter().min(), "two shades");
     filter.set("background", "color");
     assert!(near(pixel(&mut filter, 0), blue));
+}
+
+/// White that fades to black, with the luma as matte: all that is white is the person's.
+#[test]
+fn decontaminating_takes_the_old_background_out() {
+    let fade = |x: usize| 255 - (x.saturating_sub(192) * 2).min(255);
+    for (output, src) in [("composite", "RGB"), ("cutout", "RGBA")] {
+        let sink = video("RGB", 512, 64);
+        let mut filter = Filter::luma(&[("output", output), ("background-color", "0xff000000")]);
+        filter.negotiate(&sink, &format!("video/x-raw,format={src}"));
+        let frame = || picture(&sink, |_, x, _| fade(x) as u8);
+        for (decontaminate, light) in [("true", true), ("false", false), ("true", true)] {
+            filter.set("decontaminate", decontaminate);
+            let out = filter.matte(frame());
+            for x in (200..300).step_by(10) {
+                let got = i32::from(out[1][32 * 512 + x]);
+                let code = fade(x) as i32;
+                let person = if light { 255 } else { code };
+                let want = if output == "cutout" { person } else { person * code / 255 };
+                let off = (got - want).abs();
+                assert!(
+                    off <= if light { 12 } else { 2 },
+                    "{output} {decontaminate} {x}: {got}, {want}"
+                );
+            }
+            assert_eq!(out[1][32 * 512 + 40], 255, "what is opaque stays");
+        }
+    }
 }
 
 /// A control source that goes from one value to another over the first second.

@@ -184,7 +184,7 @@ impl Unpacker {
 }
 
 /// Every `step`-th byte from `offset` on.
-fn gather(row: &[u8], offset: usize, step: usize, out: &mut [u8]) {
+pub(super) fn gather(row: &[u8], offset: usize, step: usize, out: &mut [u8]) {
     match step {
         1 => out.copy_from_slice(&row[..out.len()]),
         2 => gather_every::<2>(row, offset, out),

@@ -12,12 +12,10 @@
 use multiversion::multiversion;
 
 use super::color::Affine;
-use super::convert::conversion;
+use super::convert::{conversion, gather as gather_row};
 use super::finish::MatteRows;
 use super::frame_view::{FrameLayout, FrameView};
 use super::pixel_format::{Component, Family};
-use super::prepare::Reducer;
-use super::resample::AxisOperator;
 
 /// The shorter side of the small picture has at most so many cells.
 const MAX_CELLS: usize = 320;
@@ -60,10 +58,12 @@ enum Work {
 pub struct Foreground {
     /// Pixels along a side of a cell, a power of two.
     factor: usize,
-    height: usize,
-    reducer: Reducer,
-    to_codes: Affine,
+    from: FrameLayout,
     to: FrameLayout,
+    to_codes: Affine,
+    /// A row of the frame's samples, and a row of cells of each component.
+    samples: Vec<u8>,
+    cells: [Vec<f32>; 3],
     /// The finest first.
     levels: Vec<Level>,
 }
@@ -91,7 +91,6 @@ impl Foreground {
             factor *= 2;
         }
         let (width, height) = (from.width.div_ceil(factor), from.height.div_ceil(factor));
-        let rows = (0..height).map(|y| middle_row(y, factor, from.height));
         let mut levels = vec![Level::new(width.div_ceil(LANES), height)];
         while let Some(&Level { chunks, height, .. }) = levels.last()
             && height.max(chunks) > 1
@@ -100,14 +99,11 @@ impl Foreground {
         }
         Self {
             factor,
-            height: from.height,
-            reducer: Reducer::new(
-                from,
-                &AxisOperator::bins(from.width, factor),
-                &AxisOperator::pick(from.height, rows),
-            ),
-            to_codes: conversion(from, to),
+            from: *from,
             to: *to,
+            to_codes: conversion(from, to),
+            samples: vec![0; from.width],
+            cells: std::array::from_fn(|_| vec![0.0; levels[0].chunks * LANES]),
             levels,
         }
     }
@@ -165,25 +161,15 @@ impl Foreground {
         let level = &self.levels[0];
         let Samples { index, component, y, clear } = *samples;
         let (upper, lower, share) = self.rows_around(y, component.v_shift);
-        for (chunk, matte) in matte.chunks(LANES * CELL).enumerate() {
-            let any = matte.iter().fold(0, |any, matte| any | matte);
-            if matte.iter().fold(255, |all, matte| all & matte) == 255
-                || (any == 0 && clear.is_none())
-            {
-                continue;
-            }
-            let row = &mut row[chunk * LANES * CELL * component.step + component.offset..];
-            let works = |y: usize| level.work[y * level.chunks + chunk] == Work::Estimate;
-            if works(upper) || works(lower) {
-                let person = level.between(upper, lower, share, chunk, |s| &s.person[index]);
-                let behind = level.between(upper, lower, share, chunk, |s| &s.behind[index]);
-                unmix::<CELL>(&person, &behind, matte, component.step, row);
-            } else if let Some(black) = clear {
-                for (sample, matte) in row.iter_mut().step_by(component.step).zip(matte) {
-                    *sample = if *matte == 0 { black } else { *sample };
-                }
-            }
-        }
+        let [upper, lower] = [upper, lower].map(|y| y * level.chunks..(y + 1) * level.chunks);
+        let cells = CellRows {
+            work: [&level.work[upper.clone()], &level.work[lower.clone()]],
+            upper: &level.sides[upper],
+            lower: &level.sides[lower],
+            share,
+            index,
+        };
+        unmix::<CELL>(&cells, matte, clear, component.step, &mut row[component.offset..]);
     }
 
     /// The rows of cells around row `y` of a component, and the lower one's share.
@@ -199,14 +185,9 @@ impl Foreground {
     fn take_matte(&mut self, matte: &mut dyn MatteRows) {
         let finest = &mut self.levels[0];
         for y in 0..finest.height {
-            let row = matte.row(middle_row(y, self.factor, self.height));
+            let row = matte.row(middle_row(y, self.factor, self.from.height));
             let cells = finest.matte[y * finest.chunks..][..finest.chunks].as_flattened_mut();
-            match self.factor {
-                2 => means::<2>(row, cells),
-                4 => means::<4>(row, cells),
-                8 => means::<8>(row, cells),
-                _ => means::<16>(row, cells),
-            }
+            means(row, self.factor, cells);
         }
         for index in 0..self.levels.len() {
             let (finer, rest) = self.levels.split_at_mut(index);
@@ -222,11 +203,21 @@ impl Foreground {
     /// Brings the frame's colours down to all levels, in the output's codes.
     fn take_codes(&mut self, frame: &FrameView<'_>) {
         let finest = &mut self.levels[0];
-        let mut reduced = self.reducer.reduce(frame);
+        let [first, second, third] = &mut self.cells;
+        let components = self.from.format.color_components();
         for y in 0..finest.height {
-            let [a, b, c] = reduced.row(y);
+            let y_in_frame = middle_row(y, self.factor, self.from.height);
+            for (component, cells) in components.iter().zip([&mut *first, second, third]) {
+                let row = frame.row(component.plane, y_in_frame >> component.v_shift);
+                let samples = &mut self.samples[..component.width(self.from.width)];
+                gather_row(row, component.offset, component.step, samples);
+                means(samples, self.factor >> component.h_shift, cells);
+            }
+            // Gray is the same in all three.
+            let (second, third) =
+                if components.len() == 1 { (&*first, &*first) } else { (&*second, &*third) };
             let row = &mut finest.codes[y * finest.chunks..][..finest.chunks];
-            convert(a, b, c, &self.to_codes, row);
+            convert(first, second, third, &self.to_codes, row);
         }
         for index in 1..self.levels.len() {
             let (finer, rest) = self.levels.split_at_mut(index);
@@ -258,29 +249,38 @@ pub(super) fn black(layout: &FrameLayout, index: usize) -> u8 {
     }
 }
 
-/// Means over `N` values, the last of which may be fewer; what is beyond repeats the last.
+/// Means over `size` values each, the last of which may be fewer; what is beyond repeats the last.
+fn means<T: Copy + Into<f32>>(row: &[T], size: usize, cells: &mut [f32]) {
+    match size {
+        1 => means_over::<1, T>(row, cells),
+        2 => means_over::<2, T>(row, cells),
+        4 => means_over::<4, T>(row, cells),
+        8 => means_over::<8, T>(row, cells),
+        _ => means_over::<16, T>(row, cells),
+    }
+}
+
 #[multiversion(targets = "simd")]
-fn means<const N: usize>(row: &[f32], cells: &mut [f32]) {
+fn means_over<const N: usize, T: Copy + Into<f32>>(row: &[T], cells: &mut [f32]) {
     let whole = row.len() / N;
     for (cell, values) in cells.iter_mut().zip(row.chunks_exact(N)) {
         let mut sum = 0.0;
         for value in values {
-            sum += value;
+            sum += (*value).into();
         }
         *cell = sum / N as f32;
     }
     let rest = &row[whole * N..];
     let last = match rest.len() {
         0 => cells[whole - 1],
-        n => rest.iter().sum::<f32>() / n as f32,
+        n => rest.iter().map(|&value| value.into()).sum::<f32>() / n as f32,
     };
     cells[whole..].fill(last);
 }
 
-/// Rows of three components to chunks of codes; what is beyond the rows repeats their last.
+/// Rows of three components to chunks of codes.
 #[multiversion(targets = "simd")]
 fn convert(a: &[f32], b: &[f32], c: &[f32], to_codes: &Affine, out: &mut [Codes]) {
-    let whole = a.len() / LANES;
     let cells = a.chunks_exact(LANES).zip(b.chunks_exact(LANES)).zip(c.chunks_exact(LANES));
     for (out, ((a, b), c)) in out.iter_mut().zip(cells) {
         for (component, out) in out.iter_mut().enumerate() {
@@ -288,15 +288,6 @@ fn convert(a: &[f32], b: &[f32], c: &[f32], to_codes: &Affine, out: &mut [Codes]
             let offset = to_codes.offset[component];
             for i in 0..LANES {
                 out[i] = (x * a[i] + y * b[i] + z * c[i] + offset).clamp(0.0, 255.0);
-            }
-        }
-    }
-    if let Some(out) = out.get_mut(whole) {
-        for i in 0..LANES {
-            let at = (whole * LANES + i).min(a.len() - 1);
-            let codes = to_codes.apply([a[at], b[at], c[at]]);
-            for (out, code) in out.iter_mut().zip(codes) {
-                out[i] = code.clamp(0.0, 255.0);
             }
         }
     }
@@ -422,56 +413,26 @@ impl Level {
     /// Starts with what the coarser level found, or with the frame's colours.
     fn begin(&mut self, coarser: Option<&Self>) {
         for y in 0..self.height {
-            for chunk in 0..self.chunks {
-                let at = y * self.chunks + chunk;
-                self.sides[at] = match (self.work[at], coarser) {
-                    (Work::None, _) => continue,
-                    (Work::Estimate, Some(coarser)) => coarser.doubled(y, chunk),
-                    _ => Sides { person: self.codes[at], behind: self.codes[at] },
-                };
-                self.blurred[at] = self.sides[at];
+            let row = y * self.chunks..(y + 1) * self.chunks;
+            let work = &self.work[row.clone()];
+            for (at, work) in row.clone().zip(work) {
+                if *work == Work::Border || (*work == Work::Estimate && coarser.is_none()) {
+                    self.sides[at] = Sides { person: self.codes[at], behind: self.codes[at] };
+                    self.blurred[at] = self.sides[at];
+                }
+            }
+            if let Some(coarser) = coarser {
+                coarser.double_row(y, work, &mut self.sides[row]);
             }
         }
     }
 
-    /// The cells of chunk `chunk` of row `y` of the finer level.
-    fn doubled(&self, y: usize, chunk: usize) -> Sides {
+    /// Row `y` of the finer level, where that is to be estimated.
+    fn double_row(&self, y: usize, work: &[Work], out: &mut [Sides]) {
         let near = y / 2;
         let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(self.height - 1) };
-        let mut doubled = Sides::default();
-        for component in 0..3 {
-            let person = self.between(near, far, 0.25, chunk / 2, |s| &s.person[component]);
-            let behind = self.between(near, far, 0.25, chunk / 2, |s| &s.behind[component]);
-            double(&person, chunk % 2, &mut doubled.person[component]);
-            double(&behind, chunk % 2, &mut doubled.behind[component]);
-        }
-        doubled
-    }
-
-    /// A component of the cells of chunk `chunk`, with a neighbour on both sides, between rows
-    /// `upper` and `lower`.
-    #[inline(always)]
-    fn between(
-        &self,
-        upper: usize,
-        lower: usize,
-        share: f32,
-        chunk: usize,
-        component: impl Fn(&Sides) -> &Lanes,
-    ) -> [f32; LANES + 2] {
         let row = |y: usize| &self.sides[y * self.chunks..][..self.chunks];
-        let (upper, lower) = (row(upper), row(lower));
-        let mix = |chunk: usize, lane: usize| {
-            let upper = component(&upper[chunk])[lane];
-            upper + (component(&lower[chunk])[lane] - upper) * share
-        };
-        let mut cells = [0.0; LANES + 2];
-        for lane in 0..LANES {
-            cells[lane + 1] = mix(chunk, lane);
-        }
-        cells[0] = if chunk > 0 { mix(chunk - 1, LANES - 1) } else { cells[1] };
-        cells[LANES + 1] = if chunk + 1 < self.chunks { mix(chunk + 1, 0) } else { cells[LANES] };
-        cells
+        double(row(near), row(far), work, out);
     }
 
     /// Shares out between both sides what they do not explain of the frame's colours.
@@ -530,12 +491,53 @@ fn soft_cells(matte: &Lanes, above: &Lanes) -> (u8, u8) {
     (soft, step)
 }
 
+/// A component of the cells of chunk `chunk`, with a neighbour on both sides, between two rows.
+#[inline(always)]
+fn between(
+    upper: &[Sides],
+    lower: &[Sides],
+    share: f32,
+    chunk: usize,
+    component: impl Fn(&Sides) -> &Lanes,
+) -> [f32; LANES + 2] {
+    let mix = |upper: f32, lower: f32| upper + (lower - upper) * share;
+    let neighbour = |chunk: usize, lane: usize| {
+        mix(component(&upper[chunk])[lane], component(&lower[chunk])[lane])
+    };
+    let (here, below) = (component(&upper[chunk]), component(&lower[chunk]));
+    let mut cells = [0.0; LANES + 2];
+    for lane in 0..LANES {
+        cells[lane + 1] = mix(here[lane], below[lane]);
+    }
+    cells[0] = if chunk > 0 { neighbour(chunk - 1, LANES - 1) } else { cells[1] };
+    cells[LANES + 1] = if chunk + 1 < upper.len() { neighbour(chunk + 1, 0) } else { cells[LANES] };
+    cells
+}
+
+/// Twice as many cells in a row, where they are to be estimated.
+#[multiversion(targets = "simd")]
+fn double(near: &[Sides], far: &[Sides], work: &[Work], out: &mut [Sides]) {
+    for (chunk, (out, work)) in out.iter_mut().zip(work).enumerate() {
+        if *work != Work::Estimate {
+            continue;
+        }
+        for component in 0..3 {
+            let person = between(near, far, 0.25, chunk / 2, |s| &s.person[component]);
+            let behind = between(near, far, 0.25, chunk / 2, |s| &s.behind[component]);
+            double_lanes(&person, chunk % 2, &mut out.person[component]);
+            double_lanes(&behind, chunk % 2, &mut out.behind[component]);
+        }
+    }
+}
+
 /// Half of the cells, with neighbours, at twice as many places.
-fn double(cells: &[f32; LANES + 2], half: usize, out: &mut Lanes) {
+#[inline(always)]
+fn double_lanes(cells: &[f32; LANES + 2], half: usize, out: &mut Lanes) {
+    let mut window = [0.0; LANES / 2 + 2];
+    window.copy_from_slice(&cells[half * LANES / 2..][..LANES / 2 + 2]);
     for i in 0..LANES / 2 {
-        let at = half * LANES / 2 + i + 1;
-        out[2 * i] = 0.75 * cells[at] + 0.25 * cells[at - 1];
-        out[2 * i + 1] = 0.75 * cells[at] + 0.25 * cells[at + 1];
+        out[2 * i] = 0.75 * window[i + 1] + 0.25 * window[i];
+        out[2 * i + 1] = 0.75 * window[i + 1] + 0.25 * window[i + 2];
     }
 }
 
@@ -632,49 +634,320 @@ fn divide_sums(work: &[Work], sums: &[(Sides, [Lanes; 2])], out: &mut [Sides]) {
     }
 }
 
-/// Replaces every `step`-th byte of `row` by the person's share of it. `person` and `behind` are
-/// the colours of cells with `CELL` samples each, and of a neighbour on both sides.
+/// The rows of the small picture between which a row of one component lies.
+struct CellRows<'a> {
+    work: [&'a [Work]; 2],
+    upper: &'a [Sides],
+    lower: &'a [Sides],
+    /// The lower row's.
+    share: f32,
+    index: usize,
+}
+
+/// Replaces every `step`-th byte of `row`, `CELL` of them to a cell, by the person's part of it.
 #[multiversion(targets = "simd")]
 fn unmix<const CELL: usize>(
-    person: &[f32; LANES + 2],
-    behind: &[f32; LANES + 2],
+    cells: &CellRows<'_>,
+    matte: &[u8],
+    clear: Option<u8>,
+    step: usize,
+    row: &mut [u8],
+) {
+    let span = LANES * CELL;
+    for (chunk, matte) in matte.chunks(span).enumerate() {
+        let any = matte.iter().fold(0, |any, matte| any | matte);
+        let all = matte.iter().fold(255, |all, matte| all & matte);
+        if all == 255 || (any == 0 && clear.is_none()) {
+            continue;
+        }
+        let row = &mut row[chunk * span * step..];
+        if cells.work.iter().any(|work| work[chunk] == Work::Estimate) {
+            unmix_chunk::<CELL>(cells, chunk, matte, step, row);
+        } else if let Some(black) = clear {
+            for (sample, matte) in row.iter_mut().step_by(step).zip(matte) {
+                *sample = if *matte == 0 { black } else { *sample };
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn unmix_chunk<const CELL: usize>(
+    cells: &CellRows<'_>,
+    chunk: usize,
     matte: &[u8],
     step: usize,
     row: &mut [u8],
 ) {
+    let CellRows { upper, lower, share, index, .. } = *cells;
+    let person = between(upper, lower, share, chunk, |s| &s.person[index]);
+    let behind = between(upper, lower, share, chunk, |s| &s.behind[index]);
+    let (person, behind) = (enlarge::<CELL>(&person), enlarge::<CELL>(&behind));
     let mut codes = [[0u8; CELL]; LANES];
     let mut weights = [[0u8; CELL]; LANES];
-    weights.as_flattened_mut()[..matte.len()].copy_from_slice(matte);
-    if step == 1 {
-        codes.as_flattened_mut()[..matte.len()].copy_from_slice(&row[..matte.len()]);
-    } else {
-        for (code, sample) in codes.as_flattened_mut().iter_mut().zip(row.iter().step_by(step)) {
-            *code = *sample;
+    let n = matte.len();
+    weights.as_flattened_mut()[..n].copy_from_slice(matte);
+    match step {
+        1 => codes.as_flattened_mut()[..n].copy_from_slice(&row[..n]),
+        2 => gather::<2>(row, &mut codes.as_flattened_mut()[..n]),
+        3 => gather::<3>(row, &mut codes.as_flattened_mut()[..n]),
+        _ => gather::<4>(row, &mut codes.as_flattened_mut()[..n]),
+    }
+    // Arrays of known length, whose loops become straight vector code.
+    let (person, behind) = (person.as_flattened(), behind.as_flattened());
+    for (((code, weight), person), behind) in
+        codes.as_flattened_mut().iter_mut().zip(weights.as_flattened()).zip(person).zip(behind)
+    {
+        let share = f32::from(*weight) * (1.0 / 255.0);
+        let rest = f32::from(*code) - share * person - (1.0 - share) * behind;
+        let own = (person + share * gain(share) * rest).clamp(0.0, 255.0) + ROUND;
+        *code = if *weight == 255 { *code } else { own.to_bits() as u8 };
+    }
+    let codes = &codes.as_flattened()[..n];
+    match step {
+        1 => row[..n].copy_from_slice(codes),
+        2 => scatter::<2>(codes, row),
+        3 => scatter::<3>(codes, row),
+        _ => scatter::<4>(codes, row),
+    }
+}
+
+/// Added to a float it leaves the rounded integer in the low bits, which unlike a saturating cast
+/// is one instruction.
+const ROUND: f32 = 12_582_912.0;
+
+/// Cells, with a neighbour on both sides, at `CELL` places each.
+#[inline(always)]
+fn enlarge<const CELL: usize>(cells: &[f32; LANES + 2]) -> [[f32; CELL]; LANES] {
+    let mut out = [[0.0; CELL]; LANES];
+    for (cell, out) in out.iter_mut().enumerate() {
+        for (phase, out) in out.iter_mut().enumerate() {
+            // From the cell's centre, in cells.
+            let distance = (2 * phase + 1) as f32 / (2 * CELL) as f32 - 0.5;
+            let (before, after) = ((-distance).max(0.0), distance.max(0.0));
+            *out = cells[cell] * before
+                + cells[cell + 1] * (1.0 - before - after)
+                + cells[cell + 2] * after;
         }
     }
-    for (cell, (codes, weights)) in codes.iter_mut().zip(&weights).enumerate() {
-        for phase in 0..CELL {
-            // Samples lie between the centres of their cell and the one before or after.
-            let before = 2 * phase + 1 < CELL;
-            let from = if before { cell } else { cell + 1 };
-            let passed = if before { 2 * phase + 1 + CELL } else { 2 * phase + 1 - CELL };
-            let share = passed as f32 / (2 * CELL) as f32;
-            let to = (from + 1).min(LANES + 1);
-            let person = person[from] + (person[to] - person[from]) * share;
-            let behind = behind[from] + (behind[to] - behind[from]) * share;
-            let matte = f32::from(weights[phase]) * (1.0 / 255.0);
-            let code = f32::from(codes[phase]);
-            let rest = code - matte * person - (1.0 - matte) * behind;
-            let own = (person + matte * gain(matte) * rest).clamp(0.0, 255.0) + 0.5;
-            codes[phase] = if weights[phase] == 255 { codes[phase] } else { own as u8 };
+    out
+}
+
+#[inline(always)]
+fn gather<const STEP: usize>(row: &[u8], codes: &mut [u8]) {
+    for (code, sample) in codes.iter_mut().zip(row.iter().step_by(STEP)) {
+        *code = *sample;
+    }
+}
+
+#[inline(always)]
+fn scatter<const STEP: usize>(codes: &[u8], row: &mut [u8]) {
+    for (sample, code) in row.iter_mut().step_by(STEP).zip(codes) {
+        *sample = *code;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::backdrop::{Backdrop, Background};
+    use crate::matting::color::Colorimetry;
+    use crate::matting::compose::{Colors, Composer, Output};
+    use crate::matting::frame_view::OwnedFrame;
+    use crate::matting::pixel_format::PixelFormat;
+
+    /// A matte that is all there.
+    struct Whole {
+        width: usize,
+        values: Vec<f32>,
+    }
+
+    impl Whole {
+        fn new(width: usize, height: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+            let at = |i: usize| value(i % width, i / width);
+            Self { width, values: (0..width * height).map(at).collect() }
         }
     }
-    if step == 1 {
-        row[..matte.len()].copy_from_slice(&codes.as_flattened()[..matte.len()]);
-    } else {
-        let codes = &codes.as_flattened()[..matte.len()];
-        for (sample, code) in row.iter_mut().step_by(step).zip(codes) {
-            *sample = *code;
+
+    impl MatteRows for Whole {
+        fn row(&mut self, y: usize) -> &[f32] {
+            &self.values[y * self.width..][..self.width]
+        }
+    }
+
+    fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
+        FrameLayout { format, width, height, color: Colorimetry::default() }
+    }
+
+    /// A frame with `code(component, x, y)` as samples, x and y in pixels; opaque.
+    fn frame(layout: FrameLayout, code: impl Fn(usize, usize, usize) -> f32) -> OwnedFrame {
+        let mut frame = OwnedFrame::new(layout);
+        for (index, component) in layout.format.components().iter().enumerate() {
+            for y in 0..component.height(layout.height) {
+                let mut view = frame.view_mut();
+                let row = view.row_mut(component.plane, y);
+                for x in 0..component.width(layout.width) {
+                    let (h, v) = (component.h_shift, component.v_shift);
+                    let code = if index == 3 { 255.0 } else { code(index, x << h, y << v) };
+                    row[x * component.step + component.offset] = code.round() as u8;
+                }
+            }
+        }
+        frame
+    }
+
+    fn compose(
+        frame: &OwnedFrame,
+        to: FrameLayout,
+        output: Output,
+        matte: &mut Whole,
+    ) -> OwnedFrame {
+        let from = *frame.view().layout();
+        let mut composer = Composer::new(&from, &to, output).unwrap();
+        let mut backdrop = Backdrop::new(&Background::Color(0xff00_0000), &from, &to).unwrap();
+        let mut foreground = Foreground::new(&from, &to);
+        let mut target = OwnedFrame::new(to);
+        let view = frame.view();
+        foreground.update(&view, matte);
+        let (colors, target_view) = (Colors::Frame(&view), &mut target.view_mut());
+        composer.compose(colors, matte, Some(&foreground), &mut backdrop, target_view);
+        target
+    }
+
+    fn sample(frame: &OwnedFrame, index: usize, x: usize, y: usize) -> u8 {
+        let component = frame.view().layout().format.components()[index];
+        let row = frame.row(component.plane, y >> component.v_shift);
+        row[(x >> component.h_shift) * component.step + component.offset]
+    }
+
+    /// From 1 on the left to 0 on the right, over 16 pixels.
+    fn edge(x: usize, middle: usize) -> f32 {
+        (0.5 + (middle as f32 - x as f32) / 16.0).clamp(0.0, 1.0)
+    }
+
+    const PERSON: [f32; 3] = [200.0, 100.0, 150.0];
+    const ROOM: [f32; 3] = [40.0, 180.0, 90.0];
+
+    #[test]
+    fn a_known_mixture_is_taken_apart_in_every_format() {
+        for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+            for (width, height) in [(96, 64), (97, 63), (800, 700)] {
+                let layout = layout(format, width, height);
+                let mixed = frame(layout, |index, x, _| {
+                    let share = edge(x, width / 2);
+                    share * PERSON[index] + (1.0 - share) * ROOM[index]
+                });
+                let mut matte = Whole::new(width, height, |x, _| edge(x, width / 2));
+                for output in [Output::Cutout, Output::Composite] {
+                    if !output.formats(format).contains(&format) {
+                        continue;
+                    }
+                    let out = compose(&mixed, layout, output, &mut matte);
+                    for index in 0..format.color_components().len() {
+                        for x in width / 2 - 6..width / 2 + 4 {
+                            let share = edge(x, width / 2);
+                            let (got, person) = (sample(&out, index, x, 33), PERSON[index]);
+                            let behind = match (format.family(), index) {
+                                (Family::Rgb, _) => 0.0,
+                                (_, 0) => f32::from(black(&layout, 0)),
+                                _ => 128.0,
+                            };
+                            let want = match output {
+                                Output::Cutout => person,
+                                _ => share * person + (1.0 - share) * behind,
+                            };
+                            let off = (f32::from(got) - want).abs();
+                            assert!(
+                                off <= 12.0,
+                                "{format:?} {output:?} {width} at {x}: {got}, {want}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_opaque_pixel_is_the_frame_s_and_a_clear_one_shows_no_room() {
+        for from in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+            for to in Output::Cutout.formats(from) {
+                let (from, to) = (layout(from, 203, 120), layout(to, 203, 120));
+                let noise =
+                    |c: usize, x: usize, y: usize| ((x * 37 + y * 101 + c * 59) % 256) as f32;
+                // Two rooms beside one person, who ends at pixel 100.
+                let rooms = [0.0, 255.0].map(|room| {
+                    let own = |c, x, y| if x < 92 { noise(c, x, y) } else { room };
+                    let mut matte = Whole::new(203, 120, |x, _| edge(x, 100));
+                    compose(&frame(from, own), to, Output::Cutout, &mut matte)
+                });
+                for index in 0..3 {
+                    for y in 0..120 {
+                        let far = rooms.each_ref().map(|out| sample(out, index, 190, y));
+                        assert_eq!(
+                            far,
+                            [black(&to, index); 2],
+                            "{:?} to {:?}",
+                            from.format,
+                            to.format
+                        );
+                        if from.format == to.format {
+                            let got = sample(&rooms[0], index, 40, y);
+                            let x = 40 >> to.format.components()[index].h_shift
+                                << to.format.components()[index].h_shift;
+                            let v = to.format.components()[index].v_shift;
+                            assert_eq!(f32::from(got), noise(index, x, y >> v << v));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_frame_with_any_matte_is_done() {
+        let noise = |c: usize, x: usize, y: usize| ((x * 97 + y * 61 + c * 29) * 73 % 256) as f32;
+        let mattes: [fn(usize, usize) -> f32; 5] = [
+            |_, _| 0.0,
+            |_, _| 1.0,
+            |_, _| 0.5,
+            |x, y| ((x * 31 + y * 17) % 11) as f32 / 10.0,
+            |x, _| if x % 2 == 0 { 1.0 } else { 0.0 },
+        ];
+        for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+            for (width, height) in [(1, 1), (1, 9), (9, 1), (2, 2), (17, 33), (66, 35), (1400, 2)] {
+                for flat in [false, true] {
+                    let layout = layout(format, width, height);
+                    let picture = frame(layout, |c, x, y| if flat { 77.0 } else { noise(c, x, y) });
+                    for matte in mattes {
+                        let mut matte = Whole::new(width, height, matte);
+                        for output in [Output::Composite, Output::Cutout] {
+                            for to in output.formats(format) {
+                                let to = FrameLayout { format: to, ..layout };
+                                compose(&picture, to, output, &mut matte);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is estimated is finite and within the codes, whatever is left of earlier frames.
+    #[test]
+    fn estimates_stay_within_the_codes() {
+        let layout = layout(PixelFormat::Rgb, 300, 200);
+        let mut foreground = Foreground::new(&layout, &layout);
+        for round in 1..4 {
+            let noise = |c: usize, x: usize, y: usize| ((x * 97 * round + y * 61 + c) % 256) as f32;
+            let mut matte = Whole::new(300, 200, |x, y| ((x / round + y) % 13) as f32 / 12.0);
+            foreground.update(&frame(layout, noise).view(), &mut matte);
+            for level in &foreground.levels {
+                for sides in level.sides.iter().flat_map(|s| [s.person, s.behind]) {
+                    let mut codes = sides.as_flattened().iter();
+                    assert!(codes.all(|code| (-0.01..=255.01).contains(code)));
+                }
+            }
         }
     }
 }

@@ -175,24 +175,6 @@ impl AxisOperator {
         Self::from_taps(n, rows)
     }
 
-    /// The inputs at `indices`.
-    pub fn pick(n: usize, indices: impl Iterator<Item = usize>) -> Self {
-        let rows = indices.map(|first| Taps { first, weights: vec![1.0] }).collect();
-        Self::from_taps(n, rows)
-    }
-
-    /// Means over `size` inputs each, the last of which may be fewer.
-    pub fn bins(n: usize, size: usize) -> Self {
-        let rows = (0..n)
-            .step_by(size)
-            .map(|first| {
-                let count = size.min(n - first);
-                Taps { first, weights: vec![1.0 / count as f64; count] }
-            })
-            .collect();
-        Self::from_taps(n, rows)
-    }
-
     /// Linear upsampling of chroma to `outputs` luma positions, two to a sample, which sits on the
     /// first of them (`cosited`) or between them.
     pub fn chroma(n: usize, outputs: usize, cosited: bool) -> Self {
