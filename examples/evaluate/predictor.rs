@@ -21,7 +21,11 @@ impl Predictor {
     /// Those of [`ModelSource::find`] and [`Session::load`].
     pub fn load(model: &str, options: &SessionOptions) -> Result<Self, Error> {
         let session = Session::load(&ModelSource::find(model)?, options)?;
-        let look = Look { matte: MatteSettings::default(), background: Background::Checkerboard };
+        let look = Look {
+            matte: MatteSettings::default(),
+            background: Background::Checkerboard,
+            decontaminate: false,
+        };
         let mask = vec![0.0; session.shape().mask.area()];
         Ok(Self { session, mask, matter: None, look })
     }
