@@ -281,14 +281,17 @@ fn means_over<const N: usize, T: Copy + Into<f32>>(row: &[T], cells: &mut [f32])
 /// Rows of three components to chunks of codes.
 #[multiversion(targets = "simd")]
 fn convert(a: &[f32], b: &[f32], c: &[f32], to_codes: &Affine, out: &mut [Codes]) {
-    let cells = a.chunks_exact(LANES).zip(b.chunks_exact(LANES)).zip(c.chunks_exact(LANES));
-    for (out, ((a, b), c)) in out.iter_mut().zip(cells) {
+    let (a, b, c) = (a.as_chunks().0, b.as_chunks().0, c.as_chunks().0);
+    for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
+        let (a, b, c): (Lanes, Lanes, Lanes) = (*a, *b, *c);
         for (component, out) in out.iter_mut().enumerate() {
             let [x, y, z] = to_codes.matrix[component];
             let offset = to_codes.offset[component];
+            let mut codes = Lanes::default();
             for i in 0..LANES {
-                out[i] = (x * a[i] + y * b[i] + z * c[i] + offset).clamp(0.0, 255.0);
+                codes[i] = (x * a[i] + y * b[i] + z * c[i] + offset).clamp(0.0, 255.0);
             }
+            *out = codes;
         }
     }
 }
@@ -555,17 +558,33 @@ fn correct(work: &[Work], matte: &[Lanes], codes: &[Codes], sides: &mut [Sides])
         if *work != Work::Estimate {
             continue;
         }
-        let gain: Lanes = std::array::from_fn(|i| gain(matte[i]));
+        let matte = *matte;
+        let mut gains = Lanes::default();
+        for i in 0..LANES {
+            gains[i] = gain(matte[i]);
+        }
         for component in 0..3 {
-            let (person, behind) = (&mut sides.person[component], &mut sides.behind[component]);
+            // Copies, whose loop becomes one vector operation for each step.
+            let (mut person, mut behind) = (sides.person[component], sides.behind[component]);
+            let codes = codes[component];
             for i in 0..LANES {
-                let (own, other) = (matte[i], 1.0 - matte[i]);
-                let rest = codes[component][i] - own * person[i] - other * behind[i];
-                person[i] = (person[i] + own * gain[i] * rest).clamp(0.0, 255.0);
-                behind[i] = (behind[i] + other * gain[i] * rest).clamp(0.0, 255.0);
+                let other = 1.0 - matte[i];
+                let rest = (codes[i] - matte[i] * person[i] - other * behind[i]) * gains[i];
+                person[i] = (person[i] + matte[i] * rest).clamp(0.0, 255.0);
+                behind[i] = (behind[i] + other * rest).clamp(0.0, 255.0);
             }
+            (sides.person[component], sides.behind[component]) = (person, behind);
         }
     }
+}
+
+#[inline(always)]
+fn weigh(weights: &[Lanes; 3], a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
+    let mut sums = Lanes::default();
+    for i in 0..LANES {
+        sums[i] = weights[0][i] * a[i] + weights[1][i] * b[i] + weights[2][i] * c[i];
+    }
+    sums
 }
 
 /// Weighted sums over three rows, for chunks that are estimated and their neighbours.
@@ -580,22 +599,24 @@ fn sum_rows(
         if work[chunk] == Work::None {
             continue;
         }
-        *sums = Sides::default();
-        *weights = Default::default();
-        for (matte, sides) in mattes.iter().zip(sides) {
-            let (matte, sides) = (&matte[chunk], &sides[chunk]);
-            let own: Lanes = std::array::from_fn(|i| matte[i] + FAINT);
-            let other: Lanes = std::array::from_fn(|i| 1.0 - matte[i] + FAINT);
+        let [a, b, c] = [&sides[0][chunk], &sides[1][chunk], &sides[2][chunk]];
+        let mut own = [mattes[0][chunk], mattes[1][chunk], mattes[2][chunk]];
+        let mut other = own;
+        for row in 0..3 {
             for i in 0..LANES {
-                weights[0][i] += own[i];
-                weights[1][i] += other[i];
+                other[row][i] = 1.0 - own[row][i] + FAINT;
+                own[row][i] += FAINT;
             }
-            for component in 0..3 {
-                for i in 0..LANES {
-                    sums.person[component][i] += own[i] * sides.person[component][i];
-                    sums.behind[component][i] += other[i] * sides.behind[component][i];
-                }
-            }
+        }
+        for i in 0..LANES {
+            weights[0][i] = own[0][i] + own[1][i] + own[2][i];
+            weights[1][i] = other[0][i] + other[1][i] + other[2][i];
+        }
+        for component in 0..3 {
+            sums.person[component] =
+                weigh(&own, &a.person[component], &b.person[component], &c.person[component]);
+            sums.behind[component] =
+                weigh(&other, &a.behind[component], &b.behind[component], &c.behind[component]);
         }
     }
 }
