@@ -338,7 +338,7 @@ impl Composer {
                 let weights =
                     spread(self.to.format, plane, full, &self.chroma_weights, &mut self.spread);
                 let mut front = front.map(|frame| frame.row(plane, y));
-                if let Some(foreground) = foreground {
+                if let Some(foreground) = foreground.filter(|f| f.touches(plane, y)) {
                     let row = match front {
                         Some(colors) => {
                             let row = &mut self.front[..colors.len()];

@@ -27,8 +27,9 @@ const LANES: usize = 8;
 const ITERATIONS: usize = 2;
 /// Weight that a colour keeps in blurring where there is none of it.
 const FAINT: f32 = 0.01;
-/// Held against sharing out all that is unexplained, which in the codes' rounding is noise.
-const DAMPING: f32 = 0.05;
+/// Held against sharing out all that is unexplained: a matte is never quite right, and what it is
+/// wrong by would become the opposite of the old background in the person.
+const DAMPING: f32 = 0.15;
 /// A matte this far from 0 and 1 is soft: half of what 8 bits can say.
 const SOFT: f32 = 0.5 / 255.0;
 
@@ -125,6 +126,14 @@ impl Foreground {
             }
             level.correct();
         }
+    }
+
+    /// Whether there is an edge near row `y` of plane `plane`.
+    pub fn touches(&self, plane: usize, y: usize) -> bool {
+        let level = &self.levels[0];
+        let (upper, lower, _) = self.rows_around(y, self.to.format.plane_v_shift(plane));
+        let work = &level.work[upper * level.chunks..(lower + 1) * level.chunks];
+        work.contains(&Work::Estimate)
     }
 
     /// Replaces what shows of the old background in row `y` of plane `plane`. `matte` are the
@@ -685,6 +694,10 @@ fn unmix<const CELL: usize>(
         if cells.work.iter().any(|work| work[chunk] == Work::Estimate) {
             unmix_chunk::<CELL>(cells, chunk, matte, step, row);
         } else if let Some(black) = clear {
+            if any == 0 && step == 1 {
+                row[..matte.len()].fill(black);
+                continue;
+            }
             for (sample, matte) in row.iter_mut().step_by(step).zip(matte) {
                 *sample = if *matte == 0 { black } else { *sample };
             }
