@@ -442,7 +442,11 @@ impl Level {
     /// Row `y` of the finer level, where that is to be estimated.
     fn double_row(&self, y: usize, work: &[Work], out: &mut [Sides]) {
         let near = y / 2;
-        let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(self.height - 1) };
+        let far = if y.is_multiple_of(2) {
+            near.saturating_sub(1)
+        } else {
+            (near + 1).min(self.height - 1)
+        };
         let row = |y: usize| &self.sides[y * self.chunks..][..self.chunks];
         double(row(near), row(far), work, out);
     }
@@ -877,10 +881,11 @@ mod tests {
                         continue;
                     }
                     let out = compose(&mixed, layout, output, &mut matte);
-                    for index in 0..format.color_components().len() {
+                    let persons = PERSON.into_iter().take(format.color_components().len());
+                    for (index, person) in persons.enumerate() {
                         for x in width / 2 - 6..width / 2 + 4 {
                             let share = edge(x, width / 2);
-                            let (got, person) = (sample(&out, index, x, 33), PERSON[index]);
+                            let got = sample(&out, index, x, 33);
                             let behind = match (format.family(), index) {
                                 (Family::Rgb, _) => 0.0,
                                 (_, 0) => f32::from(black(&layout, 0)),
