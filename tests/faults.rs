@@ -276,6 +276,13 @@ fn backgrounds_that_are_no_pictures() {
     let folder = folder.path().to_str().unwrap();
     let settings = [("background", "image"), ("background-image", folder)];
     check(&settings, gst::ResourceError::Read, &[folder]);
+    // A pipe that nobody writes to would be waited for without end.
+    let pipe = tempfile::tempdir().unwrap();
+    let pipe = pipe.path().join("pipe.png");
+    if std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|made| made.success()) {
+        let settings = [("background", "image"), ("background-image", pipe.to_str().unwrap())];
+        check(&settings, gst::ResourceError::Read, &["pipe.png", "regular file"]);
+    }
     let settings = [("background", "image"), ("background-image", "/nowhere/beach.png")];
     check(&settings, gst::ResourceError::NotFound, &["/nowhere/beach.png"]);
     check(&[("background", "image")], gst::ResourceError::NotFound, &["background-image"]);

@@ -49,6 +49,10 @@ impl Picture {
             fail(error.kind() == std::io::ErrorKind::NotFound, error.to_string())
         };
         let undecodable = |error: image::ImageError| fail(false, error.to_string());
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            // A pipe would be waited for.
+            return Err(fail(false, "it is no regular file".into()));
+        }
         let reader =
             image::ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)?;
         let picture = reader.decode().map_err(undecodable)?.into_rgb8();
