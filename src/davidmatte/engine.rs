@@ -29,7 +29,7 @@ pub struct Report {
 /// All that depends on one network.
 pub struct Engine {
     worker: Worker,
-    sized: Option<Sized>,
+    fitted: Option<Fitted>,
     /// The newest mask.
     mask: Vec<f32>,
     /// Whether there is one, of this scene and of an inference that did not fail.
@@ -41,7 +41,7 @@ pub struct Engine {
 }
 
 /// What depends on the frames' layout as well.
-struct Sized {
+struct Fitted {
     matter: Matter,
     carrier: Carrier,
     /// Of the frame that the newest mask was made of, where it was looked at.
@@ -55,7 +55,7 @@ struct Sized {
     carried: Vec<f32>,
 }
 
-impl Sized {
+impl Fitted {
     fn new(worker: &Worker, negotiated: &Negotiated) -> Result<Self, Error> {
         let Negotiated { from, to, output, .. } = *negotiated;
         let shape = worker.shape();
@@ -91,7 +91,7 @@ impl Engine {
         Self {
             mask: vec![0.0; worker.shape().mask.area()],
             worker,
-            sized: None,
+            fitted: None,
             has_mask: false,
             has_ever_matted: false,
             failures_in_a_row: 0,
@@ -102,7 +102,7 @@ impl Engine {
     /// Goes on with other caps. Nothing is under way, and the mask of other frames is forgotten.
     pub fn negotiate(&mut self, negotiated: &Negotiated) -> Result<(), Error> {
         self.forget();
-        self.sized = Some(Sized::new(&self.worker, negotiated)?);
+        self.fitted = Some(Fitted::new(&self.worker, negotiated)?);
         Ok(())
     }
 
@@ -110,8 +110,8 @@ impl Engine {
     pub fn forget(&mut self) {
         self.worker.discard();
         self.has_mask = false;
-        if let Some(sized) = &mut self.sized {
-            sized.forget();
+        if let Some(fitted) = &mut self.fitted {
+            fitted.forget();
         }
     }
 
@@ -122,7 +122,7 @@ impl Engine {
 
     /// Whether the newest mask can be carried to another frame.
     pub fn can_carry(&self) -> bool {
-        self.has_mask && self.sized.as_ref().is_some_and(|sized| sized.of_mask.is_some())
+        self.has_mask && self.fitted.as_ref().is_some_and(|fitted| fitted.of_mask.is_some())
     }
 
     /// Whether nothing is under way.
@@ -137,33 +137,33 @@ impl Engine {
 
     /// Brings a frame to the network and has it inferred.
     pub fn submit(&mut self, frame: &FrameView<'_>, stats: &mut Stats) {
-        let Some(sized) = &mut self.sized else { return };
+        let Some(fitted) = &mut self.fitted else { return };
         let start = Instant::now();
         let mut exchange = self.worker.exchange();
-        sized.matter.prepare(frame, &mut exchange.tensor);
+        fitted.matter.prepare(frame, &mut exchange.tensor);
         stats.prepare.add_since(start);
         self.worker.submit(exchange);
     }
 
     /// Looks at the frame at hand, so that a mask can be carried to it or from it.
     pub fn look(&mut self, frame: &FrameView<'_>, stats: &mut Stats) {
-        let Some(sized) = &mut self.sized else { return };
+        let Some(fitted) = &mut self.fitted else { return };
         let start = Instant::now();
-        sized.carrier.look(frame, &mut sized.current);
+        fitted.carrier.look(frame, &mut fitted.current);
         stats.carry.add_since(start);
     }
 
     /// The frame that was looked at is the one whose inference is under way.
     pub fn remember_submitted(&mut self) {
-        if let Some(sized) = &mut self.sized {
-            sized.keep_current(|sized| &mut sized.submitted);
+        if let Some(fitted) = &mut self.fitted {
+            fitted.keep_current(|fitted| &mut fitted.submitted);
         }
     }
 
     /// The frame that was looked at is the one that the newest mask is of.
     pub fn remember_mask(&mut self) {
-        if let Some(sized) = &mut self.sized {
-            sized.keep_current(|sized| &mut sized.of_mask);
+        if let Some(fitted) = &mut self.fitted {
+            fitted.keep_current(|fitted| &mut fitted.of_mask);
         }
     }
 
@@ -188,7 +188,7 @@ impl Engine {
         let seconds = done.duration.as_secs_f64();
         let mean = self.expected.map_or(seconds, |mean| mean + NEWEST * (seconds - mean));
         self.expected = Some(mean);
-        let submitted = self.sized.as_mut().and_then(|sized| sized.submitted.take());
+        let submitted = self.fitted.as_mut().and_then(|fitted| fitted.submitted.take());
         let mut report = Report::default();
         self.has_mask = done.result.is_ok();
         match done.result {
@@ -197,9 +197,9 @@ impl Engine {
                 self.failures_in_a_row = 0;
                 self.has_ever_matted = true;
                 std::mem::swap(&mut self.mask, &mut done.exchange.mask);
-                if let Some(sized) = &mut self.sized {
-                    let before = std::mem::replace(&mut sized.of_mask, submitted);
-                    sized.spare.extend(before);
+                if let Some(fitted) = &mut self.fitted {
+                    let before = std::mem::replace(&mut fitted.of_mask, submitted);
+                    fitted.spare.extend(before);
                 }
             }
             Err(error) => {
@@ -218,10 +218,11 @@ impl Engine {
 
     /// Brings the newest mask to the frame that was looked at. A cut forgets it.
     pub fn carry(&mut self, stats: &mut Stats) {
-        let Some(sized) = &mut self.sized else { return };
-        let Some(of_mask) = &sized.of_mask else { return };
+        let Some(fitted) = &mut self.fitted else { return };
+        let Some(of_mask) = &fitted.of_mask else { return };
         let start = Instant::now();
-        let carried = sized.carrier.carry(of_mask, &self.mask, &sized.current, &mut sized.carried);
+        let carried =
+            fitted.carrier.carry(of_mask, &self.mask, &fitted.current, &mut fitted.carried);
         stats.carry.add_since(start);
         match carried {
             Carried::Moved => stats.carried += 1,
@@ -231,9 +232,9 @@ impl Engine {
 
     /// What writes frames, and the mask to write: the newest, or the one that was carried.
     pub fn matter_and_mask(&mut self, carried: bool) -> Option<(&mut Matter, Option<&[f32]>)> {
-        let sized = self.sized.as_mut()?;
-        let mask: &[f32] = if carried { &sized.carried } else { &self.mask };
-        Some((&mut sized.matter, self.has_mask.then_some(mask)))
+        let fitted = self.fitted.as_mut()?;
+        let mask: &[f32] = if carried { &fitted.carried } else { &self.mask };
+        Some((&mut fitted.matter, self.has_mask.then_some(mask)))
     }
 }
 

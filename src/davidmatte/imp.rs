@@ -373,7 +373,10 @@ impl DavidMatte {
                 ("Inference runs on {active_device} instead: {reason}")
             );
         }
-        lock(&self.interrupters).push(interrupter);
+        let mut interrupters = lock(&self.interrupters);
+        interrupters.retain(|interrupter| !interrupter.is_obsolete());
+        interrupters.push(interrupter);
+        drop(interrupters);
         *lock(&self.active_device) = Some(active_device);
         self.obj().notify("active-device");
         engine

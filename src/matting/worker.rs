@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -181,7 +181,7 @@ impl Worker {
 
     /// Something that ends waiting, for another thread.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter(self.shared.clone())
+        Interrupter(Arc::downgrade(&self.shared))
     }
 }
 
@@ -207,15 +207,21 @@ impl Drop for Worker {
     }
 }
 
-/// Ends the waiting of a [`Worker`]'s owner.
+/// Ends the waiting of a [`Worker`]'s owner, for as long as there is one; keeps nothing alive.
 #[derive(Clone)]
-pub struct Interrupter(Arc<Shared>);
+pub struct Interrupter(Weak<Shared>);
 
 impl Interrupter {
     /// Ends waiting, now and until it is allowed again.
     pub fn interrupt(&self, interrupted: bool) {
-        self.0.lock().interrupted = interrupted;
-        self.0.changed.notify_all();
+        let Some(shared) = self.0.upgrade() else { return };
+        shared.lock().interrupted = interrupted;
+        shared.changed.notify_all();
+    }
+
+    /// Whether the worker is gone.
+    pub fn is_obsolete(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }
 
