@@ -1,14 +1,20 @@
 //! A network at work: its thread, its newest mask, and what carries that to later frames.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::output::Negotiated;
 use super::stats::Stats;
+use crate::matting::canvas::Canvas;
 use crate::matting::carry::{Carried, Carrier, Guide};
 use crate::matting::error::Error;
 use crate::matting::frame_view::FrameView;
 use crate::matting::matter::Matter;
-use crate::matting::worker::{Done, Waited, Worker};
+use crate::matting::model::Fit;
+use crate::matting::network::Size;
+use crate::matting::region::{Follower, Region};
+use crate::matting::temporal::Smoother;
+use crate::matting::worker::{Done, Exchange, Waited, Worker};
 
 /// So many inferences in a row may fail before the stream does, once one has succeeded: a third of
 /// a second of video. A network that has never given a matte is broken, and fails at once.
@@ -17,6 +23,10 @@ const TOLERATED_FAILURES: u32 = 10;
 /// Weight of the newest inference in the running mean of what one takes.
 const NEWEST: f64 = 0.25;
 
+/// Where a part of the frame is followed, the whole is searched this often, so that whoever walks
+/// in is found within half a second.
+pub const SEARCH: Duration = Duration::from_millis(400);
+
 /// What is to be told about an inference that failed.
 #[derive(Default)]
 pub struct Report {
@@ -24,6 +34,28 @@ pub struct Report {
     pub warning: Option<Error>,
     /// The stream has to end.
     pub failure: Option<Error>,
+}
+
+/// What the network is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The whole frame.
+    Frame,
+    /// The part that holds everybody.
+    Followed,
+}
+
+/// What an inference that is under way is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The matte of a whole frame, as the network gives it.
+    Matte,
+    /// The matte of a region, drawn onto the canvas.
+    RegionMatte,
+    /// To find everybody in the frame.
+    Search,
+    /// To find everybody; the matte as well, if that takes the whole frame.
+    First,
 }
 
 /// All that depends on one network.
@@ -38,18 +70,34 @@ pub struct Engine {
     failures_in_a_row: u32,
     /// What an inference takes, as a running mean in seconds.
     expected: Option<f64>,
+    /// What is under way, in order.
+    under_way: VecDeque<(Region, Purpose)>,
+    /// An inference that was waited for ahead of its frame.
+    ready: Option<Report>,
+    /// The frame that was searched last.
+    searched: Option<u64>,
 }
 
 /// What depends on the frames' layout as well.
 struct Fitted {
     matter: Matter,
     carrier: Carrier,
+    smoother: Smoother,
+    follower: Follower,
+    canvas: Canvas,
+    /// Whether masks are on the canvas, or as the network gives them.
+    on_canvas: bool,
+    frame: Size,
+    /// Frames from one search to the next.
+    search_every: u64,
     /// Of the frame that the newest mask was made of, where it was looked at.
     of_mask: Option<Guide>,
     /// Of the frame whose inference is under way.
     submitted: Option<Guide>,
     /// Of the frame at hand.
     current: Guide,
+    /// Of frames that were looked at ahead of their turn.
+    ahead: VecDeque<Guide>,
     /// Guides to use again.
     spare: Vec<Guide>,
     carried: Vec<f32>,
@@ -59,29 +107,68 @@ impl Fitted {
     fn new(worker: &Worker, negotiated: &Negotiated) -> Result<Self, Error> {
         let Negotiated { from, to, output, .. } = *negotiated;
         let shape = worker.shape();
-        let carrier = Carrier::new(&from, shape.input, shape.mask, shape.description.fit);
+        let (input, mask, fit) = (shape.input, shape.mask, shape.description.fit);
+        let frame = Size { width: from.width, height: from.height };
+        let carrier = Carrier::new(&from, input, mask, fit);
+        let canvas = Canvas::new(frame, input, mask, fit);
+        let rate = negotiated.sink.fps();
+        let frames = |rate: gst::Fraction| {
+            SEARCH.as_secs_f64() * f64::from(rate.numer()) / f64::from(rate.denom())
+        };
         Ok(Self {
             matter: Matter::new(shape, from, to, output)?,
+            smoother: Smoother::new(&carrier.guide(), frame, input, mask, fit),
+            follower: Follower::new(frame, input, mask, fit, canvas.least_side()),
+            canvas,
+            on_canvas: false,
+            frame,
+            search_every: if rate.numer() > 0 { frames(rate).round().max(2.0) as u64 } else { 12 },
             of_mask: None,
             submitted: None,
             current: carrier.guide(),
+            ahead: VecDeque::new(),
             spare: vec![carrier.guide(), carrier.guide()],
-            carried: vec![0.0; shape.mask.area()],
+            carried: vec![0.0; mask.area()],
             carrier,
         })
     }
 
     /// Puts the guide at hand into `slot`.
     fn keep_current(&mut self, slot: impl Fn(&mut Self) -> &mut Option<Guide>) {
-        let fresh = self.spare.pop().unwrap_or_else(|| self.carrier.guide());
+        let fresh = self.spare_guide();
         let current = std::mem::replace(&mut self.current, fresh);
         let before = slot(self).replace(current);
         self.spare.extend(before);
     }
 
+    fn spare_guide(&mut self) -> Guide {
+        self.spare.pop().unwrap_or_else(|| self.carrier.guide())
+    }
+
     fn forget(&mut self) {
         self.spare.extend(self.of_mask.take());
         self.spare.extend(self.submitted.take());
+        self.spare.extend(self.ahead.drain(..));
+        self.smoother.forget();
+        self.follower.forget();
+    }
+
+    /// Goes over to masks on the canvas, or to those that the network gives.
+    fn take_masks(&mut self, worker: &Worker, on_canvas: bool, mask: &mut Vec<f32>) {
+        if self.on_canvas == on_canvas {
+            return;
+        }
+        self.on_canvas = on_canvas;
+        let shape = worker.shape();
+        let (input, size, fit) = match on_canvas {
+            true => (self.canvas.size(), self.canvas.size(), Fit::Stretch),
+            false => (shape.input, shape.mask, shape.description.fit),
+        };
+        self.matter.take_masks(input, size, fit);
+        self.carrier.take_masks(input, size, fit);
+        self.smoother = Smoother::new(&self.current, self.frame, input, size, fit);
+        self.carried.resize(size.area(), 0.0);
+        mask.resize(size.area(), 0.0);
     }
 }
 
@@ -96,6 +183,9 @@ impl Engine {
             has_ever_matted: false,
             failures_in_a_row: 0,
             expected: None,
+            under_way: VecDeque::new(),
+            ready: None,
+            searched: None,
         }
     }
 
@@ -103,12 +193,16 @@ impl Engine {
     pub fn negotiate(&mut self, negotiated: &Negotiated) -> Result<(), Error> {
         self.forget();
         self.fitted = Some(Fitted::new(&self.worker, negotiated)?);
+        self.mask.resize(self.worker.shape().mask.area(), 0.0);
         Ok(())
     }
 
     /// Forgets every frame there was: after a flush or a cut.
     pub fn forget(&mut self) {
         self.worker.discard();
+        self.under_way.clear();
+        self.ready = None;
+        self.searched = None;
         self.has_mask = false;
         if let Some(fitted) = &mut self.fitted {
             fitted.forget();
@@ -135,21 +229,106 @@ impl Engine {
         self.expected.map(Duration::from_secs_f64)
     }
 
-    /// Brings a frame to the network and has it inferred.
-    pub fn submit(&mut self, frame: &FrameView<'_>, stats: &mut Stats) {
+    /// Brings a frame to the network and has its matte inferred; searches the whole of it before,
+    /// where it is time for that.
+    pub fn submit(&mut self, frame: &FrameView<'_>, look: Look, stats: &mut Stats) {
+        let Some(fitted) = &self.fitted else { return };
+        let whole = Region::whole(fitted.frame);
+        let (region, purpose) = match (look, fitted.follower.region()) {
+            (Look::Frame, _) => (whole, Purpose::Matte),
+            (Look::Followed, None) => (whole, Purpose::RegionMatte),
+            (Look::Followed, Some(region)) => (region, Purpose::RegionMatte),
+        };
+        if purpose == Purpose::RegionMatte {
+            let due = self.searched.is_none_or(|last| stats.frames - last >= fitted.search_every);
+            if region != whole && due {
+                self.infer(frame, whole, Purpose::Search, stats);
+            }
+            if region == whole || due {
+                self.searched = Some(stats.frames);
+            }
+        }
+        self.infer(frame, region, purpose, stats);
+    }
+
+    /// As [`submit`](Self::submit), but where nobody is followed yet, waits for a search, so that
+    /// the matte of this very frame is that of the region.
+    pub fn submit_or_search(
+        &mut self,
+        frame: &FrameView<'_>,
+        stats: &mut Stats,
+    ) -> Result<(), Late> {
+        let whole = match &self.fitted {
+            Some(fitted) if self.searched.is_none() && self.is_idle() => {
+                Region::whole(fitted.frame)
+            }
+            _ => {
+                self.submit(frame, Look::Followed, stats);
+                return Ok(());
+            }
+        };
+        self.searched = Some(stats.frames);
+        self.infer(frame, whole, Purpose::First, stats);
+        let Waited::Done(done) = self.worker.next(None) else { return Err(Late::Interrupted) };
+        self.ready = self.take_in(done, stats);
+        if self.ready.is_none() {
+            self.submit(frame, Look::Followed, stats);
+        }
+        Ok(())
+    }
+
+    fn infer(
+        &mut self,
+        frame: &FrameView<'_>,
+        region: Region,
+        purpose: Purpose,
+        stats: &mut Stats,
+    ) {
         let Some(fitted) = &mut self.fitted else { return };
         let start = Instant::now();
         let mut exchange = self.worker.exchange();
-        fitted.matter.prepare(frame, &mut exchange.tensor);
+        fitted.matter.prepare_region(frame, region, &mut exchange.tensor);
         stats.prepare.add_since(start);
+        self.under_way.push_back((region, purpose));
         self.worker.submit(exchange);
     }
 
-    /// Looks at the frame at hand, so that a mask can be carried to it or from it.
-    pub fn look(&mut self, frame: &FrameView<'_>, stats: &mut Stats) {
+    /// Looks at the frame at hand, so that a mask can be carried to it or from it, and, if it
+    /// `smooths`, smoothed with those before.
+    pub fn look(&mut self, frame: &FrameView<'_>, smooths: bool, stats: &mut Stats) {
         let Some(fitted) = &mut self.fitted else { return };
         let start = Instant::now();
         fitted.carrier.look(frame, &mut fitted.current);
+        if smooths {
+            fitted.smoother.observe(&fitted.current);
+        }
+        stats.carry.add_since(start);
+    }
+
+    /// Looks at a frame ahead of its turn. Where it shows another scene than the one before it,
+    /// nobody is followed any more.
+    pub fn look_ahead(&mut self, frame: &FrameView<'_>, stats: &mut Stats) {
+        let Some(fitted) = &mut self.fitted else { return };
+        let start = Instant::now();
+        let mut guide = fitted.spare_guide();
+        fitted.carrier.look(frame, &mut guide);
+        if guide.is_elsewhere(fitted.ahead.back().unwrap_or(&fitted.current)) {
+            fitted.follower.forget();
+            self.searched = None;
+        }
+        fitted.ahead.push_back(guide);
+        stats.carry.add_since(start);
+    }
+
+    /// It is the turn of the oldest frame that was looked at ahead of it.
+    pub fn arrive(&mut self, smooths: bool, stats: &mut Stats) {
+        let Some(fitted) = &mut self.fitted else { return };
+        let Some(guide) = fitted.ahead.pop_front() else { return };
+        let start = Instant::now();
+        fitted.spare.push(std::mem::replace(&mut fitted.current, guide));
+        if smooths {
+            fitted.smoother.observe(&fitted.current);
+        }
         stats.carry.add_since(start);
     }
 
@@ -167,52 +346,106 @@ impl Engine {
         }
     }
 
-    /// Takes in an inference that is over, if there is one.
+    /// Takes in an inference that is over and that has a matte to give, if there is one.
     pub fn poll(&mut self, stats: &mut Stats) -> Option<Report> {
-        let done = self.worker.try_next()?;
-        Some(self.take_in(done, stats))
-    }
-
-    /// Waits for the oldest inference under way, and takes it in; none where the time was up or
-    /// waiting was interrupted.
-    pub fn wait(&mut self, deadline: Option<Instant>, stats: &mut Stats) -> Result<Report, Late> {
-        match self.worker.next(deadline) {
-            Waited::Done(done) => Ok(self.take_in(done, stats)),
-            Waited::Late => Err(Late::Deadline),
-            Waited::Interrupted => Err(Late::Interrupted),
+        loop {
+            let done = self.worker.try_next()?;
+            if let Some(report) = self.take_in(done, stats) {
+                return Some(report);
+            }
         }
     }
 
-    fn take_in(&mut self, mut done: Done, stats: &mut Stats) -> Report {
+    /// Waits for the oldest matte under way, and takes it in; none where the time was up or waiting
+    /// was interrupted.
+    pub fn wait(&mut self, deadline: Option<Instant>, stats: &mut Stats) -> Result<Report, Late> {
+        if let Some(report) = self.ready.take() {
+            return Ok(report);
+        }
+        loop {
+            match self.worker.next(deadline) {
+                Waited::Done(done) => {
+                    if let Some(report) = self.take_in(done, stats) {
+                        return Ok(report);
+                    }
+                }
+                Waited::Late => return Err(Late::Deadline),
+                Waited::Interrupted => return Err(Late::Interrupted),
+            }
+        }
+    }
+
+    /// Takes in an inference; none where it had no matte to give and did not fail.
+    fn take_in(&mut self, mut done: Done, stats: &mut Stats) -> Option<Report> {
         stats.infer.add(done.duration);
         let seconds = done.duration.as_secs_f64();
         let mean = self.expected.map_or(seconds, |mean| mean + NEWEST * (seconds - mean));
         self.expected = Some(mean);
-        let submitted = self.fitted.as_mut().and_then(|fitted| fitted.submitted.take());
-        let mut report = Report::default();
-        self.has_mask = done.result.is_ok();
-        match done.result {
-            Ok(()) => {
-                stats.inferences += 1;
-                self.failures_in_a_row = 0;
-                self.has_ever_matted = true;
-                std::mem::swap(&mut self.mask, &mut done.exchange.mask);
-                if let Some(fitted) = &mut self.fitted {
-                    let before = std::mem::replace(&mut fitted.of_mask, submitted);
-                    fitted.spare.extend(before);
-                }
-            }
-            Err(error) => {
+        let (region, purpose) = self.under_way.pop_front()?;
+        let result = std::mem::replace(&mut done.result, Ok(()));
+        let report = match result {
+            Ok(()) => self.succeed(&mut done.exchange, region, purpose, stats),
+            // The matte that was to follow a search fails by itself, or does not.
+            Err(_) if purpose == Purpose::Search => {
                 stats.failures += 1;
-                self.failures_in_a_row += 1;
-                if !self.has_ever_matted || self.failures_in_a_row >= TOLERATED_FAILURES {
-                    report.failure = Some(error);
-                } else if self.failures_in_a_row == 1 {
-                    report.warning = Some(error);
-                }
+                None
             }
-        }
+            Err(error) => Some(self.fail(error, stats)),
+        };
         self.worker.give_back(done.exchange);
+        report
+    }
+
+    fn succeed(
+        &mut self,
+        exchange: &mut Exchange,
+        region: Region,
+        purpose: Purpose,
+        stats: &mut Stats,
+    ) -> Option<Report> {
+        let fitted = self.fitted.as_mut()?;
+        if purpose == Purpose::Matte {
+            fitted.follower.forget();
+        } else {
+            fitted.follower.follow(&exchange.mask, region);
+        }
+        let only_searched = match purpose {
+            Purpose::Search => true,
+            Purpose::First => fitted.follower.region().is_some(),
+            Purpose::Matte | Purpose::RegionMatte => false,
+        };
+        if only_searched {
+            stats.searches += 1;
+            return None;
+        }
+        fitted.take_masks(&self.worker, purpose != Purpose::Matte, &mut self.mask);
+        match purpose {
+            Purpose::Matte => std::mem::swap(&mut self.mask, &mut exchange.mask),
+            _ => fitted.canvas.draw(&exchange.mask, region, &mut self.mask),
+        }
+        let submitted = fitted.submitted.take();
+        let before = std::mem::replace(&mut fitted.of_mask, submitted);
+        fitted.spare.extend(before);
+        stats.inferences += 1;
+        self.failures_in_a_row = 0;
+        self.has_ever_matted = true;
+        self.has_mask = true;
+        Some(Report::default())
+    }
+
+    fn fail(&mut self, error: Error, stats: &mut Stats) -> Report {
+        if let Some(fitted) = &mut self.fitted {
+            fitted.spare.extend(fitted.submitted.take());
+        }
+        self.has_mask = false;
+        stats.failures += 1;
+        self.failures_in_a_row += 1;
+        let mut report = Report::default();
+        if !self.has_ever_matted || self.failures_in_a_row >= TOLERATED_FAILURES {
+            report.failure = Some(error);
+        } else if self.failures_in_a_row == 1 {
+            report.warning = Some(error);
+        }
         report
     }
 
@@ -230,10 +463,22 @@ impl Engine {
         }
     }
 
-    /// What writes frames, and the mask to write: the newest, or the one that was carried.
-    pub fn matter_and_mask(&mut self, carried: bool) -> Option<(&mut Matter, Option<&[f32]>)> {
+    /// What writes frames, and the mask to write: the newest, or the one that was carried; smoothed
+    /// with those before by `strength`, for frames that were looked at.
+    pub fn matter_and_mask(
+        &mut self,
+        carried: bool,
+        strength: Option<f32>,
+    ) -> Option<(&mut Matter, Option<&[f32]>)> {
         let fitted = self.fitted.as_mut()?;
         let mask: &[f32] = if carried { &fitted.carried } else { &self.mask };
+        let mask = match strength.filter(|&strength| self.has_mask && strength > 0.0) {
+            Some(strength) => fitted.smoother.smooth(mask, strength),
+            None => {
+                fitted.smoother.forget_matte();
+                mask
+            }
+        };
         Some((&mut fitted.matter, self.has_mask.then_some(mask)))
     }
 }

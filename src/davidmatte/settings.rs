@@ -112,6 +112,22 @@ pub enum UntilReady {
     Passthrough,
 }
 
+/// What the network looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDavidMatteRegion")]
+#[repr(i32)]
+pub enum RegionKind {
+    /// The whole frame.
+    #[enum_value(name = "Frame: the whole frame", nick = "frame")]
+    Frame,
+    /// The part of the frame that holds everybody in it.
+    #[enum_value(
+        name = "Auto: the part that holds everybody, followed from the last matte",
+        nick = "auto"
+    )]
+    Auto,
+}
+
 /// How frames and mattes come together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstDavidMattePacing")]
@@ -148,6 +164,8 @@ pub struct Settings {
     pub edge_shift: f64,
     pub feather: f64,
     pub decontaminate: bool,
+    pub region: RegionKind,
+    pub temporal: f64,
     pub pacing: Pacing,
     pub frames_in_flight: u32,
     pub inference_interval: u32,
@@ -171,6 +189,8 @@ impl Default for Settings {
             edge_shift: 0.0,
             feather: 0.0,
             decontaminate: true,
+            region: RegionKind::Auto,
+            temporal: 0.6,
             pacing: Pacing::Auto,
             frames_in_flight: 2,
             inference_interval: 1,
@@ -226,6 +246,8 @@ impl Settings {
             "edge-shift" => self.edge_shift = read(value, self.edge_shift),
             "feather" => self.feather = read(value, self.feather),
             "decontaminate" => self.decontaminate = read(value, self.decontaminate),
+            "region" => self.region = read(value, self.region),
+            "temporal" => self.temporal = read(value, self.temporal),
             "pacing" => self.pacing = read(value, self.pacing),
             "frames-in-flight" => self.frames_in_flight = read(value, self.frames_in_flight),
             "inference-interval" => self.inference_interval = read(value, self.inference_interval),
@@ -253,6 +275,8 @@ impl Settings {
             "edge-shift" => self.edge_shift.to_value(),
             "feather" => self.feather.to_value(),
             "decontaminate" => self.decontaminate.to_value(),
+            "region" => self.region.to_value(),
+            "temporal" => self.temporal.to_value(),
             "pacing" => self.pacing.to_value(),
             "frames-in-flight" => self.frames_in_flight.to_value(),
             "inference-interval" => self.inference_interval.to_value(),
@@ -436,6 +460,20 @@ fn matte_properties() -> Vec<glib::ParamSpec> {
             .blurb("Estimate the person's own colors at soft edges, instead of leaving the old background's in them")
             .default_value(defaults.decontaminate)
             .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("region", defaults.region)
+            .nick("Region")
+            .blurb("Whether the model looks at the whole frame, or at the part that holds everybody in it")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("temporal")
+            .nick("Temporal")
+            .blurb("How much the matte before counts where the picture stands still, against flicker (0 = not at all)")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(defaults.temporal)
+            .mutable_playing()
+            .controllable()
             .build(),
     ]
 }

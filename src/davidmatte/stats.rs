@@ -46,7 +46,9 @@ pub struct Stats {
     pub carried: u64,
     /// Inferences that gave a matte.
     pub inferences: u64,
-    /// Inferences that did not.
+    /// Inferences that only looked for who is in the frame.
+    pub searches: u64,
+    /// Inferences that failed.
     pub failures: u64,
     /// Frame to tensor.
     pub prepare: Timing,
@@ -65,6 +67,7 @@ impl Stats {
             .field("frames", self.frames)
             .field("late-frames", self.late)
             .field("inferences", self.inferences)
+            .field("searches", self.searches)
             .field("failed-inferences", self.failures)
             .field("carried-mattes", self.carried);
         for (step, timing) in [

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::{Engine, Late, Report};
+use super::engine::{self, Engine, Late, Report};
 use super::frame::Corner;
 use super::output::{self, Failure, Negotiated, Paint, Writer};
-use super::settings::{BackgroundKind, Pacing, Settings, UntilReady};
+use super::settings::{BackgroundKind, Pacing, RegionKind, Settings, UntilReady};
 use super::stats::Stats;
 use crate::matting::backdrop::{Background, Picture};
 use crate::matting::compose::Output;
@@ -80,6 +80,8 @@ struct Pending {
     settings: Settings,
     background: Background,
     source: Source,
+    /// It was looked at when it came.
+    looked: bool,
     arrived: Instant,
 }
 
@@ -198,12 +200,13 @@ impl Streaming {
         let corner = Corner::of(&buffer, &negotiated.from).map_err(Failure::Buffer)?;
         let composites = negotiated.output == Output::Composite;
         let untouched = composites && negotiated.same_caps() && settings.changes_nothing();
-        let source = match self.mode {
-            _ if untouched => Source::None,
+        let (source, looked) = match self.mode {
+            _ if untouched => (Source::None, false),
             Mode::Exact { .. } => self.begin_exact(&buffer, corner, &settings, late, stats)?,
             Mode::Latest { .. } => self.begin_newest(&buffer, corner, &settings, late, stats)?,
         };
-        self.pending.push_back(Pending { buffer, corner, settings, background, source, arrived });
+        let pending = Pending { buffer, corner, settings, background, source, looked, arrived };
+        self.pending.push_back(pending);
         Ok(())
     }
 
@@ -230,20 +233,32 @@ impl Streaming {
         settings: &Settings,
         late: bool,
         stats: &mut Stats,
-    ) -> Result<Source, Failure> {
+    ) -> Result<(Source, bool), Failure> {
         let due = self.is_due(settings, late);
         // From the first frame that may need it on, those that are inferred are looked at.
         self.carries |= late || settings.inference_interval > 1;
         let in_flight = self.pending.iter().any(|pending| pending.source == Source::Own);
-        if !due && (in_flight || self.engine.can_carry()) {
-            self.count(false);
-            return Ok(Source::Carried);
-        }
-        let Some(negotiated) = &self.negotiated else { return Ok(Source::None) };
+        let carried = !due && (in_flight || self.engine.can_carry());
+        let follows = settings.region == RegionKind::Auto;
+        let looked = self.carries || follows || settings.temporal > 0.0;
+        let Some(negotiated) = &self.negotiated else { return Ok((Source::None, false)) };
         let engine = &mut self.engine;
-        output::read(negotiated, buffer, corner, |frame| engine.submit(frame, stats))?;
-        self.count(true);
-        Ok(Source::Own)
+        output::read(negotiated, buffer, corner, |frame| {
+            if looked {
+                engine.look_ahead(frame, stats);
+            }
+            match carried {
+                true => Ok(()),
+                false if follows => engine.submit_or_search(frame, stats),
+                false => {
+                    engine.submit(frame, engine::Look::Frame, stats);
+                    Ok(())
+                }
+            }
+        })?
+        .map_err(|_| Failure::Interrupted)?;
+        self.count(!carried);
+        Ok((if carried { Source::Carried } else { Source::Own }, looked))
     }
 
     fn begin_newest(
@@ -253,7 +268,7 @@ impl Streaming {
         settings: &Settings,
         late: bool,
         stats: &mut Stats,
-    ) -> Result<Source, Failure> {
+    ) -> Result<(Source, bool), Failure> {
         if let Some(mut successor) = self.successor.take() {
             match successor.poll(stats) {
                 Some(_) if successor.has_mask() => self.engine = successor,
@@ -266,25 +281,36 @@ impl Streaming {
             self.report = report;
         }
         let due = self.is_due(settings, late);
-        let Some(negotiated) = &self.negotiated else { return Ok(Source::None) };
+        let (look, smooths) = (self.look(settings), settings.temporal > 0.0);
+        let Some(negotiated) = &self.negotiated else { return Ok((Source::None, false)) };
         let (engine, successor) = (&mut self.engine, &mut self.successor);
         let submitted = output::read(negotiated, buffer, corner, |frame| {
-            engine.look(frame, stats);
+            engine.look(frame, smooths, stats);
             if let Some(successor) = successor
                 && successor.is_idle()
             {
-                successor.look(frame, stats);
-                successor.submit(frame, stats);
+                successor.look(frame, false, stats);
+                successor.submit(frame, look, stats);
                 successor.remember_submitted();
             }
             let submitted = due && engine.is_idle();
             if submitted {
-                engine.submit(frame, stats);
+                engine.submit(frame, look, stats);
             }
             submitted
         })?;
         self.count(submitted);
-        Ok(Source::Newest { submitted })
+        Ok((Source::Newest { submitted }, true))
+    }
+
+    /// What the network is to look at where no frame waits for it. One that is so slow that every
+    /// inference would have to be a search looks at the whole frame.
+    fn look(&self, settings: &Settings) -> engine::Look {
+        let quick = self.engine.expected().is_none_or(|expected| 3 * expected < engine::SEARCH);
+        match settings.region {
+            RegionKind::Auto if quick => engine::Look::Followed,
+            _ => engine::Look::Frame,
+        }
     }
 
     /// Whether the oldest frame is to leave before another one is taken in.
@@ -310,18 +336,27 @@ impl Streaming {
         let Some(pending) = self.pending.pop_front() else { return Ok(None) };
         let Some(negotiated) = &self.negotiated else { return Ok(None) };
         let budget = self.frame_duration.unwrap_or(USUAL_FRAME).mul_f64(PATIENCE);
+        let smooths = pending.settings.temporal > 0.0;
+        if pending.looked && matches!(self.mode, Mode::Exact { .. }) {
+            self.engine.arrive(smooths, stats);
+        }
         let carried = match pending.source {
             Source::None => {
                 let outcome = Outcome::Frame(pending.buffer);
                 return Ok(Some(Processed { outcome, report: Report::default() }));
             }
             Source::Own => {
-                let look = self.carries;
-                self.report = own(&mut self.engine, negotiated, &pending, look, stats)?;
+                let Ok(report) = self.engine.wait(None, stats) else {
+                    return Err(Failure::Interrupted);
+                };
+                self.report = report;
+                if pending.looked && self.carries && self.engine.has_mask() {
+                    self.engine.remember_mask();
+                }
                 false
             }
             Source::Carried => {
-                carry_exact(&mut self.engine, negotiated, &pending, stats)?;
+                self.engine.carry(stats);
                 true
             }
             Source::Newest { submitted } => {
@@ -342,8 +377,12 @@ impl Streaming {
             self.since_inference = 0;
         }
         let report = std::mem::take(&mut self.report);
-        let Pending { buffer, corner, settings, background, .. } = pending;
-        let Some((matter, mask)) = self.engine.matter_and_mask(carried) else { return Ok(None) };
+        let Pending { buffer, corner, settings, background, looked, .. } = pending;
+        let start = Instant::now();
+        let strength = looked.then_some(settings.temporal as f32);
+        let Some((matter, mask)) = self.engine.matter_and_mask(carried, strength) else {
+            return Ok(None);
+        };
         let paint = match (mask, settings.until_ready) {
             (Some(mask), _) => {
                 let decontaminate = settings.decontaminate;
@@ -355,7 +394,6 @@ impl Streaming {
                 return Ok(Some(Processed { outcome: Outcome::Withheld, report }));
             }
         };
-        let start = Instant::now();
         let buffer = self.writer.write(matter, negotiated, (buffer, corner), &paint, allocate)?;
         stats.finish.add_since(start);
         Ok(Some(Processed { outcome: Outcome::Frame(buffer), report }))
@@ -389,36 +427,6 @@ impl Streaming {
         self.picture = Some((path, picture.clone()));
         Ok(picture)
     }
-}
-
-/// Waits for a frame's own matte.
-fn own(
-    engine: &mut Engine,
-    negotiated: &Negotiated,
-    pending: &Pending,
-    look: bool,
-    stats: &mut Stats,
-) -> Result<Report, Failure> {
-    let Ok(report) = engine.wait(None, stats) else { return Err(Failure::Interrupted) };
-    if look && engine.has_mask() {
-        output::read(negotiated, &pending.buffer, pending.corner, |frame| {
-            engine.look(frame, stats);
-        })?;
-        engine.remember_mask();
-    }
-    Ok(report)
-}
-
-/// Carries the newest matte to a frame that has none of its own.
-fn carry_exact(
-    engine: &mut Engine,
-    negotiated: &Negotiated,
-    pending: &Pending,
-    stats: &mut Stats,
-) -> Result<(), Failure> {
-    output::read(negotiated, &pending.buffer, pending.corner, |frame| engine.look(frame, stats))?;
-    engine.carry(stats);
-    Ok(())
 }
 
 /// The report on the frame's own matte where that is there by `deadline`; otherwise the newest

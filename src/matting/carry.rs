@@ -26,6 +26,11 @@ const GUIDE_SIDE: usize = 384;
 /// all its motion, 0.8 and more.
 const SAME_SCENE: f32 = 0.45;
 
+/// A sample differs much by so many codes,
+const DIFFERENT: f32 = 20.0;
+/// and a scene where this share of its samples does.
+const ELSEWHERE: f32 = 0.6;
+
 /// A small picture of a frame, which motion is estimated on.
 #[derive(Clone, Debug)]
 pub struct Guide {
@@ -33,6 +38,31 @@ pub struct Guide {
     chroma: [Picture; 2],
     /// Which of the frames that were looked at.
     number: u64,
+}
+
+impl Guide {
+    /// Its size in samples.
+    pub fn size(&self) -> Size {
+        let Picture { width, height, .. } = self.luma.0[0];
+        Size { width, height }
+    }
+
+    /// Whether it shows another scene than `other`, by the share of samples that differ much: a quick
+    /// look, which takes a fast pan for a cut.
+    pub fn is_elsewhere(&self, other: &Self) -> bool {
+        let Size { width, height } = self.size();
+        let [now, before] = [self, other].map(|guide| guide.planes()[0]);
+        let differ: u32 = (0..height)
+            .map(|y| count_different(&now.row(y)[..width], &before.row(y)[..width]))
+            .sum();
+        differ as f32 > ELSEWHERE * (width * height) as f32
+    }
+
+    /// Luma and both chroma planes, in the frame's codes.
+    pub(super) fn planes(&self) -> [&Picture; 3] {
+        let [first, second] = &self.chroma;
+        [&self.luma.0[0], first, second]
+    }
 }
 
 /// What came of carrying a matte.
@@ -94,10 +124,25 @@ struct Tap {
     share: f32,
 }
 
+/// How masks lie in guides of size `guide`, horizontally and vertically.
+fn axes(frame: Size, guide: Size, input: Size, mask: Size, fit: Fit) -> [Axis; 2] {
+    let [x, y] = AxisGeometry::pair(frame, input, fit);
+    [
+        Axis::new(frame.width, guide.width, mask.width, &x),
+        Axis::new(frame.height, guide.height, mask.height, &y),
+    ]
+}
+
+/// For each column and row of a guide, where in the mask it lies.
+fn taps([x, y]: [Axis; 2], guide: Size, mask: Size) -> [Vec<Tap>; 2] {
+    [x.taps(guide.width, mask.width), y.taps(guide.height, mask.height)]
+}
+
 /// Carries mattes between frames of one layout.
 pub struct Carrier {
     reducer: Reducer,
     size: Size,
+    frame: Size,
     axes: [Axis; 2],
     mask: Size,
     is_rgb: bool,
@@ -121,19 +166,15 @@ impl Carrier {
         let frame = Size { width: layout.width, height: layout.height };
         let step = frame.width.max(frame.height).div_ceil(GUIDE_SIDE);
         let size = Size { width: frame.width.div_ceil(step), height: frame.height.div_ceil(step) };
-        let [x, y] = AxisGeometry::pair(frame, input, fit);
         let masks = Pyramid::new(size.width, size.height);
-        let axes = [
-            Axis::new(frame.width, size.width, mask.width, &x),
-            Axis::new(frame.height, size.height, mask.height, &y),
-        ];
+        let axes = axes(frame, size, input, mask, fit);
         Self {
             reducer: Reducer::new(
                 layout,
                 &AxisOperator::area(frame.width, size.width),
                 &AxisOperator::area(frame.height, size.height),
             ),
-            taps: [axes[0].taps(size.width, mask.width), axes[1].taps(size.height, mask.height)],
+            taps: taps(axes, size, mask),
             axes,
             row: vec![0.0; mask.width],
             is_rgb: layout.format.family() == Family::Rgb,
@@ -143,9 +184,19 @@ impl Carrier {
             masks,
             mask,
             size,
+            frame,
             number: 0,
             last: None,
         }
+    }
+
+    /// From now on carries masks of size `mask`, of an input of size `input` that holds the frames
+    /// by `fit`. Guides stay what they are.
+    pub fn take_masks(&mut self, input: Size, mask: Size, fit: Fit) {
+        self.axes = axes(self.frame, self.size, input, mask, fit);
+        self.taps = taps(self.axes, self.size, mask);
+        self.row.resize(mask.width, 0.0);
+        self.mask = mask;
     }
 
     /// A guide of nothing, for [`look`](Self::look).
@@ -198,12 +249,8 @@ impl Carrier {
             self.last = None;
             return Carried::Cut;
         }
-        let planes = |guide| {
-            let Guide { luma, chroma: [first, second], .. }: &Guide = guide;
-            [&luma.0[0], first, second]
-        };
-        self.field.fill(&self.search, planes(to), planes(from));
-        self.reveal.fill(&self.field, &self.search, &self.masks.0[0], planes(to));
+        self.field.fill(&self.search, to.planes(), from.planes());
+        self.reveal.fill(&self.field, &self.search, &self.masks.0[0], to.planes());
         self.warp(mask, out);
         Carried::Moved
     }
@@ -267,6 +314,18 @@ impl Carrier {
             }
         }
     }
+}
+
+/// How many samples differ much.
+#[multiversion(targets = "simd")]
+fn count_different(a: &[f32], b: &[f32]) -> u32 {
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    let mut count = 0;
+    for i in 0..n {
+        count += u32::from((a[i] - b[i]).abs() > DIFFERENT);
+    }
+    count
 }
 
 /// `out` is `a` where `share` is 0, `b` where it is 1.

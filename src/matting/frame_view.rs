@@ -85,6 +85,19 @@ impl<'a> FrameView<'a> {
         &self.layout
     }
 
+    /// A part of the frame; its corner, in pixels, must be even, and the part lie in the frame.
+    pub fn part(&self, [x, y]: [usize; 2], width: usize, height: usize) -> Self {
+        let layout = FrameLayout { width, height, ..self.layout };
+        let mut planes = [Plane::default(); MAX_PLANES];
+        for (index, (part, whole)) in planes.iter_mut().zip(&self.planes).enumerate() {
+            let Some(component) = layout.format.in_plane(index).next() else { continue };
+            let start =
+                (y >> component.v_shift) * whole.stride + (x >> component.h_shift) * component.step;
+            *part = Plane { data: &whole.data[start..], stride: whole.stride };
+        }
+        Self { layout, row_bytes: layout.row_bytes(), planes }
+    }
+
     /// The bytes of row `y` of plane `plane`, without padding.
     pub fn row(&self, plane: usize, y: usize) -> &'a [u8] {
         let Plane { data, stride } = self.planes[plane];

@@ -6,8 +6,10 @@ use super::error::Error;
 use super::finish::{ConstantMatte, Finisher, MatteRows, MatteSettings};
 use super::foreground::Foreground;
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
-use super::network::NetworkShape;
+use super::model::{Fit, InputDescription};
+use super::network::{NetworkShape, Size};
 use super::prepare::Preparer;
+use super::region::Region;
 
 /// What becomes of a matte; may change from frame to frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +55,11 @@ pub struct Look {
 pub struct Matter {
     from: FrameLayout,
     to: FrameLayout,
+    input: Size,
+    description: InputDescription,
     preparer: Preparer,
+    /// For parts of the frame, which have one size for a while.
+    part: Option<(Size, Preparer)>,
     finisher: Finisher,
     composer: Composer,
     backdrop: Option<(Background, Backdrop)>,
@@ -80,8 +86,11 @@ impl Matter {
         output: Output,
     ) -> Result<Self, Error> {
         let NetworkShape { description, input, mask } = network;
-        let frame = super::network::Size { width: from.width, height: from.height };
+        let frame = Size { width: from.width, height: from.height };
         Ok(Self {
+            input: *input,
+            description: description.clone(),
+            part: None,
             preparer: Preparer::new(&from, *input, description),
             finisher: Finisher::new(frame, *input, *mask, description.fit),
             composer: Composer::new(&from, &to, output)?,
@@ -103,7 +112,29 @@ impl Matter {
         self.preparer.prepare(frame, tensor);
     }
 
-    /// Writes the output for a mask: values as the network gave them, row by row at its size.
+    /// Brings a part of a frame into a network's input.
+    pub fn prepare_region(&mut self, frame: &FrameView<'_>, region: Region, tensor: &mut [f32]) {
+        let Region { x, y, size } = region;
+        if size == (Size { width: self.from.width, height: self.from.height }) {
+            return self.prepare(frame, tensor);
+        }
+        let part = frame.part([x, y], size.width, size.height);
+        let preparer = match self.part.take() {
+            Some((made_for, preparer)) if made_for == size => preparer,
+            _ => Preparer::new(part.layout(), self.input, &self.description),
+        };
+        self.part.insert((size, preparer)).1.prepare(&part, tensor);
+    }
+
+    /// From now on takes masks of size `mask`, of an input of size `input` that holds the frame by
+    /// `fit`, instead of those that the network gives.
+    pub fn take_masks(&mut self, input: Size, mask: Size, fit: Fit) {
+        let frame = Size { width: self.from.width, height: self.from.height };
+        self.finisher = Finisher::new(frame, input, mask, fit);
+    }
+
+    /// Writes the output for a mask: values as the network gave them, row by row at its size (or at that of
+    /// [`take_masks`](Self::take_masks)).
     ///
     /// # Errors
     /// None but those of a picture that cannot be scaled.

@@ -9,11 +9,16 @@
 //! 5. [`foreground`]: the person's own colours where the matte is soft
 //! 6. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels
 //!
+//! Before a network is asked, [`region`] finds the part of the frame that is worth looking at, and
+//! [`canvas`] draws the mask of it into one of the whole frame. [`temporal`] takes flicker out of
+//! the masks of a stream.
+//!
 //! Between inferences, [`carry`] brings the mask of an earlier frame to the one at hand, and
 //! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
 
 pub mod backdrop;
 pub mod builtin;
+pub mod canvas;
 pub mod carry;
 pub mod color;
 mod columns;
@@ -31,10 +36,12 @@ mod motion;
 pub mod network;
 pub mod pixel_format;
 pub mod prepare;
+pub mod region;
 pub mod resample;
 mod reveal;
 pub mod runtime;
 pub mod session;
+pub mod temporal;
 pub mod worker;
 
 /// What a program that mattes frames needs.

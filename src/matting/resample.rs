@@ -5,6 +5,9 @@
 //! chain of them is one such matrix, composed once when sizes change, and a frame pays for its
 //! few taps alone: no padded copy, no pyramid, no intermediate image.
 
+/// Taps of cubic interpolation.
+const CUBIC_TAPS: usize = 4;
+
 /// A band matrix, row by row: output `i` is the sum of `weights[k] · input[first + k]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AxisOperator {
@@ -241,6 +244,31 @@ pub struct PackedOperator {
 }
 
 impl PackedOperator {
+    /// No outputs, of `n` inputs.
+    pub fn empty(n: usize) -> Self {
+        Self { inputs: n, taps: CUBIC_TAPS, first: Vec::new(), weights: Vec::new() }
+    }
+
+    /// Becomes cubic interpolation of the inputs, as [`AxisOperator::bicubic`] is, in the memory
+    /// that it has.
+    pub fn set_bicubic(&mut self, positions: impl Iterator<Item = f64>) {
+        self.taps = CUBIC_TAPS;
+        self.first.clear();
+        self.weights.clear();
+        let start_at_most = self.inputs.saturating_sub(CUBIC_TAPS);
+        for position in positions {
+            let base = position.floor();
+            let start = (base as isize - 1).clamp(0, start_at_most as isize) as usize;
+            let mut packed = [0.0; CUBIC_TAPS];
+            for (k, weight) in cubic_weights(position - base).into_iter().enumerate() {
+                let input = replicate(base as isize + k as isize - 1, self.inputs);
+                packed[input - start] += weight as f32;
+            }
+            self.first.push(start);
+            self.weights.extend(packed);
+        }
+    }
+
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.first.len()
@@ -330,6 +358,25 @@ mod tests {
                         .filter(|(_, w)| **w != 0.0).map(|(v, w)| v * w).sum();
                     prop_assert!((got as f64 - want).abs() < 1e-2);
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn set_in_place_an_operator_is_what_it_would_be_packed(
+            n in 1usize..30, positions in prop::collection::vec(-5.0..35.0, 0..20),
+        ) {
+            let mut set = PackedOperator::empty(n);
+            set.set_bicubic(positions.iter().copied());
+            let packed = AxisOperator::bicubic(n, positions.iter().copied()).pack(4);
+            let input: Vec<f32> = (0..n + 4).map(|i| (i * 7919 % 256) as f32).collect();
+            for i in 0..positions.len() {
+                let value = |operator: &PackedOperator| -> f32 {
+                    let (first, weights) = operator.row(i);
+                    weights.iter().zip(&input[first..]).map(|(weight, value)| weight * value).sum()
+                };
+                prop_assert!((value(&set) - value(&packed)).abs() < 1e-2);
             }
         }
     }

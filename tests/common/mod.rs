@@ -211,12 +211,19 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// With properties as on gst-launch's command line. On the CPU, and every frame leaves with its
-    /// own matte before the next one comes, unless they say otherwise.
+    /// With properties as on gst-launch's command line. On the CPU, every frame leaves with its own
+    /// matte before the next one comes, and that is the network's of the whole frame alone, unless
+    /// they say otherwise.
     pub fn new(properties: &[(&str, &str)]) -> Self {
         init();
         let element = gst::ElementFactory::make("davidmatte").build().unwrap();
-        for (name, value) in [("device", "cpu"), ("pacing", "exact"), ("frames-in-flight", "1")] {
+        for (name, value) in [
+            ("device", "cpu"),
+            ("pacing", "exact"),
+            ("frames-in-flight", "1"),
+            ("region", "frame"),
+            ("temporal", "0"),
+        ] {
             element.set_property_from_str(name, value);
         }
         for (name, value) in properties {

@@ -1,0 +1,165 @@
+//! `region` and `temporal`: where the network looks, and that mattes hold still.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use common::{Filter, fixture, picture, video};
+use gst::prelude::*;
+
+const WIDTH: usize = 1280;
+const HEIGHT: usize = 720;
+const SOFT: f32 = 6.0;
+
+/// Left, top, right, bottom.
+type Rectangle = [f32; 4];
+
+const SOMEBODY: Rectangle = [500.0, 200.0, 640.0, 600.0];
+const SOMEBODY_ELSE: Rectangle = [1000.0, 250.0, 1130.0, 640.0];
+
+/// How bright people are at a pixel: they are white, with soft edges, on black.
+fn people(people: &[Rectangle], x: usize, y: usize) -> u8 {
+    let [x, y] = [x, y].map(|at| at as f32 + 0.5);
+    let inside = |p: &Rectangle| {
+        let depth = (x - p[0]).min(p[2] - x).min(y - p[1]).min(p[3] - y);
+        (0.5 + depth / SOFT).clamp(0.0, 1.0)
+    };
+    (255.0 * people.iter().map(inside).fold(0.0, f32::max)) as u8
+}
+
+/// Frame number `index` with people in it.
+fn frame(caps: &gst::Caps, people_in_it: &[Rectangle], index: u64) -> gst::Buffer {
+    let mut frame = picture(caps, |_, x, y| people(people_in_it, x, y));
+    let writable = frame.make_mut();
+    writable.set_pts(gst::ClockTime::from_mseconds(40 * index));
+    writable.set_duration(gst::ClockTime::from_mseconds(40));
+    frame
+}
+
+/// An element whose network gives brightness as matte, coarsely: 128 samples for the whole width.
+fn filter(properties: &[(&str, &str)]) -> (Filter, gst::Caps) {
+    let model = fixture("small_output.onnx");
+    let mut filter =
+        Filter::new(&[&[("model", model.as_str()), ("output", "alpha")], properties].concat());
+    let caps = video("GRAY8", WIDTH, HEIGHT);
+    filter.negotiate(&caps, "video/x-raw,format=GRAY8");
+    (filter, caps)
+}
+
+/// Mean absolute error of a matte of these people, in thousandths.
+fn error(matte: &gst::BufferRef, people_in_it: &[Rectangle]) -> f32 {
+    let matte = matte.map_readable().unwrap();
+    let sum: u64 = (0..WIDTH * HEIGHT)
+        .map(|i| u64::from(matte[i].abs_diff(people(people_in_it, i % WIDTH, i / WIDTH))))
+        .sum();
+    sum as f32 / (WIDTH * HEIGHT) as f32 / 0.255
+}
+
+/// The errors of the mattes of these frames, of which some may still be under way.
+fn errors(filter: &mut Filter, caps: &gst::Caps, frames: &[Vec<Rectangle>]) -> Vec<f32> {
+    for (index, people_in_it) in (0..).zip(frames) {
+        filter.harness.push(frame(caps, people_in_it, index)).unwrap();
+    }
+    filter.harness.push_event(gst::event::Eos::new());
+    let mattes: Vec<_> = std::iter::from_fn(|| filter.harness.try_pull()).collect();
+    assert_eq!(mattes.len(), frames.len());
+    mattes.iter().zip(frames).map(|(matte, people)| error(matte, people)).collect()
+}
+
+#[test]
+fn somebody_small_is_looked_at_closely_from_the_first_frame_on() {
+    let (mut whole, caps) = filter(&[("region", "frame")]);
+    let coarse = error(&whole.push(frame(&caps, &[SOMEBODY], 0)), &[SOMEBODY]);
+    for in_flight in ["1", "2", "4"] {
+        let (mut followed, caps) = filter(&[("region", "auto"), ("frames-in-flight", in_flight)]);
+        let frames = vec![vec![SOMEBODY]; 6];
+        for (index, error) in errors(&mut followed, &caps, &frames).into_iter().enumerate() {
+            assert!(error < 0.6 * coarse, "frame {index}: {error}, coarsely {coarse}");
+        }
+        assert_eq!(followed.stat("inferences"), 6);
+        assert_eq!(followed.stat("searches"), 1);
+    }
+}
+
+#[test]
+fn whoever_walks_in_is_found_within_half_a_second() {
+    let (mut filter, caps) = filter(&[("region", "auto"), ("frames-in-flight", "2")]);
+    let frames: Vec<_> = (0..40)
+        .map(|index| match index {
+            0..15 => vec![SOMEBODY],
+            _ => vec![SOMEBODY, SOMEBODY_ELSE],
+        })
+        .collect();
+    let errors = errors(&mut filter, &caps, &frames);
+    let missing = errors.iter().filter(|&&error| error > 20.0).count();
+    // 12.5 frames are half a second.
+    assert!(missing <= 12, "{errors:?}");
+    assert!(errors[27..].iter().all(|&error| error < 10.0), "{errors:?}");
+}
+
+#[test]
+fn after_a_cut_nobody_is_missed() {
+    let (mut filter, caps) = filter(&[("region", "auto"), ("frames-in-flight", "1")]);
+    let near = [20.0, 20.0, 1260.0, 700.0];
+    let frames: Vec<_> = (0..12).map(|i| vec![if i < 6 { SOMEBODY } else { near }]).collect();
+    let errors = errors(&mut filter, &caps, &frames);
+    assert!(errors.iter().all(|&error| error < 10.0), "{errors:?}");
+}
+
+#[test]
+fn where_no_frame_waits_the_region_is_followed_as_well() {
+    let (mut filter, caps) = filter(&[("region", "auto"), ("pacing", "latest")]);
+    let mut last = f32::MAX;
+    for index in 0..60 {
+        last = error(&filter.push(frame(&caps, &[SOMEBODY], index)), &[SOMEBODY]);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let (mut whole, caps) = self::filter(&[("region", "frame")]);
+    let coarse = error(&whole.push(frame(&caps, &[SOMEBODY], 0)), &[SOMEBODY]);
+    assert!(last < 0.6 * coarse, "{last}, coarsely {coarse}");
+}
+
+#[test]
+fn region_changes_while_playing() {
+    for pacing in ["exact", "latest"] {
+        let (mut filter, caps) = filter(&[("region", "auto"), ("pacing", pacing)]);
+        for index in 0..40 {
+            filter.set("region", if index / 5 % 2 == 0 { "auto" } else { "frame" });
+            let matte = filter.push(frame(&caps, &[SOMEBODY], index));
+            // Before the first matte there is nothing.
+            let nothing = matte.map_readable().unwrap().iter().all(|&byte| byte == 0);
+            let error = error(&matte, &[SOMEBODY]);
+            assert!(error < 20.0 || (nothing && pacing == "latest"), "{pacing} {index}: {error}");
+        }
+    }
+}
+
+#[test]
+fn nobody_and_everybody_are_no_trouble() {
+    let (mut filter, caps) = filter(&[("region", "auto")]);
+    let crowd: Vec<Rectangle> = (0..10)
+        .map(|i| [100.0 * i as f32 + 60.0, 300.0, 100.0 * i as f32 + 120.0, 650.0])
+        .collect();
+    let all = vec![[-50.0, -50.0, 1400.0, 800.0]];
+    let half_outside = vec![[1150.0, 500.0, 1400.0, 900.0]];
+    let scenes = [vec![], crowd, all, half_outside];
+    for index in 0..40 {
+        let people_in_it = &scenes[index as usize / 10];
+        let error = error(&filter.push(frame(&caps, people_in_it, index)), people_in_it);
+        assert!(error < 20.0, "{index}: {error}");
+    }
+}
+
+#[test]
+fn flicker_is_smoothed_where_the_picture_stands_still() {
+    let gray = |caps: &gst::Caps, level: u8| picture(caps, move |_, _, _| level);
+    let level = |matte: gst::Buffer| matte.map_readable().unwrap()[WIDTH * HEIGHT / 2];
+    for (temporal, low, high) in [("0", 96, 96), ("0.5", 92, 94), ("1", 90, 91)] {
+        let (mut filter, caps) = filter(&[("temporal", temporal)]);
+        assert_eq!(level(filter.push(gray(&caps, 90))), 90);
+        let smoothed = level(filter.push(gray(&caps, 96)));
+        assert!((low..=high).contains(&smoothed), "temporal={temporal}: {smoothed}");
+        // What changes for good is not held.
+        let moved = level(filter.push(gray(&caps, 150)));
+        assert_eq!(moved, 150, "temporal={temporal}");
+    }
+}
