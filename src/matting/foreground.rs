@@ -18,7 +18,7 @@ use super::frame_view::{FrameLayout, FrameView};
 use super::pixel_format::{Component, Family};
 
 /// The shorter side of the small picture has at most so many cells.
-const MAX_CELLS: usize = 320;
+const MAX_CELLS: usize = 160;
 /// The largest cell, in pixels.
 const MAX_FACTOR: usize = 16;
 /// Cells that are worked on together.
@@ -147,6 +147,10 @@ impl Foreground {
         clears: bool,
         row: &mut [u8],
     ) {
+        let pixel = self.black_pixel().filter(|_| clears);
+        if let Some(pixel) = pixel {
+            self.clear_pixels(y, &matte[..self.to.width], pixel, row);
+        }
         for (index, component) in self.to.format.color_components().iter().enumerate() {
             if component.plane != plane {
                 continue;
@@ -161,6 +165,37 @@ impl Foreground {
                 4 => self.apply_to::<4>(&samples, matte, row),
                 8 => self.apply_to::<8>(&samples, matte, row),
                 _ => self.apply_to::<16>(&samples, matte, row),
+            }
+        }
+    }
+
+    /// The four bytes of a pixel that shows nothing, in formats whose pixels have their alpha beside
+    /// their colours.
+    fn black_pixel(&self) -> Option<[u8; 4]> {
+        let format = self.to.format;
+        if format.planes() > 1 || format.components().iter().any(|c| c.step != 4 || c.h_shift > 0) {
+            return None;
+        }
+        let mut pixel = [0; 4];
+        format.alpha()?;
+        for (index, component) in format.color_components().iter().enumerate() {
+            pixel[component.offset] = black(&self.to, index);
+        }
+        Some(pixel)
+    }
+
+    /// Clears whole pixels where the matte leaves nothing and no colour is known, which is most of a
+    /// frame, and takes a component alone several times as long.
+    fn clear_pixels(&self, y: usize, matte: &[u8], pixel: [u8; 4], row: &mut [u8]) {
+        let level = &self.levels[0];
+        let (upper, lower, _) = self.rows_around(y, 0);
+        let works = |y: usize, chunk: usize| level.work[y * level.chunks + chunk];
+        let span = LANES * self.factor;
+        for (chunk, (matte, pixels)) in matte.chunks(span).zip(row.chunks_mut(4 * span)).enumerate()
+        {
+            let estimated = [upper, lower].iter().any(|&y| works(y, chunk) == Work::Estimate);
+            if !estimated && is_nothing(matte) {
+                pixels.as_chunks_mut().0.fill(pixel);
             }
         }
     }
@@ -698,14 +733,26 @@ fn unmix<const CELL: usize>(
         if cells.work.iter().any(|work| work[chunk] == Work::Estimate) {
             unmix_chunk::<CELL>(cells, chunk, matte, step, row);
         } else if let Some(black) = clear {
-            if any == 0 && step == 1 {
-                row[..matte.len()].fill(black);
-                continue;
-            }
-            for (sample, matte) in row.iter_mut().step_by(step).zip(matte) {
-                *sample = if *matte == 0 { black } else { *sample };
+            match (any, step) {
+                (0, 1) => row[..matte.len()].fill(black),
+                // Whole pixels have been cleared.
+                (0, 4) => {}
+                _ => clear_samples(matte, step, black, row),
             }
         }
+    }
+}
+
+/// Whether nothing is left of any pixel.
+fn is_nothing(matte: &[u8]) -> bool {
+    matte.iter().fold(0, |any, matte| any | matte) == 0
+}
+
+/// Makes black what the matte leaves nothing of.
+#[inline(always)]
+fn clear_samples(matte: &[u8], step: usize, black: u8, row: &mut [u8]) {
+    for (sample, matte) in row.iter_mut().step_by(step).zip(matte) {
+        *sample = if *matte == 0 { black } else { *sample };
     }
 }
 
