@@ -1,6 +1,6 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc bench measure carry foreground soak deny clean
+.PHONY: help setup build demo test lint doc bench measure carry foreground edges soak deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ foreground: ## compare the colours at soft edges with known ones, and with pymat
 	@[ -x build/foreground/bin/python ] || python3 -m venv build/foreground
 	@build/foreground/bin/pip --disable-pip-version-check --quiet install -r tests/reference/foreground.txt
 	@build/foreground/bin/python tests/reference/foreground.py
+
+edges: setup ## compare mattes at the frame's size with known ones: PARTS="oracle region time"
+	@[ -x build/foreground/bin/python ] || python3 -m venv build/foreground
+	@build/foreground/bin/pip --disable-pip-version-check --quiet install -r tests/reference/edges.txt
+	cargo build --release
+	@scripts/env build/foreground/bin/python tests/reference/edges.py $(PARTS)
 
 deny: ## check licences and advisories of dependencies
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny not found; install it with: cargo install cargo-deny --locked' >&2; exit 1; }

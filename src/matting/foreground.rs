@@ -18,13 +18,15 @@ use super::frame_view::{FrameLayout, FrameView};
 use super::pixel_format::{Component, Family};
 
 /// The shorter side of the small picture has at most so many cells.
-const MAX_CELLS: usize = 160;
+const MAX_CELLS: usize = 320;
 /// The largest cell, in pixels.
 const MAX_FACTOR: usize = 16;
 /// Cells that are worked on together.
 const LANES: usize = 8;
 /// How often colours are corrected and blurred on a level.
 const ITERATIONS: usize = 2;
+/// And on the finest, which takes the most time and begins with what is nearly right.
+const FINEST_ITERATIONS: usize = 1;
 /// Weight that a colour keeps in blurring where there is none of it.
 const FAINT: f32 = 0.01;
 /// Held against sharing out all that is unexplained: a matte is never quite right, and what it is
@@ -120,7 +122,8 @@ impl Foreground {
             let (finer, coarser) = self.levels.split_at_mut(index + 1);
             let level = &mut finer[index];
             level.begin(coarser.first());
-            for _ in 0..ITERATIONS {
+            let iterations = if index == 0 { FINEST_ITERATIONS } else { ITERATIONS };
+            for _ in 0..iterations {
                 level.correct();
                 level.blur();
             }
@@ -261,7 +264,11 @@ impl Foreground {
             let (second, third) =
                 if components.len() == 1 { (&*first, &*first) } else { (&*second, &*third) };
             let row = &mut finest.codes[y * finest.chunks..][..finest.chunks];
-            convert(first, second, third, &self.to_codes, row);
+            if self.to_codes == Affine::IDENTITY {
+                interleave(first, second, third, row);
+            } else {
+                convert(first, second, third, &self.to_codes, row);
+            }
         }
         for index in 1..self.levels.len() {
             let (finer, rest) = self.levels.split_at_mut(index);
@@ -320,6 +327,14 @@ fn means_over<const N: usize, T: Copy + Into<f32>>(row: &[T], cells: &mut [f32])
         n => rest.iter().map(|&value| value.into()).sum::<f32>() / n as f32,
     };
     cells[whole..].fill(last);
+}
+
+/// Rows of three components, in the output's codes already, to chunks of codes.
+fn interleave(a: &[f32], b: &[f32], c: &[f32], out: &mut [Codes]) {
+    let (a, b, c) = (a.as_chunks().0, b.as_chunks().0, c.as_chunks().0);
+    for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
+        *out = [*a, *b, *c];
+    }
 }
 
 /// Rows of three components to chunks of codes.
