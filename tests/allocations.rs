@@ -182,3 +182,35 @@ fn a_softened_edge_takes_nothing_from_the_heap() {
 fn a_blurred_background_takes_nothing_from_the_heap() {
     check(&mattes(&[0.0, 8.0]), &[Background::Blur(0.03)]);
 }
+
+#[test]
+fn following_and_smoothing_take_nothing_from_the_heap() {
+    let (frame, format) = (Size { width: 640, height: 360 }, PixelFormat::I420);
+    let Size { width, height } = frame;
+    let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
+    let view = OwnedFrame::new(layout);
+    let fit = Fit::PadSquare;
+    let mut network = Ramp::new();
+    let mut matter = Matter::new(&network.shape(), layout, layout, Output::Composite).unwrap();
+    let mut canvas = Canvas::new(frame, SIZE, SIZE, fit);
+    let mut follower = Follower::new(frame, SIZE, SIZE, fit, canvas.least_side());
+    let (canvas_size, mut mask) = (canvas.size(), vec![0.0; SIZE.area()]);
+    let mut drawn = vec![0.0; canvas_size.area()];
+    let mut carrier = Carrier::new(&layout, canvas_size, canvas_size, Fit::Stretch);
+    let mut guide = carrier.guide();
+    let mut smoother = Smoother::new(&guide, frame, canvas_size, canvas_size, Fit::Stretch);
+    for index in 0..8 {
+        let before = COUNT.get();
+        let size = Size { width: 320, height: 320 };
+        let region = Region { x: 20 * index, y: 0, size };
+        matter.prepare_region(&view.view(), region, network.input());
+        network.run(&mut mask).unwrap();
+        follower.follow(&mask, region);
+        canvas.draw(&mask, region, &mut drawn);
+        carrier.look(&view.view(), &mut guide);
+        smoother.observe(&guide);
+        smoother.smooth(&drawn, 0.6);
+        let spent = COUNT.get() - before;
+        assert!(index < 2 || spent == 0, "{spent} allocations for frame {index}");
+    }
+}

@@ -4,7 +4,6 @@
 mod common;
 
 use common::{Filter, fixture, picture, video};
-use gst::prelude::*;
 
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;

@@ -47,6 +47,7 @@ pub mod worker;
 /// What a program that mattes frames needs.
 pub mod prelude {
     pub use super::backdrop::{Background, Picture};
+    pub use super::canvas::Canvas;
     pub use super::carry::{Carried, Carrier, Guide};
     pub use super::color::{ChromaSite, Colorimetry, Matrix, Range};
     pub use super::compose::{Colors, Output};
@@ -56,8 +57,10 @@ pub mod prelude {
         FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut,
     };
     pub use super::matter::{Look, Matter};
-    pub use super::model::{KnownModel, ModelSource};
+    pub use super::model::{Fit, KnownModel, ModelSource};
     pub use super::network::{Network, NetworkShape, Size};
     pub use super::pixel_format::PixelFormat;
+    pub use super::region::{Follower, Region};
     pub use super::session::{Device, Session, SessionOptions};
+    pub use super::temporal::{Change, Smoother};
 }

@@ -112,9 +112,12 @@ impl Follower {
 
     /// Takes in the mask of a frame that the network saw `seen` of.
     ///
-    /// Of a part of the frame nothing can be learned about the rest, so that a region that was
-    /// lost is looked for in the whole frame.
+    /// A part of the frame tells nothing of the rest: it moves a region, but only the whole frame
+    /// begins one.
     pub fn follow(&mut self, mask: &[f32], seen: Region) {
+        if self.region.is_none() && seen != Region::whole(self.frame) {
+            return;
+        }
         let Some(everybody) = self.bounds(mask, seen) else { return self.forget() };
         let wanted = self.region_of(everybody, MARGIN);
         let worth = if self.region.is_some() { LARGEST } else { WORTH };
@@ -268,6 +271,17 @@ mod tests {
         let people = [[300.0, 400.0, 450.0, 1000.0], [1100.0, 350.0, 1250.0, 950.0]];
         let region = look(&mut follower(), &people).unwrap();
         assert!(people.into_iter().all(|person| holds(region, person)), "{region:?}");
+    }
+
+    #[test]
+    fn where_the_whole_frame_is_needed_a_part_that_is_under_way_brings_no_region_back() {
+        let mut follower = follower();
+        let person = [100.0, 300.0, 300.0, 900.0];
+        let part = look(&mut follower, &[person]).unwrap();
+        let both = [person, [1700.0, 300.0, 1850.0, 900.0]];
+        follower.follow(&mask(&both, Region::whole(FRAME)), Region::whole(FRAME));
+        follower.follow(&mask(&both, part), part);
+        assert_eq!(follower.region(), None);
     }
 
     #[test]
