@@ -56,6 +56,8 @@ enum Purpose {
     Search,
     /// To find everybody; the matte as well, if that takes the whole frame.
     First,
+    /// The matte of a region of a frame whose whole was looked at for `First`.
+    Second,
 }
 
 /// All that depends on one network.
@@ -271,8 +273,9 @@ impl Engine {
         self.infer(frame, whole, Purpose::First, stats);
         let Waited::Done(done) = self.worker.next(None) else { return Err(Late::Interrupted) };
         self.ready = self.take_in(done, stats);
-        if self.ready.is_none() {
-            self.submit(frame, Look::Followed, stats);
+        let region = self.fitted.as_ref().and_then(|fitted| fitted.follower.region());
+        if let (None, Some(region)) = (&self.ready, region) {
+            self.infer(frame, region, Purpose::Second, stats);
         }
         Ok(())
     }
@@ -404,24 +407,27 @@ impl Engine {
         stats: &mut Stats,
     ) -> Option<Report> {
         let fitted = self.fitted.as_mut()?;
-        if purpose == Purpose::Matte {
-            fitted.follower.forget();
-        } else {
-            fitted.follower.follow(&exchange.mask, region);
-        }
-        let only_searched = match purpose {
-            Purpose::Search => true,
-            Purpose::First => fitted.follower.region().is_some(),
-            Purpose::Matte | Purpose::RegionMatte => false,
+        let is_cut_off = match purpose {
+            Purpose::Matte => {
+                fitted.follower.forget();
+                false
+            }
+            _ => fitted.follower.follow(&exchange.mask, region),
         };
-        if only_searched {
+        if purpose == Purpose::Search {
             stats.searches += 1;
             return None;
         }
         fitted.take_masks(&self.worker, purpose != Purpose::Matte, &mut self.mask);
         match purpose {
             Purpose::Matte => std::mem::swap(&mut self.mask, &mut exchange.mask),
+            // What the whole frame gave is there still, and better than half of somebody.
+            Purpose::Second if is_cut_off => {}
             _ => fitted.canvas.draw(&exchange.mask, region, &mut self.mask),
+        }
+        if purpose == Purpose::First && fitted.follower.region().is_some() {
+            stats.searches += 1;
+            return None;
         }
         let submitted = fitted.submitted.take();
         let before = std::mem::replace(&mut fitted.of_mask, submitted);

@@ -110,15 +110,36 @@ impl Follower {
         self.smaller = 0;
     }
 
-    /// Takes in the mask of a frame that the network saw `seen` of.
+    /// Takes in the mask of a frame that the network saw `seen` of; whether somebody seems to reach
+    /// beyond that.
     ///
     /// A part of the frame tells nothing of the rest: it moves a region, but only the whole frame
     /// begins one.
-    pub fn follow(&mut self, mask: &[f32], seen: Region) {
-        if self.region.is_none() && seen != Region::whole(self.frame) {
-            return;
+    pub fn follow(&mut self, mask: &[f32], seen: Region) -> bool {
+        let everybody = self.bounds(mask, seen);
+        if self.region.is_some() || seen == Region::whole(self.frame) {
+            match everybody {
+                Some(everybody) => self.hold(everybody),
+                None => self.forget(),
+            }
         }
-        let Some(everybody) = self.bounds(mask, seen) else { return self.forget() };
+        everybody.is_some_and(|everybody| self.reach_beyond(everybody, seen))
+    }
+
+    /// Whether somebody reaches the edge of what was seen, where that is not the frame's.
+    fn reach_beyond(&self, [across, down]: [Span; 2], seen: Region) -> bool {
+        let [x, y] = seen.to_frame(self.input, self.mask, self.fit);
+        let beyond = |[from, to]: Span, axis: Placement, side: usize, frame: usize| {
+            let (start, end) = (axis.start, axis.start + side as f32);
+            let near = 1.0 / axis.per_pixel;
+            (start > 0.0 && from < start + near) || (end < frame as f32 && to > end - near)
+        };
+        beyond(across, x, seen.size.width, self.frame.width)
+            || beyond(down, y, seen.size.height, self.frame.height)
+    }
+
+    /// Makes sure that the region holds everybody.
+    fn hold(&mut self, everybody: [Span; 2]) {
         let wanted = self.region_of(everybody, MARGIN);
         let worth = if self.region.is_some() { LARGEST } else { WORTH };
         let longer = |size: Size| size.width.max(size.height) as f32;
@@ -271,6 +292,22 @@ mod tests {
         let people = [[300.0, 400.0, 450.0, 1000.0], [1100.0, 350.0, 1250.0, 950.0]];
         let region = look(&mut follower(), &people).unwrap();
         assert!(people.into_iter().all(|person| holds(region, person)), "{region:?}");
+    }
+
+    #[test]
+    fn whoever_is_cut_off_is_noticed_and_gets_more_room() {
+        let mut follower = follower();
+        let part = look(&mut follower, &[[800.0, 300.0, 1000.0, 900.0]]).unwrap();
+        assert!(!follower.follow(&mask(&[[800.0, 300.0, 1000.0, 900.0]], part), part));
+        let reaching = mask(&[[800.0, 300.0, 1400.0, 900.0]], part);
+        assert!(follower.follow(&reaching, part));
+        let room = follower.region().unwrap();
+        assert!(room.x + room.size.width > part.x + part.size.width, "{part:?} {room:?}");
+        // The frame's own edge cuts nobody off.
+        let low = [800.0, 300.0, 1000.0, 1080.0];
+        let mut follower = self::follower();
+        let part = look(&mut follower, &[low]).unwrap();
+        assert!(!follower.follow(&mask(&[low], part), part));
     }
 
     #[test]

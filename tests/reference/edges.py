@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How good the element's mattes are at the frame's size, where the truth is known.
 
-    edges.py [oracle] [region] [time] [--pictures DIR]
+    edges.py [oracle] [region] [time] [pictures] [--pictures DIR]
 
 oracle  a network that gives the true matte, brought down to 512x512, whatever it sees, as it is and with
         what networks do to mattes: what is lost on the way back to the frame, beside OpenCV's bicubic and
@@ -11,6 +11,7 @@ region  the built-in network, region=frame beside region=auto: somebody small wh
         two who enter, cross and leave, the project's clip, and the photographs of ../shared/eval.
 time    the built-in network on the project's clip, temporal=0 beside the default: MAD, dtSSD, and dtSSD where
         the truth stands still.
+pictures  what docs/edges.md shows: frames of the project's clip, without and with each property.
 
 Runs the element through gst-launch-1.0, so under scripts/env (`make edges` sees to all that). Needs: numpy,
 opencv-python-headless, onnx, and pymatting, which foreground.py imports.
@@ -317,6 +318,45 @@ def compare_over_time():
         print(f"{way[0] if way else 'the default':24}{values[0]:10.2f}{values[1]:10.2f}{values[2]:14.3f}", flush=True)
 
 
+# Pictures
+
+# Of the clip: which frame, and the corner of a part 160 pixels wide and 120 high.
+SCENES = {"hair": (75, (540, 70)), "shoulder": (75, (470, 230)), "elbow": (75, (720, 450))}
+
+
+def composites(frames, properties):
+    """The frames over white."""
+    with tempfile.TemporaryDirectory() as folder:
+        for index, frame in enumerate(frames):
+            cv2.imwrite(os.path.join(folder, f"{index:04}.png"), frame)
+        height, width = frames[0].shape[:2]
+        out = os.path.join(folder, "out")
+        command = ["gst-launch-1.0", "-q", "multifilesrc", f"location={folder}/%04d.png",
+                   f"stop-index={len(frames) - 1}", "caps=image/png,framerate=30/1", "!", "pngdec", "!",
+                   "videoconvert", "!", "video/x-raw,format=BGRx", "!", "davidmatte", "pacing=exact",
+                   "background-color=0xffffffff", *properties, "!", "video/x-raw,format=BGRx", "!",
+                   "filesink", f"location={out}"]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        return np.fromfile(out, np.uint8).reshape(-1, height, width, 4)[..., :3]
+
+
+def part(picture, corner, scale=4):
+    x, y = corner
+    return cv2.resize(picture[y : y + 120, x : x + 160], None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+
+
+def draw_pictures(folder):
+    os.makedirs(folder, exist_ok=True)
+    frames = read_clip(CLIP)[:90]
+    plain = ["region=frame", "temporal=0", "decontaminate=false"]
+    ways = [composites(frames, way) for way in (plain, ["temporal=0", "decontaminate=false"], [])]
+    for name, (index, corner) in SCENES.items():
+        row = [part(picture[index], corner) for picture in (np.array(frames), *ways)]
+        cv2.imwrite(os.path.join(folder, f"{name}.jpg"), np.hstack(row), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    whole = [picture[75][:, 320:960] for picture in (np.array(frames), ways[0], ways[2])]
+    cv2.imwrite(os.path.join(folder, "whole.jpg"), np.hstack(whole), [cv2.IMWRITE_JPEG_QUALITY, 80])
+
+
 def save(folder, name, matte):
     os.makedirs(folder, exist_ok=True)
     cv2.imwrite(os.path.join(folder, name.replace(" ", "-").replace(",", "") + ".png"), np.uint8(255 * matte))
@@ -324,7 +364,7 @@ def save(folder, name, matte):
 
 def main():
     parser = argparse.ArgumentParser(description="Mattes at the frame's size against known ones.")
-    parser.add_argument("parts", nargs="*", metavar="oracle|region|time")
+    parser.add_argument("parts", nargs="*", metavar="oracle|region|time|pictures")
     parser.add_argument("--pictures", metavar="DIR")
     args = parser.parse_args()
     parts = args.parts or ["oracle", "region", "time"]
@@ -333,6 +373,8 @@ def main():
         compare_regions(args.pictures)
     if "time" in parts:
         compare_over_time()
+    if "pictures" in parts:
+        draw_pictures(args.pictures or os.path.join(ROOT, "docs/edges"))
     raise SystemExit(int(not good))
 
 
