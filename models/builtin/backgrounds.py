@@ -125,7 +125,10 @@ def room(renderer, rng: np.random.Generator, sources: list[np.ndarray]) -> np.nd
     for _ in range(rng.integers(0, 6)):  # pictures, windows, doors on the wall
         spot = (rng.uniform(-half, half), distance - 0.06, rng.uniform(0.8, high - 0.3))
         renderer.solid(*solids.moved(solids.box((rng.uniform(0.2, 1.5), 0.04, rng.uniform(0.2, 1.6))), spot), textured=paint(0.75))
-    for _ in range(rng.integers(2, 12)):
+    for _ in range(rng.integers(0, 4)):
+        turn, near = poses.rotation([0, 0, 1], rng.uniform(0, 360)), rng.uniform(-0.7, 0.8) * distance
+        renderer.solid(*solids.moved(solids.structure(rng), (rng.uniform(-half, half), near, 0), turn), textured=paint(0.5))
+    for _ in range(rng.integers(0, 10)):
         vertices, normals, triangles = solids.furniture(rng)
         vertices = vertices - [0, 0, vertices[:, 2].min()]
         turn = poses.rotation([0, 0, 1], rng.uniform(0, 360))
@@ -157,6 +160,11 @@ def _make(count: int, held_out: bool, seed: int) -> np.ndarray:
 
 def file(held_out: bool) -> Path:
     return paths.work() / f"backgrounds-{'held-out' if held_out else 'train'}.npy"
+
+
+def hard_file() -> Path:
+    """Surroundings that ``mining`` found to be hard, in the same form."""
+    return paths.work() / "backgrounds-hard.npy"
 
 
 def run(count: int) -> None:

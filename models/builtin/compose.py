@@ -15,6 +15,8 @@ from numba import njit
 
 from . import backgrounds, codec, paths, render
 
+HARD_SHARE = 0.2    # of the training's pictures lie before surroundings that were mined, see ``mining``
+NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
 _GREY = np.float32([0.299, 0.587, 0.114])
 
@@ -143,7 +145,6 @@ class Composer:
         cv2.setNumThreads(0)
         codec.be_quiet()
         self.side, self.held_out, self.padded, self.extras = side, held_out, padded, extras
-        self.backgrounds = np.load(backgrounds.file(held_out), mmap_mode="r")
         self.refresh()
         noise = np.random.default_rng(5)
         self._grain = noise.normal(0, 1, (6, 2 * side, 2 * side, 3)).astype("f4")
@@ -151,7 +152,10 @@ class Composer:
         self._ramp = np.arange(256) / 255.0
 
     def refresh(self) -> None:
-        """Looks for shards that were rendered meanwhile."""
+        """Looks for shards that were rendered and surroundings that were mined meanwhile."""
+        self.backgrounds = np.load(backgrounds.file(self.held_out), mmap_mode="r")
+        mined = backgrounds.hard_file()
+        self.hard = np.load(mined, mmap_mode="r") if mined.exists() and not self.held_out else np.zeros((0, 1, 1, 3), "u1")
         self.people, self.things = ([render.Shard(path) for path in self._mine(render.shards(self.held_out, things))] for things in (False, True))
         self._by_framing = {name: [np.where(shard.framings == name)[0] for shard in self.people] for name in render.FRAMINGS}
 
@@ -223,11 +227,14 @@ class Composer:
 
     def _scene(self, rng: np.random.Generator, frame: tuple[int, int], distraction: float) -> np.ndarray:
         """(H, W, 3) float32 RGB: one background, zoomed, turned and recoloured."""
-        rows, columns = frame
         count = len(self.backgrounds)
         plain = count if self.held_out else int(count * backgrounds.VIEWS)  # panoramas come first in the file
         index = rng.integers(count) if rng.random() < 0.3 + 0.7 * distraction else rng.integers(plain)
-        source = np.asarray(self.backgrounds[index])
+        return self._varied(np.asarray(self.backgrounds[index]), rng, frame)
+
+    def _varied(self, source: np.ndarray, rng: np.random.Generator, frame: tuple[int, int]) -> np.ndarray:
+        """(H, W, 3) float32 RGB: ``source`` (uint8 RGB) zoomed, turned and recoloured."""
+        rows, columns = frame
         zoom = (1.0 if rng.random() < 0.4 else np.exp(rng.uniform(0.0, 0.8))) * max(frame) / source.shape[0]
         linear = np.diag([-1.0 if rng.random() < 0.5 else 1.0, 1.0]) @ np.diag([np.exp(rng.normal(0, 0.1)), 1.0]) * zoom
         if not self.held_out and rng.random() < 0.4:
@@ -251,6 +258,15 @@ class Composer:
     def _crop(texture: np.ndarray, frame: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         top, left = rng.integers(0, texture.shape[0] - frame[0]), rng.integers(0, texture.shape[1] - frame[1])
         return texture[top:top + frame[0], left:left + frame[1]]
+
+    def surroundings(self, rng: np.random.Generator, frame: tuple[int, int], distraction: float) -> np.ndarray:
+        """(H, W, 3) float32 RGB: a background with things in it, before there are people."""
+        picture = self._background(rng, frame, distraction)
+        if self.things and rng.random() < 0.6 * distraction:
+            nothing = np.zeros(frame, "f4")
+            for _ in range(rng.integers(1, 6)):
+                self._lay_thing(picture, nothing, rng)
+        return picture
 
     def _thing(self, rng: np.random.Generator, frame: tuple[int, int]) -> Placed:
         shard = self.things[rng.integers(len(self.things))]
@@ -368,16 +384,16 @@ class Composer:
         if natural:
             aspect = ASPECTS[rng.integers(len(ASPECTS))]
             frame = (round(side / aspect), side) if aspect > 1 else (side, round(side * aspect))
-        picture = self._background(rng, frame, distraction)
-        nothing = np.zeros(frame, "f4")
-        if self.things and rng.random() < 0.6 * distraction:
-            for _ in range(rng.integers(1, 6)):
-                self._lay_thing(picture, nothing, rng)
+        hard = len(self.hard) > 0 and rng.random() < HARD_SHARE
+        if hard:
+            picture = self._varied(np.asarray(self.hard[rng.integers(len(self.hard))]), rng, frame)
+        else:
+            picture = self.surroundings(rng, frame, distraction)
         if rng.random() < 0.30:
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4.5) * side / 192)
 
         alpha = np.zeros(frame, "f4")
-        persons = self._persons(rng, frame)
+        persons = [] if hard and rng.random() < NOBODY_IN_HARD else self._persons(rng, frame)
         if self.extras and persons and rng.random() < 0.07:
             self._like_someone(picture, persons, rng)
         ambient = np.array(cv2.mean(picture)[:3])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs one step of making the built-in model: ``make.py STEP [options]``, see README.md.
 
-The steps in their order: meshes, cameras, backgrounds, render, train, export, evaluate, time, clip, pictures.
+The steps in their order: meshes, cameras, backgrounds, render, mine, train, export, evaluate, time, clip, pictures.
 """
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def main() -> None:
     step.add_argument("--shards", default="0:9", help="FIRST:END of the shards to make, 1,000 pictures each")
     step.add_argument("--processes", type=int, default=2)
     step.add_argument("--held-out", action="store_true", help="the held-out avatars instead, one shard")
+    step = steps.add_parser("mine", help="surroundings that the present network takes for people, to train on")
+    step.add_argument("--count", type=int, default=10000, help="new pictures to look at")
+    step.add_argument("--keep", type=int, default=2000, help="pictures to keep, the hardest")
+    step.add_argument("--seed", type=int, default=0, help="another one gives other pictures")
     step = steps.add_parser("composites", help="a contact sheet of what training sees")
     step.add_argument("--held-out", action="store_true")
     step.add_argument("--output", default=None)
@@ -82,6 +86,9 @@ def main() -> None:
         from builtin import render
         first, end = (int(number) for number in options.shards.split(":"))
         render.run(range(first, end), options.processes, options.held_out)
+    elif options.step == "mine":
+        from builtin import mining
+        mining.run(options.count, options.keep, options.seed)
     elif options.step == "composites":
         from builtin import compose
         compose.contact_sheet(options.held_out, options.output)

@@ -157,6 +157,67 @@ def furniture(rng: np.random.Generator) -> Solid:
     return joined(parts)
 
 
+def structure(rng: np.random.Generator) -> Solid:
+    """Parts of buildings and what stands in halls, on the floor around the origin: bench, railing, arches, beams, pipes, stairs, sign or kiosk.
+
+    They are as large as people or larger, and of one piece, as bodies are.
+    """
+    u = rng.uniform
+    kind = rng.integers(8)
+    if kind == 0:  # a long box, perhaps on feet
+        length, depth, height = u(0.8, 3.0), u(0.35, 0.8), u(0.15, 0.45)
+        feet = [moved(box((0.08, depth * 0.8, 0.15)), (side * length * 0.4, 0, 0.07)) for side in (-1, 1)]
+        return joined([moved(box((length, depth, height)), (0, 0, 0.15 + height / 2))] + feet)
+    if kind == 1:  # a straight or curved railing of bars or one panel, with a handrail
+        turn, radius, high, count = u(0.2, 2.5), u(1.0, 5.0), u(0.8, 1.2), int(u(10, 30))
+        angles = np.linspace(-turn / 2, turn / 2, count)
+        path = np.stack([np.sin(angles) * radius, radius - np.cos(angles) * radius, np.full(count, high)], 1)
+        parts = [tube(path, u(0.02, 0.06)), tube(path - [0, 0, high - 0.08], 0.02)]
+        if rng.random() < 0.5:
+            parts += [moved(cylinder(u(0.008, 0.02), high), spot - [0, 0, high / 2]) for spot in path]
+        else:
+            feet, outward = path - [0, 0, high], np.stack([np.sin(angles), -np.cos(angles), np.zeros(count)], 1)
+            first = np.arange(count - 1)[:, None]
+            parts.append((np.concatenate([feet, path]), np.concatenate([outward, outward]),
+                          np.concatenate([first + [0, 1, count], first + [1, count + 1, count]])))
+        return joined(parts)
+    if kind == 2:  # pillars, perhaps joined by arches
+        count, gap, thick, high = rng.integers(2, 5), u(0.8, 2.0), u(0.08, 0.35), u(1.6, 3.2)
+        middle = (count - 1) / 2 * gap
+        column = cylinder(thick, high, thick * u(0.7, 1)) if rng.random() < 0.5 else box((2 * thick, 2 * thick, high))
+        parts = [moved(column, (index * gap - middle, 0, high / 2)) for index in range(count)]
+        if rng.random() < 0.6:
+            angles = np.linspace(0, np.pi, 12)
+            arch = np.stack([-np.cos(angles) * gap / 2, np.zeros(12), np.sin(angles) * gap / 2], 1)
+            parts += [moved(tube(arch, thick), ((index + 0.5) * gap - middle, 0, high)) for index in range(count - 1)]
+        return joined(parts)
+    if kind == 3:  # beams under a ceiling, side by side
+        count, gap, high, thick = rng.integers(1, 8), u(0.15, 0.9), u(1.9, 3.2), (u(0.05, 0.3), u(0.08, 0.4))
+        tilt = rotation([0, 0, 1], u(0, 180))
+        return moved(joined([moved(box((thick[0], u(2, 6), thick[1])), ((index - count / 2) * gap, 0, high)) for index in range(count)]), turn=tilt)
+    if kind == 4:  # pipes or rolls in a heap
+        radius, length = u(0.05, 0.3), u(0.8, 3.0)
+        parts = []
+        for row in range(rng.integers(1, 4)):
+            parts += [moved(tube(np.array([[0, -length / 2, 0], [0, 0, 0], [0, length / 2, 0]]), radius, 14), ((index + row / 2) * 2 * radius, u(-0.1, 0.1), radius * (1 + 1.73 * row)))
+                      for index in range(max(1, 5 - row - rng.integers(0, 3)))]
+        return moved(joined(parts), turn=rotation([0, 0, 1], u(0, 180)))
+    if kind == 5:  # stairs
+        width, rise, tread = u(0.8, 2.5), u(0.14, 0.2), u(0.25, 0.4)
+        return joined([moved(box((width, tread, rise * (step + 1))), (0, step * tread, rise * (step + 1) / 2)) for step in range(rng.integers(3, 10))])
+    if kind == 6:  # a sign, a column for posters, a bollard or a street lamp
+        high, width = u(0.6, 2.4), u(0.15, 0.9)
+        pole = moved(cylinder(u(0.02, 0.08), high), (0, 0, high / 2))
+        board = (box((width, 0.04, width * u(0.5, 2))), cylinder(width / 2, width * u(0.5, 3)), moved(cylinder(width / 2, 0.03), turn=rotation([1, 0, 0], 90)),
+                 ball(width / 2))[rng.integers(4)]
+        return joined([pole, moved(board, (0, 0, high))])
+    width, depth, high = u(0.6, 1.6), u(0.6, 1.4), u(0.7, 2.0)  # a kiosk, a machine, a counter: boxes on each other
+    parts = [moved(box((width, depth, high)), (0, 0, high / 2))]
+    for _ in range(rng.integers(1, 5)):
+        parts.append(moved(box((u(0.1, 1.1) * width, u(0.1, 1.1) * depth, u(0.05, 0.5))), (u(-0.3, 0.3) * width, u(-0.6, 0.2) * depth, u(0.1, 1.15) * high)))
+    return joined(parts)
+
+
 def held(rng: np.random.Generator) -> Solid:
     """Something for a hand, centred on the grip, its long axis along Z."""
     u = rng.uniform

@@ -34,6 +34,14 @@ def test_what_is_held_is_sound(make):
         assert is_sound(solid) and np.abs(solid[0]).max() < 2
 
 
+def test_structures_are_sound_and_of_a_buildings_size():
+    rng = np.random.default_rng(0)
+    for _ in range(80):
+        solid = solids.structure(rng)
+        assert is_sound(solid)
+        assert 0.3 < np.ptp(solid[0], axis=0).max() < 12 and solid[0][:, 2].min() > -0.2
+
+
 @pytest.mark.parametrize("path", [[[0, 0, 0], [0, 0, 1]], [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], [[0, 0, 0], [1, 1, 1], [2, 2, 2]]])
 def test_a_tube_keeps_its_distance_from_its_path(path):
     path = np.array(path, float)
