@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs one step of making the built-in model: ``make.py STEP [options]``, see README.md.
 
-The steps in their order: meshes, cameras, backgrounds, render, mine, train, export, evaluate, time, clip, pictures.
+The steps in their order: meshes, cameras, backgrounds, render, mine, train, blend, export, evaluate, time, clip, pictures.
 """
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ def main() -> None:
     step.add_argument("--threads", type=int, default=2, help="of the network; one where others use the processor too: waiting threads spin")
     step.add_argument("--resume", action="store_true",
                       help="start from models/builtin/checkpoint.safetensors where the build folder has no checkpoint")
+    step = steps.add_parser("blend", help="draw checkpoint.safetensors towards the state that training went on from")
+    step.add_argument("earlier", help="a .safetensors file")
+    step.add_argument("--share", type=float, default=0.5, help="of the earlier state, 0 to 1")
     step = steps.add_parser("export", help="write models/builtin.onnx")
     step.add_argument("--weights", default=None, help="a .safetensors file; by default the project's own")
     step.add_argument("--from-checkpoint", action="store_true", help="first copy the running training's weights into the project")
@@ -95,6 +98,9 @@ def main() -> None:
     elif options.step == "train":
         from builtin import train
         train.run(options)
+    elif options.step == "blend":
+        from builtin import weights
+        print(f"wrote {weights.blend(Path(options.earlier), options.share)}")
     elif options.step == "export":
         from builtin import export
         export.run(options.weights, options.size, options.output, options.from_checkpoint)

@@ -37,6 +37,18 @@ def load(path: Path = paths.WARM_START) -> tuple[State, dict[str, str]]:
     return {name: value.float() if value.dtype.is_floating_point else value for name, value in tensors.items()}, note
 
 
+def between(first: State, second: State, share: float) -> State:
+    """``first`` drawn towards ``second`` by ``share`` in [0, 1], number by number; counts are those of ``first``."""
+    return {name: value.lerp(second[name], share) if value.dtype.is_floating_point else value for name, value in first.items()}
+
+
+def blend(other: Path, share: float) -> Path:
+    """Draws the project's own weights towards those of another file that they were trained on from."""
+    state, note = load()
+    save(between(state, load(other)[0], share), {**note, "blended": f"{share:g} of an earlier state"})
+    return paths.WARM_START
+
+
 def from_checkpoint() -> Path:
     """Copies the averaged weights of the build folder's checkpoint, as training last wrote it, to the project's own file."""
     state = torch.load(paths.work() / "checkpoint.pt", map_location="cpu", weights_only=True)

@@ -93,6 +93,12 @@ def test_weights_survive_their_file(tmp_path):
     assert all(torch.allclose(after[name].double(), before[name].double(), atol=1e-3) for name in before)
 
 
+def test_weights_between_two_states():
+    first, second = {"w": torch.zeros(2), "n": torch.tensor(3)}, {"w": torch.ones(2), "n": torch.tensor(9)}
+    mixed = weights.between(first, second, 0.25)
+    assert torch.equal(mixed["w"], torch.full((2,), 0.25)) and mixed["n"] == 3
+
+
 def test_haze_is_taken_off_and_full_cover_is_reached():
     class Levels(torch.nn.Module):
         def forward(self, alpha):
