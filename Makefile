@@ -1,9 +1,9 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint doc bench measure carry foreground edges soak deny clean
+.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure carry foreground edges soak deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: system packages, ONNX Runtime, a Python environment
 	@scripts/setup
@@ -13,6 +13,19 @@ build: setup ## build the plugin, target/release/libgstdavidmatte.so
 
 demo: setup ## matte a clip; leaves videos and a contact sheet in build/demo
 	@scripts/demo
+
+install: build ## install the plugin and ONNX Runtime for this user
+	@scripts/install
+
+uninstall: ## remove what `make install` installed
+	@scripts/install --uninstall
+
+package: setup ## make a Debian package in target/debian
+	@command -v cargo-deb >/dev/null || { echo 'cargo-deb not found; install it with: cargo install cargo-deb --locked' >&2; exit 1; }
+	cargo deb $(if $(filter aarch64,$(shell uname -m)),--variant=arm64)
+
+package-check: package ## as root: install and run the package in clean Debian 12 and 13 roots
+	@scripts/check-package
 
 test: setup lint ## run every check
 	cargo build # the plugin for tests that run gst-launch-1.0: cargo test alone does not leave it in target/debug
@@ -51,4 +64,4 @@ deny: ## check licences and advisories of dependencies
 
 clean: ## remove what was built and fetched
 	cargo clean
-	rm -rf build/demo build/foreground build/onnxruntime build/venv build/setup.* build/.setup-* build/registry-*.bin
+	rm -rf build/demo build/foreground build/onnxruntime build/venv build/package-check build/setup.* build/.setup-* build/registry-*.bin

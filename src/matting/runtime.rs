@@ -68,9 +68,14 @@ pub struct Candidates {
 /// The libraries that this process would try.
 pub fn candidates() -> Candidates {
     let variable = std::env::var_os(DYLIB_VARIABLE).filter(|value| !value.is_empty());
-    let folders: Vec<PathBuf> =
-        PLUGIN_FOLDER.get().cloned().into_iter().chain(user_data_folder()).collect();
-    candidates_in(variable, &folders)
+    candidates_in(variable, &folders(PLUGIN_FOLDER.get().map(PathBuf::as_path), user_data_folder()))
+}
+
+/// The folders of this project, in order: with the plugin, the user's, and last that of a package,
+/// `davidmatte` beside the plugin's own, so that what a user chose goes before what was packaged.
+fn folders(plugin: Option<&Path>, user: Option<PathBuf>) -> Vec<PathBuf> {
+    let package = plugin.and_then(|folder| Some(folder.parent()?.join("davidmatte")));
+    plugin.map(Path::to_owned).into_iter().chain(user).chain(package).collect()
 }
 
 fn candidates_in(variable: Option<OsString>, folders: &[PathBuf]) -> Candidates {
@@ -169,6 +174,14 @@ mod tests {
         assert_eq!(found.libraries[0], folder.path().join("libonnxruntime.so.1.32.0"));
         std::fs::write(folder.path().join("libonnxruntime.so"), "").unwrap();
         assert_eq!(library_in(folder.path()), Some(folder.path().join("libonnxruntime.so")));
+    }
+
+    #[test]
+    fn what_a_user_chose_goes_before_what_was_packaged() {
+        let found = folders(Some("/lib/gstreamer-1.0".as_ref()), Some("/home/davidmatte".into()));
+        let expected = ["/lib/gstreamer-1.0", "/home/davidmatte", "/lib/davidmatte"];
+        assert_eq!(found, expected.map(PathBuf::from));
+        assert_eq!(folders(None, None), Vec::<PathBuf>::new());
     }
 
     #[test]
