@@ -379,6 +379,23 @@ fn the_output_changes_while_playing() {
     assert_eq!(filter.messages(), []);
 }
 
+#[test]
+fn the_output_changes_where_the_caps_stay() {
+    let sink = video("BGRx", 32, 24);
+    let mut filter = Filter::luma(&[("background-color", "0xff0000ff")]);
+    filter.negotiate(&sink, "video/x-raw,format=BGRx");
+    let mut pixel = |output: &str| {
+        filter.set("output", output);
+        let out = filter.matte(gray(&sink, 102));
+        [0, 1, 2].map(|component| out[component][0])
+    };
+    for _ in 0..2 {
+        let composite = pixel("composite");
+        assert!(composite[0].abs_diff(composite[2]) > 100, "over blue: {composite:?}");
+        assert_eq!(pixel("alpha"), [102; 3]);
+    }
+}
+
 /// Uniform gray of half opacity, so that one pixel tells it all.
 #[test]
 fn the_look_changes_while_playing() {

@@ -304,6 +304,7 @@ impl BaseTransformImpl for DavidMatte {
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
         if let Some(buffer) = self.take_queued_buffer() {
             self.adopt_successor()?;
+            self.adopt_output()?;
             self.sync_controlled_properties(&buffer);
             let settings = lock(&self.settings).clone();
             let late = self.is_late(&buffer);
@@ -428,6 +429,28 @@ impl DavidMatte {
             .and_then(|segment| segment.to_running_time(buffer.pts()));
         let earliest = *lock(&self.earliest);
         time.zip(earliest).is_some_and(|(time, earliest)| time < earliest)
+    }
+
+    /// Goes on with another `output` where the caps stay, such as a matte in the format of the
+    /// composite before it: the base class hands on only caps that are new.
+    fn adopt_output(&self) -> Result<(), gst::FlowError> {
+        let wanted = Output::from(lock(&self.settings).output);
+        let current = lock(&self.streaming).as_ref().and_then(Streaming::output);
+        if current.is_none_or(|current| current == wanted) {
+            return Ok(());
+        }
+        let element = self.obj();
+        let (sink, src) = (element.sink_pad().current_caps(), element.src_pad().current_caps());
+        let (Some(incaps), Some(outcaps)) = (sink, src) else { return Ok(()) };
+        let allowed = self.negotiated(&incaps, &outcaps);
+        if allowed.is_none_or(|negotiated| negotiated.output != wanted) {
+            // Other caps are on their way.
+            return Ok(());
+        }
+        self.set_caps(&incaps, &outcaps).map_err(|error| {
+            error.log_with_object(&*element);
+            gst::FlowError::NotNegotiated
+        })
     }
 
     fn negotiated(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Option<Negotiated> {
