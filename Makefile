@@ -46,6 +46,11 @@ bench: setup ## measure speed
 measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx" DEVICE=cuda
 	scripts/env cargo bench --quiet --bench measure -- $(MODELS)
 
+carry: setup ## measure how well a matte is carried, beside holding it and beside DIS optical flow
+	build/venv/bin/python tests/reference/carry.py
+
+soak: setup ## run 20,000 frames in every pacing and watch the memory
+	scripts/env cargo test --test soak -- --ignored --nocapture
 
 foreground: ## compare the colours at soft edges with known ones, and with pymatting's
 	@[ -x build/foreground/bin/python ] || python3 -m venv build/foreground
