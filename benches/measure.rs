@@ -38,6 +38,7 @@ fn main() -> Result<()> {
     gstdavidmatte::plugin_register_static()?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--stages"] => stages(),
+        ["--edges"] => edges(),
         ["--throughput", model] => throughput(model),
         ["--memory", model] => memory(model),
         ["--live", model, pacing] => live(model, pacing),
@@ -52,6 +53,8 @@ fn main() -> Result<()> {
 
 fn measure(models: &[&str]) -> Result<()> {
     on_one_core(&["--stages"])?;
+    println!();
+    on_one_core(&["--edges"])?;
     println!(
         "\n| model | threads | network alone, ms | frames from | fraction of the network's speed |"
     );
@@ -188,6 +191,63 @@ fn stages() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What the properties for edges add to a frame at 1920x1080.
+fn edges() -> Result<()> {
+    use Output::{Composite, Cutout};
+    use PixelFormat::{I420, Rgba, Yuy2};
+    println!("| one core, 1920x1080 | decontaminate adds, ms | region | temporal | together |");
+    println!("|---|---|---|---|---|");
+    for (from, to, output) in
+        [(I420, I420, Composite), (Yuy2, Yuy2, Composite), (Yuy2, Rgba, Cutout)]
+    {
+        let mut found = [const { Vec::new() }; 4];
+        for _ in 0..ROUNDS {
+            let mut way = Way::new(from, to, output, SIZES[0])?;
+            let plain = time(|| way.finish().unwrap_or_default());
+            way.look.decontaminate = true;
+            let decontaminate = time(|| way.finish().unwrap_or_default()) - plain;
+            let [region, temporal] = following_and_smoothing(&way);
+            let row = [decontaminate, region, temporal, decontaminate + region + temporal];
+            for (all, one) in found.iter_mut().zip(row) {
+                all.push(one);
+            }
+        }
+        let [decontaminate, region, temporal, together] = found.map(median);
+        println!(
+            "| {from:?} to {to:?}, {output:?} | {decontaminate:.2} | {region:.2} | {temporal:.2} | \
+             {together:.2} |"
+        );
+    }
+    Ok(())
+}
+
+/// Milliseconds that following a region and smoothing take, the element's looks at frames included.
+fn following_and_smoothing(way: &Way) -> [f64; 2] {
+    let (shape, layout) = (way.network.shape(), *way.frame.view().layout());
+    let (mask, fit) = (shape.mask, shape.description.fit);
+    let frame = Size { width: layout.width, height: layout.height };
+    let mut canvas = Canvas::new(frame, shape.input, mask, fit);
+    let mut follower = Follower::new(frame, shape.input, mask, fit, canvas.least_side());
+    let region = Region { x: 400, y: 0, size: Size { width: 1120, height: 1072 } };
+    let size = canvas.size();
+    let mut drawn = vec![0.0; size.area()];
+    let following = time(|| {
+        follower.follow(&way.mask, region);
+        canvas.draw(&way.mask, region, &mut drawn);
+    });
+    let mut carrier = Carrier::new(&layout, size, size, Fit::Stretch);
+    let mut guide = carrier.guide();
+    let mut smoother = Smoother::new(&guide, frame, size, size, Fit::Stretch);
+    let smoothing = time(|| {
+        carrier.look(&way.frame.view(), &mut guide);
+        smoother.observe(&guide);
+        // Flicker wherever the matte is soft, so that there is something to do.
+        drawn.iter_mut().for_each(|value| *value *= 1.0 - 0.02 * *value);
+        smoother.smooth(&drawn, 0.6);
+    });
+    [following, smoothing]
 }
 
 /// OpenCV's milliseconds to prepare and finish a frame of each size, where it is installed.
