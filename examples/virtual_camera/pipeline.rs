@@ -1,0 +1,293 @@
+//! The pipeline: source, the element, sink.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+use crate::error::Error;
+use crate::sink::Sink;
+use crate::source::Source;
+
+/// How long a file may take to be recognised.
+const UNDERSTANDING: Duration = Duration::from_secs(30);
+
+/// An element of GStreamer's.
+///
+/// # Errors
+/// [`Error::MissingElement`].
+pub fn element(name: &'static str) -> Result<gst::Element, Error> {
+    let package = match name {
+        "pipewiresink" | "pipewiresrc" => "gstreamer1.0-pipewire",
+        "v4l2src" | "v4l2sink" | "autovideosink" => "gstreamer1.0-plugins-good",
+        "identity" | "filesrc" | "fakesink" | "queue" | "capsfilter" => "GStreamer again",
+        "davidmatte" => "this program again",
+        _ => "gstreamer1.0-plugins-base",
+    };
+    gst::ElementFactory::make(name)
+        .build()
+        .map_err(|_| Error::MissingElement { element: name, package })
+}
+
+/// Whether GStreamer has an element.
+pub fn has_element(name: &str) -> bool {
+    gst::ElementFactory::find(name).is_some()
+}
+
+/// Size and rate of the frames, where they are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Format {
+    /// Width and height in pixels.
+    pub size: Option<(i32, i32)>,
+    /// Frames a second.
+    pub rate: Option<i32>,
+}
+
+impl Format {
+    /// What programs expect of a camera, where nothing else is asked for.
+    fn or_of_a_camera(self) -> Self {
+        Self { size: self.size.or(Some((1280, 720))), rate: self.rate.or(Some(30)) }
+    }
+
+    fn caps(self, media: &str) -> gst::Caps {
+        let mut caps = gst::Structure::builder(media);
+        if let Some((width, height)) = self.size {
+            caps = caps.field("width", width).field("height", height);
+        }
+        if let Some(rate) = self.rate {
+            caps = caps.field("framerate", gst::Fraction::new(rate, 1));
+        }
+        [caps.build()].into_iter().collect()
+    }
+}
+
+/// A pipeline from source to sink.
+pub struct Pipeline {
+    pub pipeline: gst::Pipeline,
+    /// The element itself.
+    pub matte: gst::Element,
+    /// A file that is played again and again.
+    file: Option<PathBuf>,
+    sent: Arc<AtomicU64>,
+    sent_when_begun: u64,
+    /// Tells when the file's streams are known.
+    decoded: mpsc::Receiver<()>,
+}
+
+impl Pipeline {
+    /// Builds the pipeline. No more than `limit` frames are sent.
+    ///
+    /// # Errors
+    /// Where GStreamer lacks an element.
+    pub fn new(
+        source: &Source,
+        sink: &Sink,
+        format: Format,
+        with_alpha: bool,
+        limit: Option<u64>,
+    ) -> Result<Self, Error> {
+        let pipeline = gst::Pipeline::new();
+        let format = if source.is_live() { format.or_of_a_camera() } else { format };
+        let matte = element("davidmatte")?;
+
+        let decode = element("decodebin")?;
+        let queue = element("queue")?;
+        queue.set_property("max-size-buffers", 2u32);
+        if source.is_live() || *sink != Sink::None {
+            // A camera does not wait; the newest frame is the one to show.
+            queue.set_property_from_str("leaky", "downstream");
+        }
+        let convert = element("videoconvert")?;
+        let scale = element("videoscale")?;
+        scale.set_property("add-borders", true);
+        let size = element("capsfilter")?;
+        let mut caps = format.caps("video/x-raw");
+        caps.make_mut().set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+        size.set_property("caps", caps);
+        let last_convert = element("videoconvert")?;
+
+        let mut upstream = vec![source.element()?];
+        if source.is_live() {
+            let wish = element("capsfilter")?;
+            wish.set_property("caps", camera_caps(format));
+            upstream.push(wish);
+        }
+        upstream.push(decode.clone());
+        let mut downstream = Vec::new();
+        if !source.is_live() && *sink != Sink::None {
+            // A file's frames come when a camera's would.
+            let pace = element("identity")?;
+            pace.set_property("sync", true);
+            downstream.push(pace);
+        }
+        downstream.extend([queue, convert, scale]);
+        if format.rate.is_some() {
+            downstream.push(element("videorate")?);
+        }
+        downstream.extend([size, matte.clone(), last_convert]);
+        if let Some(name) = sink.format(with_alpha) {
+            let caps = gst::Caps::builder("video/x-raw").field("format", name).build();
+            let pixels = element("capsfilter")?;
+            pixels.set_property("caps", caps);
+            downstream.push(pixels);
+        }
+        downstream.extend(sink.elements()?);
+
+        let unlinked = |error: gst::glib::BoolError| Error::Element(error.message.into_owned());
+        pipeline.add_many(upstream.iter().chain(&downstream)).map_err(unlinked)?;
+        gst::Element::link_many(&upstream).map_err(unlinked)?;
+        gst::Element::link_many(&downstream).map_err(unlinked)?;
+        if let Some(first) = downstream.first() {
+            link_when_decoded(&decode, first);
+        }
+        let (tell, decoded) = mpsc::channel();
+        decode.connect_no_more_pads(move |_| {
+            // Nobody may listen any more.
+            let _ = tell.send(());
+        });
+
+        let sent = Arc::new(AtomicU64::new(0));
+        if let Some(last) = downstream.last() {
+            count_frames(last, sent.clone(), limit);
+        }
+        let file = match source {
+            Source::File(path) => Some(path.clone()),
+            _ => None,
+        };
+        Ok(Self { pipeline, matte, file, sent, sent_when_begun: 0, decoded })
+    }
+
+    /// Frames that came to the sink.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Starts it, unless somebody asks it to stop before it is ready.
+    ///
+    /// # Errors
+    /// What the first element that failed says.
+    pub fn start(&self, stop: &AtomicBool) -> Result<(), Error> {
+        let failed = |_| self.first_error(gst::ClockTime::from_seconds(2));
+        if let Some(path) = &self.file {
+            self.pipeline.set_state(gst::State::Paused).map_err(failed)?;
+            self.wait_until_decoded(path, stop)?;
+            // A segment ends in a message, and then the file goes on from its beginning.
+            self.rewind(gst::SeekFlags::FLUSH);
+        }
+        self.pipeline.set_state(gst::State::Playing).map_err(failed)?;
+        Ok(())
+    }
+
+    fn wait_until_decoded(&self, path: &Path, stop: &AtomicBool) -> Result<(), Error> {
+        let begin = Instant::now();
+        while self.decoded.try_recv().is_err() && !stop.load(Ordering::Relaxed) {
+            if let Some(error) = self.error_within(gst::ClockTime::from_mseconds(50)) {
+                return Err(error);
+            }
+            if begin.elapsed() > UNDERSTANDING {
+                return Err(Error::Undecoded { path: path.to_owned(), limit: UNDERSTANDING });
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the pipeline did not start.
+    fn first_error(&self, within: gst::ClockTime) -> Error {
+        let nothing = "the pipeline did not start, and no element says why; GST_DEBUG=3 tells more";
+        self.error_within(within).unwrap_or_else(|| Error::Element(nothing.into()))
+    }
+
+    fn error_within(&self, time: gst::ClockTime) -> Option<Error> {
+        let message = self.pipeline.bus()?.timed_pop_filtered(time, &[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(error) => Some(explain(error)),
+            _ => None,
+        }
+    }
+
+    fn rewind(&self, flags: gst::SeekFlags) -> bool {
+        let flags = flags | gst::SeekFlags::SEGMENT;
+        self.pipeline.seek_simple(flags, gst::ClockTime::ZERO).is_ok()
+    }
+
+    /// Plays a file again from its beginning; false where the stream ends.
+    ///
+    /// # Errors
+    /// [`Error::OnePicture`].
+    pub fn begin_again(&mut self, is_segment: bool) -> Result<bool, Error> {
+        let Some(path) = &self.file else { return Ok(false) };
+        let sent = self.sent();
+        if sent < self.sent_when_begun + 2 {
+            return Err(Error::OnePicture { path: path.clone() });
+        }
+        self.sent_when_begun = sent;
+        let flags = if is_segment { gst::SeekFlags::empty() } else { gst::SeekFlags::FLUSH };
+        Ok(self.rewind(flags))
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // Devices are given back; there is nobody to tell of a failure.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// What an error message says, in one sentence.
+pub fn explain(error: &gst::message::Error) -> Error {
+    let text = error.error().message().to_owned();
+    let is_ours = |source: &gst::Object| {
+        source
+            .downcast_ref::<gst::Element>()
+            .and_then(|element| element.factory())
+            .is_some_and(|factory| factory.name() == "davidmatte")
+    };
+    match error.src() {
+        Some(source) if !is_ours(source) => {
+            let text = text.trim_end_matches('.');
+            Error::Element(format!("{text} (from {})", source.name()))
+        }
+        _ => Error::Element(text),
+    }
+}
+
+/// The sizes and rates that a camera is asked for: those, raw or as JPEG, or else what it has.
+fn camera_caps(format: Format) -> gst::Caps {
+    let mut caps = gst::Caps::new_empty();
+    for wish in [format, Format::default()] {
+        for media in ["video/x-raw", "image/jpeg"] {
+            caps.merge(wish.caps(media));
+        }
+    }
+    caps
+}
+
+/// A decoder has its pad when it has seen the stream; of several, the first with pictures is taken.
+fn link_when_decoded(decode: &gst::Element, next: &gst::Element) {
+    let next = next.downgrade();
+    decode.connect_pad_added(move |_, pad| {
+        let Some(sink) = next.upgrade().and_then(|next| next.static_pad("sink")) else { return };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let is_video = caps.structure(0).is_some_and(|caps| caps.name() == "video/x-raw");
+        if is_video && !sink.is_linked() {
+            // A failure ends the stream with "not linked", which the bus tells.
+            let _ = pad.link(&sink);
+        }
+    });
+}
+
+/// Counts the frames that come to an element, and lets none after the limit pass.
+fn count_frames(element: &gst::Element, sent: Arc<AtomicU64>, limit: Option<u64>) {
+    let Some(pad) = element.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let is_more = limit.is_some_and(|limit| sent.load(Ordering::Relaxed) >= limit);
+        if is_more {
+            info.flow_res = Ok(gst::FlowSuccess::Ok);
+            return gst::PadProbeReturn::Handled;
+        }
+        sent.fetch_add(1, Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+}
