@@ -1,0 +1,244 @@
+//! What can be written: containers, their encoders, and what they hold.
+
+use std::path::{Path, PathBuf};
+
+use crate::arguments::Kind;
+use crate::error::Error;
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// QuickTime with ProRes.
+    Mov,
+    /// Matroska with FFV1.
+    Mkv,
+    /// MP4 with H.264.
+    Mp4,
+    /// WebM with VP9.
+    Webm,
+    /// PNG.
+    Png,
+}
+
+/// Where output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Into one file, which holds all frames.
+    Video(Container, PathBuf),
+    /// Into one picture.
+    Picture(PathBuf),
+    /// Into one picture for each frame.
+    Sequence(Pattern),
+}
+
+/// Names of pictures, with a number in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    pub folder: PathBuf,
+    before: String,
+    digits: usize,
+    after: String,
+}
+
+impl Pattern {
+    /// The numbered names in a folder.
+    fn of_folder(folder: &Path) -> Self {
+        let (before, after) = (String::new(), ".png".to_owned());
+        Self { folder: folder.to_owned(), before, digits: 5, after }
+    }
+
+    /// The names of a path with `%05d`, `%d` or the like in its last part.
+    fn parse(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let (before, rest) = name.split_once('%')?;
+        let (digits, after) = rest.split_once('d')?;
+        let digits = match digits {
+            "" => 1,
+            _ => {
+                digits.strip_prefix('0')?.parse().ok().filter(|digits| (1..=9).contains(digits))?
+            }
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Some(Self {
+            folder: folder.unwrap_or(Path::new(".")).to_owned(),
+            before: before.into(),
+            digits,
+            after: after.into(),
+        })
+    }
+
+    /// The path of a frame's picture; frames count from 0.
+    pub fn path(&self, frame: u64) -> PathBuf {
+        let Self { folder, before, digits, after } = self;
+        folder.join(format!("{before}{frame:0digits$}{after}"))
+    }
+
+    /// The frame of a file's name, if it has that form.
+    pub fn frame(&self, name: &str) -> Option<u64> {
+        let number = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
+        let frame = number.parse().ok()?;
+        (self.path(frame).file_name()?.to_str()? == name).then_some(frame)
+    }
+
+    /// The pattern itself, as a path.
+    pub fn as_path(&self) -> PathBuf {
+        let Self { folder, before, digits, after } = self;
+        folder.join(format!("{before}%0{digits}d{after}"))
+    }
+}
+
+impl Target {
+    /// What a path asks for.
+    ///
+    /// # Errors
+    /// [`Error::Ending`].
+    pub fn parse(path: &Path) -> Result<Self, Error> {
+        let text = path.as_os_str().to_string_lossy();
+        if path.is_dir() || text.ends_with(std::path::MAIN_SEPARATOR) || text.ends_with('/') {
+            return Ok(Self::Sequence(Pattern::of_folder(path)));
+        }
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        Ok(match ending.as_deref() {
+            Some("mov") => Self::Video(Container::Mov, path.to_owned()),
+            Some("mkv") => Self::Video(Container::Mkv, path.to_owned()),
+            Some("mp4") => Self::Video(Container::Mp4, path.to_owned()),
+            Some("webm") => Self::Video(Container::Webm, path.to_owned()),
+            Some("png") => match Pattern::parse(path) {
+                Some(pattern) => Self::Sequence(pattern),
+                None => Self::Picture(path.to_owned()),
+            },
+            None => Self::Sequence(Pattern::of_folder(path)),
+            _ => return Err(Error::Ending { path: path.to_owned() }),
+        })
+    }
+
+    /// The kind of file.
+    pub fn container(&self) -> Container {
+        match self {
+            Self::Video(container, _) => *container,
+            Self::Picture(_) | Self::Sequence(_) => Container::Png,
+        }
+    }
+
+    /// The path as it is shown to the user, and that notes lie beside.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Self::Video(_, path) | Self::Picture(path) => path.clone(),
+            Self::Sequence(pattern) => pattern.as_path(),
+        }
+    }
+}
+
+/// An element, and the package that has it on Debian.
+type Needed = (&'static str, &'static str);
+
+const GOOD: &str = "gstreamer1.0-plugins-good";
+const UGLY: &str = "gstreamer1.0-plugins-ugly";
+const LIBAV: &str = "gstreamer1.0-libav";
+
+impl Container {
+    /// Whether a cut-out can be kept.
+    pub fn holds_alpha(self) -> bool {
+        matches!(self, Self::Mov | Self::Mkv | Self::Png)
+    }
+
+    /// The part of a pipeline that encodes, from what the element gives. `encoder` is the encoder;
+    /// `even` may be told what to crop before frames come, `range` a colorimetry to convert to, and
+    /// `through` a format on the way there.
+    pub fn encoder(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            // What prores_ks writes of alpha is lossless. AYUV has the frame's own colours.
+            (Self::Mov, Kind::Cutout) => {
+                "capsfilter name=through caps=video/x-raw,format=AYUV ! videoconvert dither=none ! \
+                 capsfilter name=range caps=video/x-raw,format=A444_10LE ! \
+                 avenc_prores_ks name=encoder profile=4444"
+            }
+            (Self::Mov, _) => {
+                "videoconvert dither=none ! capsfilter name=through ! videoconvert dither=none ! \
+                 capsfilter name=range caps=video/x-raw,format=I422_10LE ! \
+                 avenc_prores_ks name=encoder profile=hq"
+            }
+            (Self::Mkv, Kind::Cutout) => {
+                "capsfilter caps=video/x-raw,format=BGRA ! avenc_ffv1 name=encoder"
+            }
+            (Self::Mkv, Kind::Alpha) => {
+                "capsfilter caps=video/x-raw,format=GRAY8 ! avenc_ffv1 name=encoder"
+            }
+            (Self::Mkv, Kind::Composite) => "videoconvert ! avenc_ffv1 name=encoder",
+            // H.264 with 4:2:0 has even sizes.
+            (Self::Mp4, _) => {
+                "videocrop name=even ! videoconvert ! capsfilter caps=video/x-raw,format=I420 ! \
+                 x264enc name=encoder pass=qual quantizer=18 speed-preset=medium"
+            }
+            // With frames to look ahead at, vp9enc loses some at the end.
+            (Self::Webm, _) => {
+                "videoconvert ! capsfilter caps=video/x-raw,format=I420 ! \
+                 vp9enc name=encoder end-usage=cq cq-level=20 target-bitrate=100000000 deadline=1000000 \
+                 cpu-used=4 row-mt=true threads=16 tile-columns=2 lag-in-frames=0"
+            }
+            (Self::Png, Kind::Cutout) => "capsfilter caps=video/x-raw,format=RGBA ! pngenc",
+            (Self::Png, Kind::Alpha) => "capsfilter caps=video/x-raw,format=GRAY8 ! pngenc",
+            (Self::Png, Kind::Composite) => "capsfilter caps=video/x-raw,format=RGB ! pngenc",
+        }
+    }
+
+    /// The muxer, where there is one.
+    pub fn muxer(self) -> Option<&'static str> {
+        match self {
+            Self::Mov => Some("qtmux"),
+            Self::Mkv => Some("matroskamux"),
+            Self::Mp4 => Some("mp4mux"),
+            Self::Webm => Some("webmmux"),
+            Self::Png => None,
+        }
+    }
+
+    /// Whether a video's frames do not need each other.
+    pub fn is_intra(self) -> bool {
+        !matches!(self, Self::Mp4 | Self::Webm)
+    }
+
+    fn needed(self) -> &'static [Needed] {
+        match self {
+            Self::Mov => &[("avenc_prores_ks", LIBAV), ("qtmux", GOOD)],
+            Self::Mkv => &[("avenc_ffv1", LIBAV), ("matroskamux", GOOD)],
+            Self::Mp4 => &[("x264enc", UGLY), ("mp4mux", GOOD), ("videocrop", GOOD)],
+            Self::Webm => &[("vp9enc", GOOD), ("webmmux", GOOD)],
+            Self::Png => &[("pngenc", GOOD)],
+        }
+    }
+
+    /// Fails where GStreamer lacks what writing takes.
+    ///
+    /// # Errors
+    /// [`Error::Element`].
+    pub fn check_elements(self, path: &Path) -> Result<(), Error> {
+        const READING: &[Needed] = &[
+            ("parsebin", "gstreamer1.0-plugins-base"),
+            ("decodebin", "gstreamer1.0-plugins-base"),
+            ("videoconvert", "gstreamer1.0-plugins-base"),
+            ("videoscale", "gstreamer1.0-plugins-base"),
+            ("videoflip", GOOD),
+        ];
+        for (element, package) in self.needed().iter().chain(READING) {
+            if gst::ElementFactory::find(element).is_none() {
+                return Err(Error::Element { path: path.to_owned(), element, package });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether audio of these caps can be kept, perhaps after another framing.
+    pub fn holds_audio(self, audio: &gst::CapsRef) -> bool {
+        let Some(factory) = self.muxer().and_then(gst::ElementFactory::find) else { return false };
+        let templates = factory.static_pad_templates();
+        let template = templates.iter().find(|template| template.name_template() == "audio_%u");
+        let Some(template) = template else { return false };
+        // Parsers make of a stream's framing what the muxer takes.
+        let mut audio = audio.to_owned();
+        for structure in audio.make_mut().iter_mut() {
+            structure.remove_fields(["stream-format", "framed", "parsed", "alignment"]);
+        }
+        template.caps().can_intersect(&audio)
+    }
+}

@@ -1,0 +1,211 @@
+//! What is let through to be matted: each frame, those that were done before, none after an
+//! interruption.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+use crate::error::Error;
+use crate::survey::lock;
+
+/// The gate before the matting, and what is known there.
+pub struct Gate {
+    input: PathBuf,
+    /// Frames before this one are not matted.
+    first: u64,
+    /// A decoder that gives more than this gives frames without end.
+    most: u64,
+    state: Mutex<State>,
+    closed: AtomicBool,
+    /// Ended by being closed.
+    ended: AtomicBool,
+    /// Ended in any way.
+    over: AtomicBool,
+    /// What ended the stream, told better than the bus does.
+    trouble: Mutex<Option<Error>>,
+}
+
+#[derive(Default)]
+struct State {
+    caps: Option<gst::Caps>,
+    /// Frames that came.
+    frames: u64,
+    /// Where the last one ends, and the same as the whole pipeline's time.
+    end: Option<gst::ClockTime>,
+    end_running: Option<gst::ClockTime>,
+}
+
+impl Gate {
+    /// Frames of `input` from number `first` on, counted from 0, are let through. About `stored`
+    /// of them should come.
+    pub fn new(input: PathBuf, first: u64, stored: u64) -> Arc<Self> {
+        Arc::new(Self {
+            input,
+            first,
+            most: 100 + 2 * stored,
+            state: Mutex::default(),
+            closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            trouble: Mutex::default(),
+        })
+    }
+
+    /// Lets no more frames through.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the stream was ended by closing the gate.
+    pub fn has_ended_early(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Frames that came, or nothing when no more will.
+    pub fn awaits(&self) -> Option<u64> {
+        (!self.over.load(Ordering::SeqCst)).then(|| lock(&self.state).frames)
+    }
+
+    /// Keeps the first failure.
+    pub fn fail(&self, error: Error) {
+        lock(&self.trouble).get_or_insert(error);
+    }
+
+    /// The first failure.
+    pub fn trouble(&self) -> Option<Error> {
+        lock(&self.trouble).take()
+    }
+
+    /// Guards a source pad, through which frames go to be matted. `begin` is told the first caps,
+    /// before anything that follows is.
+    pub fn guard(
+        self: &Arc<Self>,
+        pad: &gst::Pad,
+        begin: impl Fn(&gst::CapsRef) + Send + Sync + 'static,
+    ) {
+        let gate = self.clone();
+        let types = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+        pad.add_probe(types, move |pad, info| match &mut info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => match gate.admit(pad, buffer) {
+                Ok(true) => gst::PadProbeReturn::Ok,
+                Ok(false) => gst::PadProbeReturn::Drop,
+                Err(flow) => {
+                    info.flow_res = Err(flow);
+                    gst::PadProbeReturn::Handled
+                }
+            },
+            Some(gst::PadProbeData::Event(event)) => match event.view() {
+                gst::EventView::Eos(_) if gate.has_ended_early() => gst::PadProbeReturn::Drop,
+                gst::EventView::Eos(_) => {
+                    gate.over.store(true, Ordering::SeqCst);
+                    gst::PadProbeReturn::Ok
+                }
+                gst::EventView::Caps(caps) => {
+                    gate.see(caps.caps(), &begin);
+                    gst::PadProbeReturn::Ok
+                }
+                _ => gst::PadProbeReturn::Ok,
+            },
+            _ => gst::PadProbeReturn::Ok,
+        });
+    }
+
+    /// Whether a frame is let through; an error ends the stream.
+    fn admit(&self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> Result<bool, gst::FlowError> {
+        if lock(&self.trouble).is_some() {
+            return Err(gst::FlowError::Error);
+        }
+        if self.closed.load(Ordering::SeqCst) {
+            if !self.has_ended_early() {
+                pad.push_event(gst::event::Eos::new());
+                self.ended.store(true, Ordering::SeqCst);
+            }
+            return Err(gst::FlowError::Eos);
+        }
+        let mut state = lock(&self.state);
+        let frame = state.frames;
+        state.frames += 1;
+        if frame == self.most {
+            let reason = format!("more than {} frames come out of it", self.most);
+            self.fail(Error::Decode { path: self.input.clone(), reason });
+            return Err(gst::FlowError::Error);
+        }
+        let start = buffer.pts().or(state.end).unwrap_or_default();
+        if buffer.pts().is_none() {
+            // Muxers need one. What has none follows upon what was before it.
+            buffer.make_mut().set_pts(start);
+        }
+        let lasts = buffer.duration().or_else(|| duration(state.caps.as_deref()?));
+        let end = start + lasts.unwrap_or_default();
+        state.end = Some(end);
+        state.end_running = running_time(pad, end);
+        Ok(frame >= self.first)
+    }
+
+    /// Whether audio from `start` on belongs to the frames that were let through.
+    pub fn covers(&self, pad: &gst::Pad, start: Option<gst::ClockTime>) -> bool {
+        if !self.has_ended_early() {
+            return true;
+        }
+        let start = start.and_then(|start| running_time(pad, start));
+        // What is before the pipeline's time, or has no time, is kept.
+        let end = lock(&self.state).end_running;
+        start.zip(end).is_none_or(|(start, end)| start < end)
+    }
+
+    fn see(&self, caps: &gst::CapsRef, begin: &impl Fn(&gst::CapsRef)) {
+        let (first, frame) = {
+            let mut state = lock(&self.state);
+            (state.caps.get_or_insert_with(|| caps.to_owned()).clone(), state.frames)
+        };
+        let (before, after) = (describe(&first), describe(caps));
+        if frame == 0 {
+            begin(caps);
+        } else if before != after {
+            self.fail(Error::Size { path: self.input.clone(), before, after, frame });
+        }
+    }
+}
+
+/// A time of a pad's stream as the whole pipeline's.
+fn running_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<gst::ClockTime> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+    segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(time)
+}
+
+/// How long a frame lasts by its caps.
+fn duration(caps: &gst::CapsRef) -> Option<gst::ClockTime> {
+    let rate = gst_video::VideoInfo::from_caps(caps).ok()?.fps();
+    let (seconds, rate) = (u64::try_from(rate.denom()).ok()?, u64::try_from(rate.numer()).ok()?);
+    (rate > 0).then(|| gst::ClockTime::SECOND.mul_div_round(seconds, rate))?
+}
+
+/// What encoders cannot have changed under them.
+fn describe(caps: &gst::CapsRef) -> String {
+    match gst_video::VideoInfo::from_caps(caps) {
+        Ok(info) => {
+            let par = info.par();
+            let pixels = match par.numer() == par.denom() {
+                true => String::new(),
+                false => format!(" with pixels of {}:{}", par.numer(), par.denom()),
+            };
+            format!("{}x{} {}{pixels}", info.width(), info.height(), info.format().to_str())
+        }
+        Err(_) => caps.to_string(),
+    }
+}
+
+/// Counts frames that leave a pad, from number `from` on, and drops those before `first`.
+pub fn count(pad: &gst::Pad, from: u64, first: u64, done: Arc<AtomicU64>) {
+    let next = AtomicU64::new(from);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let frame = next.fetch_add(1, Ordering::SeqCst);
+        if frame < first {
+            return gst::PadProbeReturn::Drop;
+        }
+        done.store(frame + 1, Ordering::SeqCst);
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -1,0 +1,314 @@
+//! Takes the background away from people in videos and pictures:
+//!
+//! ```sh
+//! cargo run --release --example matte_file -- in.mp4 out.mov
+//! ```
+
+mod alpha;
+mod arguments;
+mod error;
+mod format;
+mod gate;
+mod kept;
+mod note;
+mod part;
+mod pictures;
+mod pipeline;
+mod plan;
+mod progress;
+mod prores;
+mod settings;
+mod stop;
+mod survey;
+mod whole;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+use error::Error;
+use format::Target;
+use kept::Kept;
+use note::Note;
+use part::Part;
+use pictures::Pictures;
+use pipeline::{Ended, Run, Sink};
+use plan::Job;
+use progress::Progress;
+use settings::Settings;
+
+/// The exit code of what was interrupted, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut code = ExitCode::SUCCESS;
+    let jobs = match begin(&arguments) {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            eprintln!("matte_file: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for job in &jobs {
+        match work(&arguments, job) {
+            Ok(()) => {}
+            Err(Error::Interrupted) => return ExitCode::from(INTERRUPTED),
+            Err(error) => {
+                eprintln!("matte_file: {error}");
+                code = ExitCode::FAILURE;
+                if !error.is_of_one_input() {
+                    break;
+                }
+            }
+        }
+    }
+    code
+}
+
+fn begin(arguments: &Arguments) -> Result<Vec<Job>, Error> {
+    gst::init().map_err(|error| Error::GStreamer(error.to_string()))?;
+    gstdavidmatte::plugin_register_static().map_err(|error| Error::GStreamer(error.to_string()))?;
+    stop::listen()?;
+    plan::jobs(arguments)
+}
+
+/// Does one job, whatever state it is in.
+fn work(arguments: &Arguments, job: &Job) -> Result<(), Error> {
+    let Some(output) = job.outputs.first() else { return Ok(()) };
+    check_input(&job.input)?;
+    let settings = Settings::new(arguments, output.kind)?;
+    let note = Note::new(job, &settings)?;
+    let Some(earlier) = earlier(arguments, job, &note)? else {
+        return say(&format!(
+            "{} is already there; nothing is left to resume",
+            output.target.path().display()
+        ));
+    };
+    for output in &job.outputs {
+        output.target.container().check_elements(&output.target.path())?;
+    }
+    let survey = survey::survey(&job.input)?;
+    check_fit(arguments, job, &survey)?;
+    matte(arguments, job, &settings, note, earlier, &survey)
+}
+
+fn say(line: &str) -> Result<(), Error> {
+    writeln!(std::io::stdout(), "{line}").map_err(Error::Print)
+}
+
+/// Fails for an input that cannot be one.
+fn check_input(path: &Path) -> Result<(), Error> {
+    let unreadable = |reason| Error::Read { path: path.to_owned(), reason };
+    let not = |what| Err(Error::NotAFile { path: path.to_owned(), what });
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    match (metadata.is_dir(), metadata.is_file(), metadata.len()) {
+        (true, ..) => not("a folder"),
+        (_, false, _) => not("no regular file"),
+        (.., 0) => not("empty"),
+        _ => whole::check(path),
+    }
+}
+
+/// What an earlier run left to go on with.
+#[derive(Default)]
+struct Earlier {
+    /// Frames that every output has.
+    frames: u64,
+    /// Their videos.
+    videos: Vec<Option<Kept>>,
+    /// Whether there is a note of it.
+    is_noted: bool,
+}
+
+/// What there is to go on with, or nothing where all is done.
+fn earlier(arguments: &Arguments, job: &Job, note: &Note) -> Result<Option<Earlier>, Error> {
+    let path = Note::path(job);
+    let noted = Note::read(&path);
+    if arguments.force {
+        return Ok(Some(Earlier { is_noted: !matches!(noted, Ok(None)), ..Default::default() }));
+    }
+    let mut present = None;
+    for output in &job.outputs {
+        let is_there = match &output.target {
+            Target::Sequence(pattern) => !pictures::numbers(pattern)?.is_empty(),
+            Target::Video(_, path) | Target::Picture(path) => path.symlink_metadata().is_ok(),
+        };
+        present = present.or(is_there.then(|| output.target.path()));
+    }
+    match (noted?, present) {
+        (None, None) => Ok(Some(Earlier::default())),
+        (Some(_), None) => Ok(Some(Earlier { is_noted: true, ..Default::default() })),
+        (None, Some(_)) if arguments.resume => Ok(None),
+        (None, Some(path)) => Err(Error::Exists { path }),
+        (Some(_), Some(path)) if !arguments.resume => Err(Error::Unfinished { path }),
+        (Some(earlier), Some(path)) => match note.differs(&earlier) {
+            Some(reason) => Err(Error::Resume { path, reason }),
+            None => kept(job, &earlier).map(Some),
+        },
+    }
+}
+
+/// What of each output is to be kept.
+fn kept(job: &Job, note: &Note) -> Result<Earlier, Error> {
+    let mut frames = note.frames;
+    for output in &job.outputs {
+        if let Target::Sequence(pattern) = &output.target {
+            let pictures = pictures::first_missing(pattern)?;
+            frames = Some(frames.map_or(pictures, |frames| frames.min(pictures)));
+        }
+    }
+    let frames = frames.unwrap_or(0);
+    let mut videos = Vec::new();
+    for (at, output) in job.outputs.iter().enumerate() {
+        videos.push(match &output.target {
+            Target::Video(container, path) => {
+                let caps = note.streams.get(at).and_then(Option::as_deref);
+                let fail =
+                    |reason: &str| Error::Resume { path: path.clone(), reason: reason.into() };
+                let caps = kept::parse_caps(caps.unwrap_or_default(), path)?;
+                if Some(frames) != note.frames && !container.is_intra() {
+                    return Err(fail("pictures are missing that it has frames for"));
+                }
+                Some(Kept { path: path.clone(), container: *container, frames, caps })
+            }
+            _ => None,
+        });
+    }
+    Ok(Earlier { frames, videos, is_noted: true })
+}
+
+/// Fails where an output cannot hold what the input has.
+fn check_fit(arguments: &Arguments, job: &Job, survey: &survey::Survey) -> Result<(), Error> {
+    let path = job.input.clone();
+    for output in &job.outputs {
+        if let Target::Picture(target) = &output.target
+            && survey.frames > 1
+        {
+            return Err(Error::OnePicture { path, target: target.clone() });
+        }
+    }
+    let Some(output) = job.outputs.first() else { return Ok(()) };
+    let container = output.target.container();
+    let keeps_audio = container.muxer().is_some() && !arguments.no_audio;
+    match survey.audio.iter().find(|caps| keeps_audio && !container.holds_audio(caps)) {
+        Some(caps) => {
+            let audio = caps.structure(0).map(|structure| structure.name().to_string());
+            let (target, audio) = (output.target.path(), audio.unwrap_or_default());
+            Err(Error::Audio { path, target, audio })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Mattes an input, and keeps what came of it.
+fn matte(
+    arguments: &Arguments,
+    job: &Job,
+    settings: &Settings,
+    note: Note,
+    earlier: Earlier,
+    survey: &survey::Survey,
+) -> Result<(), Error> {
+    let note_path = Note::path(job);
+    let sinks = sinks(job, &earlier)?;
+    let only_pictures = sinks.iter().all(|sink| matches!(sink, Sink::Pictures(_)));
+    let is_sequence = job.outputs.iter().any(|output| matches!(output.target, Target::Sequence(_)));
+    // Pictures tell themselves how many there are, even after the power failed.
+    let notes_ahead = only_pictures && is_sequence;
+    if notes_ahead {
+        note.write(&note_path)?;
+    }
+    let run = Run { job, settings, survey, done: earlier.frames, with_audio: !arguments.no_audio };
+    let progress = Progress::new(&job.input, survey.frames, earlier.frames);
+    let ended = run.run(&sinks, &progress);
+    let frames_per_second = progress.finish(ended.as_ref().map_or(0, |ended| ended.frames));
+    let ended = ended.and_then(|ended| match (ended.frames, ended.early) {
+        (0, true) => Err(Error::Interrupted),
+        (0, false) => Err(Error::NoFrames { path: job.input.clone() }),
+        _ => Ok(ended),
+    });
+    if ended.is_err() && notes_ahead && !earlier.is_noted {
+        // Before its folder, which goes with the sinks.
+        remove(&note_path);
+    }
+    let ended = ended?;
+    for warning in &ended.warnings {
+        eprintln!("matte_file: {}: {warning}", job.input.display());
+    }
+    keep(sinks, &ended)?;
+    conclude(job, note, &ended, survey, frames_per_second)
+}
+
+/// Where each output's frames go.
+fn sinks(job: &Job, earlier: &Earlier) -> Result<Vec<Sink>, Error> {
+    let mut sinks = Vec::new();
+    for (at, output) in job.outputs.iter().enumerate() {
+        sinks.push(match &output.target {
+            Target::Video(_, path) => {
+                let kept = earlier.videos.get(at).cloned().flatten();
+                Sink::Video(Part::new(path)?, kept)
+            }
+            target => Sink::Pictures(Pictures::new(&job.input, target, earlier.frames)?),
+        });
+    }
+    Ok(sinks)
+}
+
+/// Gives everything its name.
+fn keep(sinks: Vec<Sink>, ended: &Ended) -> Result<(), Error> {
+    for sink in &sinks {
+        if let Sink::Video(part, _) = sink {
+            part.sync()?;
+        }
+    }
+    for sink in sinks {
+        match sink {
+            Sink::Video(part, _) => part.become_file()?,
+            Sink::Pictures(pictures) => pictures.keep(!ended.early)?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes or removes the note, and tells what was done.
+fn conclude(
+    job: &Job,
+    mut note: Note,
+    ended: &Ended,
+    survey: &survey::Survey,
+    frames_per_second: f64,
+) -> Result<(), Error> {
+    let note_path = Note::path(job);
+    let path = job.outputs.first().map(|output| output.target.path()).unwrap_or_default();
+    let frames = ended.frames;
+    if ended.early {
+        note.frames = Some(frames);
+        note.streams = ended.streams.clone();
+        note.write(&note_path)?;
+        let all = survey.frames.max(frames);
+        eprintln!(
+            "matte_file: interrupted; {} holds the first {frames} of {all} frames; go on with --resume",
+            path.display()
+        );
+        return Err(Error::Interrupted);
+    }
+    remove(&note_path);
+    say(&format!("{}: {frames} frames, {frames_per_second:.1} a second", path.display()))?;
+    let leaves_audio = job.outputs.iter().any(|output| output.target.container().muxer().is_none());
+    if leaves_audio && !survey.audio.is_empty() && job.outputs.len() == 1 {
+        say(&format!(
+            "{}: pictures hold no audio, so that of the input is left out",
+            path.display()
+        ))?;
+    }
+    Ok(())
+}
+
+/// What is not there is not missed.
+fn remove(path: &Path) {
+    let _ = std::fs::remove_file(path);
+}
