@@ -514,6 +514,37 @@ fn what_is_no_input_is_told() {
 }
 
 #[test]
+fn files_that_do_not_tell_their_length_are_whole() {
+    let folder = Folder::new();
+    for (name, muxer) in [
+        ("live.mkv", "matroskamux streamable=true"),
+        ("fragments.mp4", "mp4mux fragment-duration=200"),
+        ("stream.ts", "mpegtsmux"),
+    ] {
+        let input = folder.make(name, &format!("{VIDEO} ! x264enc bframes=0 ! {muxer}"));
+        let text = done(matte(&input, &folder.path("out.mkv")).arg("--force"));
+        assert!(text.contains("24 frames"), "{name}: {text}");
+        assert_eq!(decode(&folder.path("out.mkv"), "").frames.len(), 24);
+    }
+}
+
+#[test]
+fn frames_that_do_not_come_are_told() {
+    let folder = Folder::new();
+    // mp4mux tells a fragmented file's length too short for frames that are reordered.
+    let input = folder.make(
+        "in.mp4",
+        &format!("{VIDEO} ! x264enc bframes=2 b-adapt=false ! mp4mux fragment-duration=200"),
+    );
+    let before = decode(&input, "").frames.len();
+    let output = matte(&input, &folder.path("out.mkv")).output().unwrap();
+    assert!(stdout(&output).contains(&format!("{before} frames")));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message.contains("of 24 stored frames"), before < 24, "{before}: {message}");
+    assert_eq!(decode(&folder.path("out.mkv"), "").frames.len(), before);
+}
+
+#[test]
 fn a_bad_input_does_not_stop_the_others() {
     let folder = Folder::new();
     let good = folder.clip();
@@ -611,7 +642,7 @@ fn long_clip(folder: &Folder) -> PathBuf {
     )
 }
 
-/// A slow model that gives the same matte every time, whatever came before.
+/// With a network that takes its time, and mattes that do not depend on those before.
 fn slowly(input: &Path, out: &Path) -> Command {
     let mut command = example("matte_file");
     command.arg(input).arg(out).args(["--device", "cpu", "--temporal", "0", "--region", "frame"]);

@@ -239,6 +239,15 @@ fn matte(
     for warning in &ended.warnings {
         eprintln!("matte_file: {}: {warning}", job.input.display());
     }
+    if !ended.early && ended.frames < survey.frames {
+        eprintln!(
+            "matte_file: {}: {} of {} stored frames came out of the decoder; the others are damaged, \
+             or left out by an edit list",
+            job.input.display(),
+            ended.frames,
+            survey.frames
+        );
+    }
     keep(sinks, &ended)?;
     conclude(job, note, &ended, survey, frames_per_second)
 }
@@ -297,7 +306,8 @@ fn conclude(
         return Err(Error::Interrupted);
     }
     remove(&note_path);
-    say(&format!("{}: {frames} frames, {frames_per_second:.1} a second", path.display()))?;
+    let unit = if frames == 1 { "frame" } else { "frames" };
+    say(&format!("{}: {frames} {unit}, {frames_per_second:.1} a second", path.display()))?;
     let leaves_audio = job.outputs.iter().any(|output| output.target.container().muxer().is_none());
     if leaves_audio && !survey.audio.is_empty() && job.outputs.len() == 1 {
         say(&format!(

@@ -89,19 +89,3 @@ fn boxes(file: &mut File, length: u64) -> io::Result<Option<u64>> {
     }
     Ok(Some(at))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_ebml_are_read() {
-        assert_eq!(variable(&[0x81]), Some((Some(1), 1)));
-        assert_eq!(variable(&[0x40, 0x02]), Some((Some(2), 2)));
-        assert_eq!(variable(&[0x01, 0, 0, 0, 0, 0, 1, 0]), Some((Some(256), 8)));
-        assert_eq!(variable(&[0x01, 255, 255, 255, 255, 255, 255, 255]), Some((None, 8)));
-        assert_eq!(variable(&[0xff]), Some((None, 1)));
-        assert_eq!(variable(&[0x40]), None);
-        assert_eq!(variable(&[0]), None);
-    }
-}
