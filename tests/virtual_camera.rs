@@ -345,7 +345,9 @@ impl Drop for Server {
 #[test]
 fn a_window_is_opened_where_there_is_a_display() {
     let mut xvfb = Command::new("Xvfb");
-    xvfb.args(["-displayfd", "1", "-screen", "0", "320x240x24"]);
+    // Otherwise it starts anew when the first sink that autovideosink tries has left, and refuses
+    // the second meanwhile.
+    xvfb.args(["-noreset", "-displayfd", "1", "-screen", "0", "320x240x24"]);
     let Ok(mut server) = xvfb.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
         eprintln!("skipped: Xvfb is not installed");
         return;
