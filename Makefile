@@ -32,6 +32,7 @@ test: setup lint ## run every check
 	DAVIDMATTE_PROFILE=debug G_DEBUG=fatal-warnings scripts/env cargo test
 	$(MAKE) --no-print-directory doc
 	DAVIDMATTE_PROFILE=debug scripts/check-readme
+	DAVIDMATTE_PROFILE=debug scripts/check-readme docs/recipes.md
 
 lint: setup ## formatting and clippy
 	cargo fmt --check
