@@ -39,6 +39,7 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--stages"] => stages(),
         ["--edges"] => edges(),
+        ["--threads"] => threads(),
         ["--throughput", model] => throughput(model),
         ["--memory", model] => memory(model),
         ["--live", model, pacing] => live(model, pacing),
@@ -55,6 +56,8 @@ fn measure(models: &[&str]) -> Result<()> {
     on_one_core(&["--stages"])?;
     println!();
     on_one_core(&["--edges"])?;
+    println!();
+    threads()?;
     println!(
         "\n| model | threads | network alone, ms | frames from | fraction of the network's speed |"
     );
@@ -219,6 +222,36 @@ fn edges() -> Result<()> {
             "| {from:?} to {to:?}, {output:?} | {decontaminate:.2} | {region:.2} | {temporal:.2} | \
              {together:.2} |"
         );
+    }
+    Ok(())
+}
+
+/// Finishing and composing with a frame's rows divided among threads, the same in turns with one.
+fn threads() -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    println!("| size | `decontaminate` | one thread, ms | {cores} threads | fraction |");
+    println!("|---|---|---|---|---|");
+    for size in SIZES {
+        for decontaminate in [false, true] {
+            let mut way = Way::new(PixelFormat::I420, PixelFormat::I420, Output::Composite, size)?;
+            let mut divided =
+                Way::new(PixelFormat::I420, PixelFormat::I420, Output::Composite, size)?;
+            divided.matter = divided.matter.with_threads(cores)?;
+            (way.look.decontaminate, divided.look.decontaminate) = (decontaminate, decontaminate);
+            let mut found = [const { Vec::new() }; 3];
+            for _ in 0..ROUNDS {
+                let one = time(|| way.finish().unwrap_or_default());
+                let several = time(|| divided.finish().unwrap_or_default());
+                for (all, value) in found.iter_mut().zip([one, several, several / one]) {
+                    all.push(value);
+                }
+            }
+            let [one, several, fraction] = found.map(median);
+            let [width, height] = size;
+            println!(
+                "| {width}x{height} | {decontaminate} | {one:.2} | {several:.2} | {fraction:.2} |"
+            );
+        }
     }
     Ok(())
 }

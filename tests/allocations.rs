@@ -106,7 +106,7 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
                 if in_place {
                     matter.compose(Colors::InPlace, &mask, look, target).unwrap();
                 }
-                matter.alpha_plane(&mask, &look.matte, &mut alpha, 96);
+                matter.alpha_plane(&mask, &look.matte, &mut alpha, 96).unwrap();
                 matter.compose_flat(Colors::Frame(view), &look.background, 0.0, target).unwrap();
                 spent = COUNT.get() - before;
             }

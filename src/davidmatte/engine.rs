@@ -63,6 +63,8 @@ enum Purpose {
 /// All that depends on one network.
 pub struct Engine {
     worker: Worker,
+    /// How many threads may share a frame's rows.
+    threads: usize,
     fitted: Option<Fitted>,
     /// The newest mask.
     mask: Vec<f32>,
@@ -106,7 +108,7 @@ struct Fitted {
 }
 
 impl Fitted {
-    fn new(worker: &Worker, negotiated: &Negotiated) -> Result<Self, Error> {
+    fn new(worker: &Worker, threads: usize, negotiated: &Negotiated) -> Result<Self, Error> {
         let Negotiated { from, to, output, .. } = *negotiated;
         let shape = worker.shape();
         let (input, mask, fit) = (shape.input, shape.mask, shape.description.fit);
@@ -118,7 +120,7 @@ impl Fitted {
             SEARCH.as_secs_f64() * f64::from(rate.numer()) / f64::from(rate.denom())
         };
         Ok(Self {
-            matter: Matter::new(shape, from, to, output)?,
+            matter: Matter::new(shape, from, to, output)?.with_threads(threads)?,
             smoother: Smoother::new(&carrier.guide(), frame, input, mask, fit),
             follower: Follower::new(frame, input, mask, fit, canvas.least_side()),
             canvas,
@@ -175,11 +177,12 @@ impl Fitted {
 }
 
 impl Engine {
-    /// Not yet for any caps.
-    pub fn new(worker: Worker) -> Self {
+    /// Not yet for any caps; `threads` may share a frame's rows.
+    pub fn new(worker: Worker, threads: usize) -> Self {
         Self {
             mask: vec![0.0; worker.shape().mask.area()],
             worker,
+            threads,
             fitted: None,
             has_mask: false,
             has_ever_matted: false,
@@ -194,7 +197,7 @@ impl Engine {
     /// Goes on with other caps. Nothing is under way, and the mask of other frames is forgotten.
     pub fn negotiate(&mut self, negotiated: &Negotiated) -> Result<(), Error> {
         self.forget();
-        self.fitted = Some(Fitted::new(&self.worker, negotiated)?);
+        self.fitted = Some(Fitted::new(&self.worker, self.threads, negotiated)?);
         self.mask.resize(self.worker.shape().mask.area(), 0.0);
         Ok(())
     }

@@ -39,7 +39,8 @@ pub fn load(settings: &Settings) -> Result<Loaded, Error> {
         let fallback = session.fallback().map(ToString::to_string);
         let worker = Worker::new(Box::new(session))?;
         let interrupter = worker.interrupter();
-        Ok(Loaded { engine: Engine::new(worker), interrupter, active_device, fallback })
+        let engine = Engine::new(worker, settings.row_threads());
+        Ok(Loaded { engine, interrupter, active_device, fallback })
     });
     let failed = |reason: &str| Error::Inference { reason: format!("loading failed: {reason}") };
     let thread = thread.map_err(|error| failed(&error.to_string()))?;

@@ -149,7 +149,7 @@ impl Writer {
                 return Err(Failure::Buffer("an alpha plane is still in use".into()));
             };
             let mut mapped = plane.map_writable().map_err(unmappable("an alpha plane"))?;
-            matter.alpha_plane(mask, &look.matte, &mut mapped, width);
+            matter.alpha_plane(mask, &look.matte, &mut mapped, width)?;
         }
         let mut output = buffer.copy();
         let appended_at = output.size();

@@ -8,6 +8,7 @@ use gst::glib::translate::ToGlibPtr;
 use gst::prelude::*;
 use once_cell::sync::Lazy;
 
+use crate::matting::bands;
 use crate::matting::compose::Output;
 use crate::matting::finish::MatteSettings;
 use crate::matting::session::{Device, SessionOptions};
@@ -219,6 +220,14 @@ impl Settings {
         }
     }
 
+    /// How many threads may share a frame's rows.
+    pub fn row_threads(&self) -> usize {
+        match self.threads {
+            0 => bands::available(),
+            threads => threads as usize,
+        }
+    }
+
     /// Whether a composite is the frame as it came: it would be put over itself, unblurred.
     pub fn changes_nothing(&self) -> bool {
         self.background == BackgroundKind::Blur && self.blur_radius == 0.0
@@ -341,7 +350,7 @@ fn inference_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("threads")
             .nick("Threads")
-            .blurb("CPU threads of one inference (0 = one for each core)")
+            .blurb("CPU threads of one inference, and of a frame's rows (0 = one for each core)")
             .maximum(1024)
             .default_value(defaults.threads)
             .mutable_ready()

@@ -159,13 +159,21 @@ impl Backdrop {
     }
 
     /// Row `y` of plane `plane`; bytes of alpha and padding may hold anything.
-    pub fn row(&mut self, plane: usize, y: usize) -> &[u8] {
+    pub fn row<'a>(&'a self, plane: usize, y: usize, scratch: &'a mut BackdropRow) -> &'a [u8] {
         match self {
             Self::Flat(rows, _) => &rows[plane],
             Self::Still(frame) => frame.row(plane, y),
-            Self::Blurred(blur) => blur.row(plane, y),
+            Self::Blurred(blur) => blur.row(plane, y, scratch),
         }
     }
+}
+
+/// Where a row is made.
+#[derive(Default)]
+pub struct BackdropRow {
+    row: Vec<u8>,
+    /// Between two rows of the small picture.
+    between: Vec<f32>,
 }
 
 /// Squares of a 45th of the height, light and dark as picture editors draw them.
@@ -233,8 +241,6 @@ pub struct Blur {
     gaussian: Gaussian,
     to: FrameLayout,
     enlargers: Vec<Enlarger>,
-    row: Vec<u8>,
-    between: Vec<f32>,
 }
 
 /// Which rows of the small picture a matte row falls into.
@@ -273,7 +279,6 @@ impl Blur {
                 rows: AxisOperator::bilinear(size.height, component.height(to.height)).pack(2),
             })
             .collect();
-        let row_bytes = (0..to.format.planes()).map(|plane| to.format.row_bytes(plane, to.width));
         Self {
             sigma: [
                 sigma * size.width as f32 / from.width as f32,
@@ -287,8 +292,6 @@ impl Blur {
             gaussian: Gaussian::new(size.area()),
             to: *to,
             enlargers,
-            row: vec![0; row_bytes.max().unwrap_or(0)],
-            between: vec![0.0; size.width + 2],
             size,
         }
     }
@@ -341,8 +344,12 @@ impl Blur {
         }
     }
 
-    fn row(&mut self, plane: usize, y: usize) -> &[u8] {
+    fn row<'a>(&self, plane: usize, y: usize, scratch: &'a mut BackdropRow) -> &'a [u8] {
+        let BackdropRow { row, between } = scratch;
         let width = self.size.width;
+        let row_bytes = self.to.format.row_bytes(plane, self.to.width);
+        row.resize(row_bytes, 0);
+        between.resize(width + 2, 0.0);
         for (index, enlarger) in self.enlargers.iter().enumerate() {
             let component = enlarger.component;
             if component.plane != plane {
@@ -353,23 +360,23 @@ impl Blur {
             let below = (first + 1).min(self.size.height - 1);
             let upper = &picture[first * width..][..width];
             let lower = &picture[below * width..][..width];
-            for ((out, upper), lower) in self.between.iter_mut().zip(upper).zip(lower) {
+            for ((out, upper), lower) in between.iter_mut().zip(upper).zip(lower) {
                 *out = upper * weights[0] + lower * weights[1];
             }
             for x in 0..component.width(self.to.width) {
                 let (first, weights) = enlarger.columns.row(x);
-                let code = self.between[first] * weights[0] + self.between[first + 1] * weights[1];
-                self.row[x * component.step + component.offset] = to_byte(code);
+                let code = between[first] * weights[0] + between[first + 1] * weights[1];
+                row[x * component.step + component.offset] = to_byte(code);
             }
         }
-        &self.row[..self.to.format.row_bytes(plane, self.to.width)]
+        row
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::finish::ConstantMatte;
+    use crate::matting::finish::SameRows;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
         FrameLayout { format, width, height, color: Default::default() }
@@ -397,11 +404,12 @@ mod tests {
             let want = paint(&to, |_, _| [80.0; 3]);
             for (radius, opacity) in [(0.01, 0.0), (0.2, 0.5), (0.2, 1.0)] {
                 let mut backdrop = Backdrop::new(&Background::Blur(radius), &from, &to).unwrap();
-                backdrop.update(&frame.view(), ConstantMatte::new(37).of(opacity));
+                backdrop.update(&frame.view(), &mut SameRows(vec![opacity; 37]));
+                let mut scratch = BackdropRow::default();
                 for component in to.format.color_components() {
                     for y in 0..component.height(21) {
                         let want = want.row(component.plane, y);
-                        let row = backdrop.row(component.plane, y);
+                        let row = backdrop.row(component.plane, y, &mut scratch);
                         for x in 0..component.width(37) {
                             let at = x * component.step + component.offset;
                             assert!(row[at].abs_diff(want[at]) <= 1, "{:?}", to.format);
@@ -414,18 +422,13 @@ mod tests {
 
     #[test]
     fn the_person_does_not_bleed_into_the_blur() {
-        struct LeftHalf(Vec<f32>);
-        impl MatteRows for LeftHalf {
-            fn row(&mut self, _: usize) -> &[f32] {
-                &self.0
-            }
-        }
         let gray = layout(PixelFormat::Gray8, 64, 64);
         let frame = paint(&gray, |x, _| [if x < 32 { 255.0 } else { 50.0 }; 3]);
-        let mut matte = LeftHalf((0..64).map(|x| if x < 32 { 1.0 } else { 0.0 }).collect());
+        let mut matte = SameRows((0..64).map(|x| if x < 32 { 1.0 } else { 0.0 }).collect());
         let mut backdrop = Backdrop::new(&Background::Blur(0.2), &gray, &gray).unwrap();
         backdrop.update(&frame.view(), &mut matte);
-        let row = backdrop.row(0, 32);
+        let mut scratch = BackdropRow::default();
+        let row = backdrop.row(0, 32, &mut scratch);
         assert!(row[34..].iter().all(|&code| code < 54), "{row:?}");
     }
 

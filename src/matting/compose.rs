@@ -4,9 +4,11 @@
 //! that a block needs stays in the first-level cache. Composites are blended in the output's own
 //! format, byte by byte, with the matte spread over the bytes that each pixel has.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 
-use super::backdrop::Backdrop;
+use super::backdrop::{Backdrop, BackdropRow};
 use super::convert::RowConverter;
 use super::error::Error;
 use super::finish::MatteRows;
@@ -65,6 +67,17 @@ pub enum Colors<'a> {
     InPlace,
 }
 
+/// What an output is composed of, besides the matte.
+#[derive(Clone, Copy)]
+pub struct Layers<'a> {
+    /// The frame's colours.
+    pub colors: Colors<'a>,
+    /// The person's own, where the matte is soft; without it the frame's stay.
+    pub foreground: Option<&'a Foreground>,
+    /// What is behind the person.
+    pub backdrop: &'a Backdrop,
+}
+
 /// How a frame's colours reach an output of another frame.
 enum Transfer {
     /// The formats are the same.
@@ -99,6 +112,8 @@ pub struct Composer {
     chroma_matte: Vec<u8>,
     /// A row of the person's colours.
     front: Vec<u8>,
+    /// A row of the background.
+    behind: BackdropRow,
     opaque: Vec<u8>,
 }
 
@@ -131,6 +146,7 @@ impl Composer {
             matte: [row(), row()],
             chroma_matte: vec![0; to.width.div_ceil(2)],
             front: vec![0; row_bytes],
+            behind: BackdropRow::default(),
             opaque: vec![255; to.width],
         })
     }
@@ -140,31 +156,29 @@ impl Composer {
         matches!(self.transfer, Transfer::Copy)
     }
 
-    /// Writes `target`, whose layout is the output's. Where the matte is soft, colours are those
-    /// that `foreground` has estimated, if it is given, otherwise the frame's.
+    /// Writes `rows` of `target`, whose layout is the output's; the first of them is even.
     pub fn compose(
         &mut self,
-        colors: Colors<'_>,
+        layers: &Layers<'_>,
         matte: &mut dyn MatteRows,
-        foreground: Option<&Foreground>,
-        backdrop: &mut Backdrop,
+        rows: Range<usize>,
         target: &mut FrameViewMut<'_>,
     ) {
         debug_assert_eq!(*target.layout(), self.to);
-        self.keeps_matte = foreground.is_some();
+        self.keeps_matte = layers.foreground.is_some();
         let block = if self.to.format.is_vertically_subsampled() { 2 } else { 1 };
-        for top in (0..self.to.height).step_by(block) {
-            let rows = block.min(self.to.height - top);
+        for top in rows.clone().step_by(block) {
+            let rows = block.min(rows.end - top);
             for row in 0..rows {
-                self.read_opacity(colors, matte, target, top + row, row);
+                self.read_opacity(layers.colors, matte, target, top + row, row);
             }
-            self.transfer_colors(colors, target, top, rows);
-            if foreground.is_some() {
+            self.transfer_colors(layers.colors, target, top, rows);
+            if layers.foreground.is_some() {
                 self.halve_matte(rows);
             }
             match self.output {
-                Output::Composite => self.blend(colors, foreground, backdrop, target, top, rows),
-                _ => self.purify(foreground, target, top, rows),
+                Output::Composite => self.blend(layers, target, top, rows),
+                _ => self.purify(layers.foreground, target, top, rows),
             }
             match self.output {
                 Output::Composite => {}
@@ -188,11 +202,6 @@ impl Composer {
                 samples.for_each(|sample| *sample = code);
             }
         }
-    }
-
-    /// What leaves.
-    pub fn output(&self) -> Output {
-        self.output
     }
 
     /// Rounds a row of the matte, times the frame's own alpha where it has one.
@@ -299,13 +308,12 @@ impl Composer {
     /// Lays the block over the background: what is in `target` already, or else in `colors`.
     fn blend(
         &mut self,
-        colors: Colors<'_>,
-        foreground: Option<&Foreground>,
-        backdrop: &mut Backdrop,
+        layers: &Layers<'_>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
     ) {
+        let Layers { colors, foreground, backdrop } = *layers;
         let alpha = self.to.format.alpha();
         let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { 255 };
         for row in 0..rows {
@@ -351,7 +359,8 @@ impl Composer {
                     foreground.apply((plane, y), full, half, false, row);
                     front = front.map(|colors| &self.front[..colors.len()]);
                 }
-                mix(target.row_mut(plane, y), front, backdrop.row(plane, y), weights);
+                let behind = backdrop.row(plane, y, &mut self.behind);
+                mix(target.row_mut(plane, y), front, behind, weights);
             }
         }
         if alpha.is_some() && backdrop_alpha == 255 {
@@ -420,12 +429,7 @@ impl Composer {
 }
 
 /// The rows of a plane that belong to a block of luma rows.
-fn plane_rows(
-    format: PixelFormat,
-    plane: usize,
-    top: usize,
-    rows: usize,
-) -> std::ops::Range<usize> {
+fn plane_rows(format: PixelFormat, plane: usize, top: usize, rows: usize) -> Range<usize> {
     let shift = format.plane_v_shift(plane);
     (top >> shift)..(top + rows).div_ceil(1 << shift)
 }
@@ -587,7 +591,7 @@ mod tests {
     use super::*;
     use crate::matting::backdrop::Background;
     use crate::matting::color::{Colorimetry, Range};
-    use crate::matting::finish::ConstantMatte;
+    use crate::matting::finish::SameRows;
     use crate::matting::frame_view::OwnedFrame;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
@@ -626,11 +630,11 @@ mod tests {
         let mut composer = Composer::new(&from, &to, output).unwrap();
         let mut backdrop = Backdrop::new(&background, &from, &to).unwrap();
         let mut target = OwnedFrame::new(to);
-        let mut constant = ConstantMatte::new(from.width);
-        let matte = constant.of(matte);
+        let mut matte = SameRows(vec![matte; from.width]);
         let view = frame.view();
-        backdrop.update(&view, matte);
-        composer.compose(Colors::Frame(&view), matte, None, &mut backdrop, &mut target.view_mut());
+        backdrop.update(&view, &mut matte);
+        let layers = Layers { colors: Colors::Frame(&view), foreground: None, backdrop: &backdrop };
+        composer.compose(&layers, &mut matte, 0..from.height, &mut target.view_mut());
         target
     }
 
@@ -714,16 +718,11 @@ mod tests {
                 let background = Background::Color(0x40102030);
                 let want = compose(&frame, layout, output, 0.3, background.clone());
                 let mut composer = Composer::new(&layout, &layout, output).unwrap();
-                let mut backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
-                let mut matte = ConstantMatte::new(7);
-                matte.of(0.3);
-                composer.compose(
-                    Colors::InPlace,
-                    &mut matte,
-                    None,
-                    &mut backdrop,
-                    &mut frame.view_mut(),
-                );
+                let backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
+                let layers =
+                    Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
+                let matte = &mut SameRows(vec![0.3; 7]);
+                composer.compose(&layers, matte, 0..5, &mut frame.view_mut());
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, 5) {
                         assert_eq!(

@@ -36,23 +36,12 @@ pub trait MatteRows {
     fn row(&mut self, y: usize) -> &[f32];
 }
 
-/// The same opacity everywhere.
-pub struct ConstantMatte(Vec<f32>);
+/// A matte whose rows are all the same.
+#[cfg(test)]
+pub(super) struct SameRows(pub Vec<f32>);
 
-impl ConstantMatte {
-    /// A matte `width` pixels wide.
-    pub fn new(width: usize) -> Self {
-        Self(vec![0.0; width])
-    }
-
-    /// The same matte with another opacity.
-    pub fn of(&mut self, opacity: f32) -> &mut Self {
-        self.0.fill(opacity);
-        self
-    }
-}
-
-impl MatteRows for ConstantMatte {
+#[cfg(test)]
+impl MatteRows for SameRows {
     fn row(&mut self, _: usize) -> &[f32] {
         &self.0
     }
@@ -68,8 +57,7 @@ pub struct Finisher {
     shaped: Vec<f32>,
     scratch: Vec<f32>,
     gaussian: Gaussian,
-    ring: Ring,
-    row: Vec<f32>,
+    frame: Size,
 }
 
 impl Finisher {
@@ -80,14 +68,21 @@ impl Finisher {
         let pixel = frame.height as f32 / REFERENCE_HEIGHT;
         Self {
             unit: [x.mask_per_frame(mask.width) * pixel, y.mask_per_frame(mask.height) * pixel],
-            ring: Ring::new(frame.width, columns.padded_inputs()),
             columns,
             rows: y.enlargement(mask.height).pack(TAPS),
             shaped: vec![0.0; mask.area()],
             scratch: vec![0.0; mask.area()],
             gaussian: Gaussian::new(mask.area()),
-            row: vec![0.0; frame.width],
             mask,
+            frame,
+        }
+    }
+
+    /// What reads this finisher's mattes.
+    pub fn reader(&self) -> MatteReader {
+        MatteReader {
+            ring: Ring::new(self.frame.width, self.columns.padded_inputs()),
+            row: vec![0.0; self.frame.width],
         }
     }
 
@@ -95,17 +90,14 @@ impl Finisher {
     pub fn matte<'a>(&'a mut self, mask: &'a [f32], settings: &MatteSettings) -> Matte<'a> {
         let shaped = self.shape(mask, settings);
         let mask = if shaped { &self.shaped } else { mask };
-        self.ring.forget();
-        Matte {
+        Matte::Mask(MaskMatte {
             mask: &mask[..self.mask.area()],
             width: self.mask.width,
             columns: &self.columns,
             rows: &self.rows,
-            ring: &mut self.ring,
-            row: &mut self.row,
             invert: settings.invert,
             threshold: settings.threshold,
-        }
+        })
     }
 
     /// Applies what works on the mask to a copy; false where there is nothing to do.
@@ -130,37 +122,77 @@ impl Finisher {
     }
 }
 
-/// A matte that is made while it is read.
-pub struct Matte<'a> {
+/// A matte whose rows are made while they are read, by several readers at once if need be.
+#[derive(Clone, Copy)]
+pub enum Matte<'a> {
+    /// Of a mask.
+    Mask(MaskMatte<'a>),
+    /// The same opacity everywhere.
+    Flat(f32),
+}
+
+impl<'a> Matte<'a> {
+    /// The rows of the matte, from a reader of its finisher.
+    pub fn rows(self, reader: &'a mut MatteReader) -> MatteRowsOf<'a> {
+        reader.ring.forget();
+        if let Self::Flat(opacity) = self {
+            reader.row.fill(opacity);
+        }
+        MatteRowsOf { matte: self, reader }
+    }
+}
+
+/// A mask that was shaped, and the way to the frame's size.
+#[derive(Clone, Copy)]
+pub struct MaskMatte<'a> {
     mask: &'a [f32],
     width: usize,
     columns: &'a PackedOperator,
     rows: &'a PackedOperator,
-    ring: &'a mut Ring,
-    row: &'a mut Vec<f32>,
     invert: bool,
     threshold: f32,
 }
 
-impl MatteRows for Matte<'_> {
+/// What reading a matte needs.
+pub struct MatteReader {
+    ring: Ring,
+    row: Vec<f32>,
+}
+
+/// A matte at its reader.
+pub struct MatteRowsOf<'a> {
+    matte: Matte<'a>,
+    reader: &'a mut MatteReader,
+}
+
+impl MatteRows for MatteRowsOf<'_> {
     fn row(&mut self, y: usize) -> &[f32] {
+        if let Matte::Mask(matte) = self.matte {
+            matte.make_row(y, self.reader);
+        }
+        &self.reader.row
+    }
+}
+
+impl MaskMatte<'_> {
+    fn make_row(&self, y: usize, reader: &mut MatteReader) {
+        let MatteReader { ring, row } = reader;
         let (first, weights) = self.rows.row(y);
         let last = self.mask.len() / self.width - 1;
         // Taps beyond the last row have no weight; any row will do.
         let sources: [usize; TAPS] = std::array::from_fn(|k| (first + k).min(last));
         for source in sources {
-            self.ring.fill(source, self.mask, self.width, self.columns);
+            ring.fill(source, self.mask, self.width, self.columns);
         }
-        let rows = sources.map(|source| self.ring.row(source));
+        let rows = sources.map(|source| ring.row(source));
         let weights = std::array::from_fn(|k| weights[k]);
-        combine(self.row, rows, weights);
+        combine(row, rows, weights);
         if self.threshold > 0.0 {
-            step_at(self.row, self.threshold);
+            step_at(row, self.threshold);
         }
         if self.invert {
-            invert(self.row);
+            invert(row);
         }
-        self.row
     }
 }
 
@@ -357,7 +389,8 @@ mod tests {
         let frame = Size { width: 1080, height: 1080 };
         let mut finisher = Finisher::new(frame, MASK, MASK, Fit::PadSquare);
         finisher.unit = [1.0; 2];
-        let mut matte = finisher.matte(mask, &settings);
+        let mut reader = finisher.reader();
+        let mut matte = finisher.matte(mask, &settings).rows(&mut reader);
         (0..frame.height).flat_map(|y| matte.row(y).to_vec()).collect()
     }
 
@@ -429,7 +462,8 @@ mod tests {
             let settings = MatteSettings { invert: true, threshold, edge_shift: shift, feather };
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
                 let mut finisher = Finisher::new(frame, mask, mask, fit);
-                let mut matte = finisher.matte(&values, &settings);
+                let mut reader = finisher.reader();
+                let mut matte = finisher.matte(&values, &settings).rows(&mut reader);
                 for y in 0..height {
                     let row = matte.row(y);
                     prop_assert_eq!(row.len(), width);

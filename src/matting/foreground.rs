@@ -852,7 +852,7 @@ mod tests {
     use super::*;
     use crate::matting::backdrop::{Backdrop, Background};
     use crate::matting::color::Colorimetry;
-    use crate::matting::compose::{Colors, Composer, Output};
+    use crate::matting::compose::{Colors, Composer, Layers, Output};
     use crate::matting::frame_view::OwnedFrame;
     use crate::matting::pixel_format::PixelFormat;
 
@@ -904,13 +904,14 @@ mod tests {
     ) -> OwnedFrame {
         let from = *frame.view().layout();
         let mut composer = Composer::new(&from, &to, output).unwrap();
-        let mut backdrop = Backdrop::new(&Background::Color(0xff00_0000), &from, &to).unwrap();
+        let backdrop = Backdrop::new(&Background::Color(0xff00_0000), &from, &to).unwrap();
         let mut foreground = Foreground::new(&from, &to);
         let mut target = OwnedFrame::new(to);
         let view = frame.view();
         foreground.update(&view, matte);
-        let (colors, target_view) = (Colors::Frame(&view), &mut target.view_mut());
-        composer.compose(colors, matte, Some(&foreground), &mut backdrop, target_view);
+        let (colors, foreground) = (Colors::Frame(&view), Some(&foreground));
+        let layers = Layers { colors, foreground, backdrop: &backdrop };
+        composer.compose(&layers, matte, 0..from.height, &mut target.view_mut());
         target
     }
 

@@ -111,6 +111,8 @@ pub struct FrameViewMut<'a> {
     layout: FrameLayout,
     row_bytes: [usize; MAX_PLANES],
     planes: [PlaneMut<'a>; MAX_PLANES],
+    /// The row of each plane that its bytes begin with.
+    tops: [usize; MAX_PLANES],
 }
 
 impl<'a> FrameViewMut<'a> {
@@ -122,7 +124,7 @@ impl<'a> FrameViewMut<'a> {
         for (index, plane) in planes.iter().enumerate().take(layout.format.planes()) {
             layout.check_plane(index, plane.data.len(), plane.stride)?;
         }
-        Ok(Self { layout, row_bytes: layout.row_bytes(), planes })
+        Ok(Self { layout, row_bytes: layout.row_bytes(), planes, tops: [0; MAX_PLANES] })
     }
 
     /// Size, format and colour.
@@ -130,8 +132,39 @@ impl<'a> FrameViewMut<'a> {
         &self.layout
     }
 
-    /// The same frame for reading.
+    /// The rows above `y` and those from there on, to be written at the same time. Rows keep their
+    /// numbers, and `y` must be even.
+    pub fn split_at_row(self, y: usize) -> [FrameViewMut<'a>; 2] {
+        let Self { layout, row_bytes, planes, tops } = self;
+        let mut lower_tops = tops;
+        let mut lower_planes = <[PlaneMut<'a>; MAX_PLANES]>::default();
+        let mut upper_planes = <[PlaneMut<'a>; MAX_PLANES]>::default();
+        for (index, PlaneMut { data, stride }) in planes.into_iter().enumerate() {
+            lower_tops[index] = y >> layout.format.plane_v_shift(index);
+            let above = ((lower_tops[index] - tops[index]) * stride).min(data.len());
+            let (upper, lower) = data.split_at_mut(above);
+            upper_planes[index] = PlaneMut { data: upper, stride };
+            lower_planes[index] = PlaneMut { data: lower, stride };
+        }
+        [(upper_planes, tops), (lower_planes, lower_tops)].map(|(planes, tops)| FrameViewMut {
+            layout,
+            row_bytes,
+            planes,
+            tops,
+        })
+    }
+
+    /// The same frame, for as long as it is lent.
+    pub fn reborrow(&mut self) -> FrameViewMut<'_> {
+        let Self { layout, row_bytes, planes, tops } = self;
+        let planes =
+            planes.each_mut().map(|plane| PlaneMut { data: plane.data, stride: plane.stride });
+        FrameViewMut { layout: *layout, row_bytes: *row_bytes, planes, tops: *tops }
+    }
+
+    /// The same frame, whole, for reading.
     pub fn as_view(&self) -> FrameView<'_> {
+        debug_assert_eq!(self.tops, [0; MAX_PLANES]);
         let planes = std::array::from_fn(|i| Plane {
             data: &*self.planes[i].data,
             stride: self.planes[i].stride,
@@ -142,13 +175,13 @@ impl<'a> FrameViewMut<'a> {
     /// The bytes of row `y` of plane `plane`, without padding.
     pub fn row(&self, plane: usize, y: usize) -> &[u8] {
         let PlaneMut { data, stride } = &self.planes[plane];
-        &data[y * stride..][..self.row_bytes[plane]]
+        &data[(y - self.tops[plane]) * stride..][..self.row_bytes[plane]]
     }
 
     /// The bytes of row `y` of plane `plane`, without padding.
     pub fn row_mut(&mut self, plane: usize, y: usize) -> &mut [u8] {
         let PlaneMut { data, stride } = &mut self.planes[plane];
-        &mut data[y * *stride..][..self.row_bytes[plane]]
+        &mut data[(y - self.tops[plane]) * *stride..][..self.row_bytes[plane]]
     }
 }
 
@@ -191,7 +224,7 @@ impl OwnedFrame {
             index += 1;
             PlaneMut { data: data.as_mut_slice(), stride }
         });
-        FrameViewMut { layout, row_bytes: layout.row_bytes(), planes }
+        FrameViewMut { layout, row_bytes: layout.row_bytes(), planes, tops: [0; MAX_PLANES] }
     }
 
     /// The bytes of row `y` of plane `plane`.
@@ -241,6 +274,26 @@ mod tests {
                     assert_eq!(frame.row(plane, y), frame.view().row(plane, y));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn halves_of_a_frame_hold_its_rows_by_their_numbers() {
+        for format in PixelFormat::ALL {
+            let layout = layout(format, 5, 7);
+            let (mut whole, mut halves) = (OwnedFrame::new(layout), OwnedFrame::new(layout));
+            let number = |plane: usize, y: usize| (16 * plane + y + 1) as u8;
+            let planes = 0..format.planes();
+            for (plane, y) in planes.flat_map(|p| (0..format.plane_rows(p, 7)).map(move |y| (p, y)))
+            {
+                whole.view_mut().row_mut(plane, y).fill(number(plane, y));
+                let [mut upper, mut lower] = halves.view_mut().split_at_row(4);
+                let below = y >= 4 >> format.plane_v_shift(plane);
+                let half = if below { &mut lower } else { &mut upper };
+                half.row_mut(plane, y).fill(number(plane, y));
+                assert_eq!(half.row(plane, y)[0], number(plane, y));
+            }
+            assert_eq!(whole.planes, halves.planes, "{format:?}");
         }
     }
 }

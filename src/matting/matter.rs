@@ -1,13 +1,15 @@
 //! All that is done to a frame besides inference: prepare, finish, compose.
 
 use super::backdrop::{Backdrop, Background};
-use super::compose::{Colors, Composer, Output, quantise};
+use super::bands;
+use super::compose::{Colors, Composer, Layers, Output, quantise};
 use super::error::Error;
-use super::finish::{ConstantMatte, Finisher, MatteRows, MatteSettings};
+use super::finish::{Finisher, Matte, MatteReader, MatteRows, MatteSettings};
 use super::foreground::Foreground;
-use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
+use super::frame_view::{FrameLayout, FrameView, FrameViewMut, PlaneMut};
 use super::model::{Fit, InputDescription};
 use super::network::{NetworkShape, Size};
+use super::pixel_format::{MAX_PLANES, PixelFormat};
 use super::prepare::Preparer;
 use super::region::Region;
 
@@ -61,11 +63,18 @@ pub struct Matter {
     /// For parts of the frame, which have one size for a while.
     part: Option<(Size, Preparer)>,
     finisher: Finisher,
-    composer: Composer,
+    output: Output,
     backdrop: Option<(Background, Backdrop)>,
-    flat: ConstantMatte,
     /// Made when it is first asked for.
     foreground: Option<Box<Foreground>>,
+    /// At least one.
+    bands: Vec<Band>,
+}
+
+/// What makes a band of rows.
+struct Band {
+    reader: MatteReader,
+    composer: Composer,
 }
 
 /// What a matte is made of.
@@ -87,24 +96,41 @@ impl Matter {
     ) -> Result<Self, Error> {
         let NetworkShape { description, input, mask } = network;
         let frame = Size { width: from.width, height: from.height };
+        let finisher = Finisher::new(frame, *input, *mask, description.fit);
+        let composer = Composer::new(&from, &to, output)?;
         Ok(Self {
             input: *input,
             description: description.clone(),
             part: None,
             preparer: Preparer::new(&from, *input, description),
-            finisher: Finisher::new(frame, *input, *mask, description.fit),
-            composer: Composer::new(&from, &to, output)?,
+            bands: vec![Band { reader: finisher.reader(), composer }],
+            finisher,
+            output,
             backdrop: None,
-            flat: ConstantMatte::new(from.width),
             foreground: None,
             from,
             to,
         })
     }
 
+    /// Divides the rows of large frames among up to `threads` threads; by default all are made by
+    /// the caller's.
+    ///
+    /// # Errors
+    /// None but those of [`new`](Self::new).
+    pub fn with_threads(mut self, threads: usize) -> Result<Self, Error> {
+        let count = bands::count(self.to.width, self.to.height, threads);
+        while self.bands.len() < count {
+            let composer = Composer::new(&self.from, &self.to, self.output)?;
+            self.bands.push(Band { reader: self.finisher.reader(), composer });
+        }
+        self.bands.truncate(count);
+        Ok(self)
+    }
+
     /// Whether [`compose`](Self::compose) may work in the frame itself.
     pub fn works_in_place(&self) -> bool {
-        self.composer.works_in_place()
+        self.bands[0].composer.works_in_place()
     }
 
     /// Brings a frame into a network's input, [`NetworkShape::tensor_len`] values.
@@ -131,6 +157,9 @@ impl Matter {
     pub fn take_masks(&mut self, input: Size, mask: Size, fit: Fit) {
         let frame = Size { width: self.from.width, height: self.from.height };
         self.finisher = Finisher::new(frame, input, mask, fit);
+        for band in &mut self.bands {
+            band.reader = self.finisher.reader();
+        }
     }
 
     /// Writes the output for a mask: values as the network gave them, row by row at its size (or at that of
@@ -150,17 +179,28 @@ impl Matter {
 
     /// Writes the matte of a mask alone, 8 bits a pixel, into a plane `stride` bytes a row: for an
     /// output that shares its colour planes with the frame.
+    ///
+    /// # Errors
+    /// [`Error::FrameTooSmall`] for a plane that does not hold the matte.
     pub fn alpha_plane(
         &mut self,
         mask: &[f32],
         settings: &MatteSettings,
-        plane: &mut [u8],
+        data: &mut [u8],
         stride: usize,
-    ) {
-        let mut matte = self.finisher.matte(mask, settings);
-        for (y, row) in plane.chunks_exact_mut(stride).enumerate() {
-            quantise(matte.row(y), row);
-        }
+    ) -> Result<(), Error> {
+        let matte = self.finisher.matte(mask, settings);
+        let layout = FrameLayout { format: PixelFormat::Gray8, ..self.to };
+        let mut planes = <[PlaneMut<'_>; MAX_PLANES]>::default();
+        planes[0] = PlaneMut { data, stride };
+        let plane = FrameViewMut::new(layout, planes)?;
+        bands::share(&mut self.bands, layout.height, plane, &|band, rows, plane| {
+            let mut matte = matte.rows(&mut band.reader);
+            for y in rows {
+                quantise(matte.row(y), plane.row_mut(0, y));
+            }
+        });
+        Ok(())
     }
 
     /// Writes the output with the same opacity everywhere: 0 is all background, 1 all frame.
@@ -174,9 +214,9 @@ impl Matter {
         opacity: f32,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
-        if opacity == 0.0 && self.composer.output() == Output::Cutout {
+        if opacity == 0.0 && self.output == Output::Cutout {
             // Straight alpha keeps the colours under it, which here are the room's.
-            self.composer.clear(target);
+            self.bands[0].composer.clear(target);
             return Ok(());
         }
         self.write(colors, background, MatteOf::Opacity(opacity), target)
@@ -194,25 +234,111 @@ impl Matter {
             _ => Backdrop::new(background, &self.from, &self.to)?,
         };
         let backdrop = &mut self.backdrop.insert((background.clone(), backdrop)).1;
-        let decontaminates = self.composer.output() != Output::Alpha
+        let decontaminates = self.output != Output::Alpha
             && matches!(matte, MatteOf::Mask(_, Look { decontaminate: true, .. }));
-        let matte: &mut dyn MatteRows = match matte {
-            MatteOf::Mask(mask, look) => &mut self.finisher.matte(mask, &look.matte),
-            MatteOf::Opacity(opacity) => self.flat.of(opacity),
+        let matte = match matte {
+            MatteOf::Mask(mask, look) => self.finisher.matte(mask, &look.matte),
+            MatteOf::Opacity(opacity) => Matte::Flat(opacity),
         };
         let frame = match colors {
             Colors::Frame(frame) => *frame,
             Colors::InPlace => target.as_view(),
         };
-        backdrop.update(&frame, matte);
+        let reader = &mut self.bands[0].reader;
+        backdrop.update(&frame, &mut matte.rows(reader));
         let foreground = decontaminates.then(|| {
             let foreground = self
                 .foreground
                 .get_or_insert_with(|| Box::new(Foreground::new(&self.from, &self.to)));
-            foreground.update(&frame, matte);
+            foreground.update(&frame, &mut matte.rows(reader));
             &**foreground
         });
-        self.composer.compose(colors, matte, foreground, backdrop, target);
+        let layers = Layers { colors, foreground, backdrop };
+        bands::share(&mut self.bands, self.to.height, target.reborrow(), &|band, rows, target| {
+            band.composer.compose(&layers, &mut matte.rows(&mut band.reader), rows, target);
+        });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame_view::OwnedFrame;
+
+    const SIDE: usize = 64;
+    const SIZE: Size = Size { width: SIDE, height: SIDE };
+
+    /// Everything but alpha varies; alpha is opaque.
+    fn frame(layout: FrameLayout) -> OwnedFrame {
+        let mut frame = OwnedFrame::new(layout);
+        let mut view = frame.view_mut();
+        for (index, component) in layout.format.components().iter().enumerate() {
+            for y in 0..component.height(layout.height) {
+                let row = view.row_mut(component.plane, y);
+                for x in 0..component.width(layout.width) {
+                    let code =
+                        if index == 3 { 255 } else { (x / 3 * 7 + y * 5 + index * 80) as u8 };
+                    row[x * component.step + component.offset] = code;
+                }
+            }
+        }
+        frame
+    }
+
+    /// A disk with a wide edge.
+    fn mask() -> Vec<f32> {
+        let value = |i: usize| {
+            let (x, y) = ((i % SIDE) as f32 - 31.5, (i / SIDE) as f32 - 31.5);
+            ((24.0 - x.hypot(y)) / 8.0).clamp(0.0, 1.0)
+        };
+        (0..SIZE.area()).map(value).collect()
+    }
+
+    #[test]
+    fn dividing_a_frame_among_threads_changes_nothing() {
+        use PixelFormat::*;
+        let shape = NetworkShape { description: Default::default(), input: SIZE, mask: SIZE };
+        // Three bands that cannot be equal, and a last row of chroma with one of luma.
+        let layout =
+            |format| FrameLayout { format, width: 1201, height: 701, color: Default::default() };
+        let mask = mask();
+        for (from, to, output) in [
+            (I420, I420, Output::Composite),
+            (Nv12, A420, Output::Cutout),
+            (Yuy2, Yuy2, Output::Composite),
+            (Yuy2, Rgba, Output::Cutout),
+            (Bgra, Bgra, Output::Cutout),
+            (I420, Gray16Le, Output::Alpha),
+            (Rgb, I420, Output::Alpha),
+        ] {
+            for (background, decontaminate) in [
+                (Background::Color(0x8012_3456), true),
+                (Background::Blur(0.05), false),
+                (Background::Checkerboard, true),
+            ] {
+                let matte = MatteSettings { edge_shift: 2.0, ..Default::default() };
+                let look = Look { matte, background, decontaminate };
+                let frame = frame(layout(from));
+                let [one, several] = [1, 3].map(|threads| {
+                    let matter = Matter::new(&shape, layout(from), layout(to), output);
+                    let mut matter = matter.unwrap().with_threads(threads).unwrap();
+                    assert_eq!(matter.bands.len(), threads);
+                    let mut target = OwnedFrame::new(layout(to));
+                    let colors = Colors::Frame(&frame.view());
+                    matter.compose(colors, &mask, &look, &mut target.view_mut()).unwrap();
+                    let mut alpha = vec![0; 1201 * 701];
+                    matter.alpha_plane(&mask, &look.matte, &mut alpha, 1201).unwrap();
+                    (target, alpha)
+                });
+                assert!(one.1 == several.1);
+                for plane in 0..to.planes() {
+                    for y in 0..to.plane_rows(plane, 701) {
+                        let [one, several] = [&one.0, &several.0].map(|f| f.row(plane, y));
+                        assert!(one == several, "{from:?} to {to:?}, {look:?}, row {y}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -7,7 +7,8 @@
 //! 3. [`session`]: tensor to mask, by ONNX Runtime, behind the trait [`network::Network`]
 //! 4. [`finish`]: mask to matte at the frame's size
 //! 5. [`foreground`]: the person's own colours where the matte is soft
-//! 6. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels
+//! 6. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels; a large frame
+//!    in bands of rows, at the same time
 //!
 //! Before a network is asked, [`region`] finds the part of the frame that is worth looking at, and
 //! [`canvas`] draws the mask of it into one of the whole frame. [`temporal`] takes flicker out of
@@ -17,6 +18,7 @@
 //! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
 
 pub mod backdrop;
+pub mod bands;
 pub mod builtin;
 pub mod canvas;
 pub mod carry;
