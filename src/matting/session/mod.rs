@@ -21,6 +21,7 @@ use super::runtime;
 
 mod contract;
 mod device;
+mod telemetry;
 mod tensors;
 
 /// The size of a model, in bytes, from which memory is saved where that takes time.
@@ -76,6 +77,7 @@ fn environment() -> Result<Environment, Error> {
 }
 
 fn load(library: &Path) -> Result<Environment, String> {
+    telemetry::disable(library);
     let builder = ort::init_from(library).map_err(|error| error.to_string())?;
     let environment = builder
         .with_name("davidmatte")
