@@ -126,7 +126,7 @@ fn what_is_not_there_is_told() {
         (&["--sink", "/dev/video-none"], "/dev/video-none could not be opened"),
         (&["--source", "nowhere.mp4"], "nowhere.mp4 could not be opened"),
         (&["--source", "/"], "is a directory"),
-        (&["--source", &picture, "--sink", "none"], "only one picture"),
+        (&["--source", &picture, "--sink", "none"], "no more than one picture"),
         (&["--image", "nowhere.png"], "nowhere.png could not be opened"),
         (&["--image", &readme, "--source", "test", "--sink", "none"], "background picture"),
         (&["--background", "image"], "--image"),
@@ -141,11 +141,22 @@ fn what_is_not_there_is_told() {
 #[test]
 fn what_is_no_video_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in [("empty.mp4", &b""[..]), ("text.mp4", b"this is no video\n")] {
+    // A second of silence: 8000 samples of one byte.
+    let mut sound =
+        b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0"
+            .to_vec();
+    sound.extend_from_slice(b"data\x40\x1f\0\0");
+    sound.resize(sound.len() + 8000, 128);
+    for (name, bytes, part) in [
+        ("empty.mp4", &b""[..], "could not be played"),
+        ("text.mp4", b"this is no video\n", "could not be played"),
+        ("sound.wav", &sound, "has no video"),
+    ] {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let message = failure(&run(&["--source", path.to_str().unwrap(), "--sink", "none"]));
         assert!(message.starts_with("virtual_camera: "), "{message}");
+        assert!(message.contains(part), "{name}: {message}");
     }
 }
 

@@ -8,6 +8,7 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage, imageo
 use crate::datasets::FrameFiles;
 use crate::error::Error;
 use crate::metrics::Matte;
+use gstdavidmatte::matting::error::one_line;
 
 /// A frame and what is known of it.
 pub struct Frame {
@@ -116,7 +117,7 @@ fn read(path: &Path) -> Result<Decoded, Error> {
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         Ok(Decoded { image: DynamicImage::from_decoder(decoder)?, orientation })
     };
-    decode().map_err(|error| fail(error.to_string()))
+    decode().map_err(|error| fail(one_line(&error)))
 }
 
 /// Whether a JPEG has no end-of-image marker after its last start-of-scan.

@@ -24,7 +24,13 @@ pub enum Error {
     #[error("source {} was not understood within {} s; check that it is a video that GStreamer can decode", path.display(), limit.as_secs())]
     Undecoded { path: PathBuf, limit: Duration },
 
-    #[error("source {} has only one picture; name a video", path.display())]
+    #[error("source {} could not be played ({reason}); check that it is a video, and whole", path.display())]
+    Unplayable { path: PathBuf, reason: String },
+
+    #[error("source {} has no video; name one that has with --source", path.display())]
+    NoVideo { path: PathBuf },
+
+    #[error("source {} has no more than one picture; name a video", path.display())]
     OnePicture { path: PathBuf },
 
     #[error(

@@ -72,8 +72,10 @@ pub struct Pipeline {
     file: Option<PathBuf>,
     sent: Arc<AtomicU64>,
     sent_when_begun: u64,
-    /// Tells when the file's streams are known.
-    decoded: mpsc::Receiver<()>,
+    /// What finds out a file's streams.
+    decode: gst::Element,
+    /// Whether there are pictures, once that is known.
+    decoded: mpsc::Receiver<bool>,
 }
 
 impl Pipeline {
@@ -143,9 +145,10 @@ impl Pipeline {
             link_when_decoded(&decode, first);
         }
         let (tell, decoded) = mpsc::channel();
+        let first = downstream.first().and_then(|first| first.static_pad("sink"));
         decode.connect_no_more_pads(move |_| {
             // Nobody may listen any more.
-            let _ = tell.send(());
+            let _ = tell.send(first.as_ref().is_some_and(gst::Pad::is_linked));
         });
 
         let sent = Arc::new(AtomicU64::new(0));
@@ -156,7 +159,7 @@ impl Pipeline {
             Source::File(path) => Some(path.clone()),
             _ => None,
         };
-        Ok(Self { pipeline, matte, file, sent, sent_when_begun: 0, decoded })
+        Ok(Self { pipeline, matte, file, sent, sent_when_begun: 0, decode, decoded })
     }
 
     /// Frames that came to the sink.
@@ -182,15 +185,33 @@ impl Pipeline {
 
     fn wait_until_decoded(&self, path: &Path, stop: &AtomicBool) -> Result<(), Error> {
         let begin = Instant::now();
-        while self.decoded.try_recv().is_err() && !stop.load(Ordering::Relaxed) {
-            if let Some(error) = self.error_within(gst::ClockTime::from_mseconds(50)) {
-                return Err(error);
+        while !stop.load(Ordering::Relaxed) {
+            let message = self.error_message_within(gst::ClockTime::from_mseconds(50));
+            match self.decoded.try_recv() {
+                Ok(true) if message.is_none() => return Ok(()),
+                Ok(false) => return Err(Error::NoVideo { path: path.to_owned() }),
+                _ => {}
+            }
+            if let Some(message) = message {
+                return Err(self.explain_source(&message, path));
             }
             if begin.elapsed() > UNDERSTANDING {
                 return Err(Error::Undecoded { path: path.to_owned(), limit: UNDERSTANDING });
             }
         }
         Ok(())
+    }
+
+    /// What an error says of a file, if it comes from what decodes it.
+    fn explain_source(&self, message: &gst::Message, path: &Path) -> Error {
+        let gst::MessageView::Error(error) = message.view() else {
+            return Error::Element("an element failed without a word".into());
+        };
+        if message.src().is_some_and(|source| source.has_as_ancestor(&self.decode)) {
+            let reason = error.error().message().trim_end_matches('.').to_owned();
+            return Error::Unplayable { path: path.to_owned(), reason };
+        }
+        explain(error)
     }
 
     /// Why the pipeline did not start.
@@ -200,11 +221,14 @@ impl Pipeline {
     }
 
     fn error_within(&self, time: gst::ClockTime) -> Option<Error> {
-        let message = self.pipeline.bus()?.timed_pop_filtered(time, &[gst::MessageType::Error])?;
-        match message.view() {
+        match self.error_message_within(time)?.view() {
             gst::MessageView::Error(error) => Some(explain(error)),
             _ => None,
         }
+    }
+
+    fn error_message_within(&self, time: gst::ClockTime) -> Option<gst::Message> {
+        self.pipeline.bus()?.timed_pop_filtered(time, &[gst::MessageType::Error])
     }
 
     fn rewind(&self, flags: gst::SeekFlags) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::color::Affine;
 use super::convert::{conversion, rgb_to_codes};
-use super::error::Error;
+use super::error::{Error, one_line};
 use super::finish::{Gaussian, MatteRows};
 use super::frame_view::{FrameLayout, FrameView, OwnedFrame, Plane};
 use super::network::Size;
@@ -48,7 +48,7 @@ impl Picture {
         let io = |error: std::io::Error| {
             fail(error.kind() == std::io::ErrorKind::NotFound, error.to_string())
         };
-        let undecodable = |error: image::ImageError| fail(false, error.to_string());
+        let undecodable = |error: image::ImageError| fail(false, one_line(&error));
         if !std::fs::metadata(path).map_err(io)?.is_file() {
             // A pipe would be waited for.
             return Err(fail(false, "it is no regular file".into()));

@@ -135,3 +135,8 @@ pub enum Error {
         to: PixelFormat,
     },
 }
+
+/// What a library says of its failure, on one line.
+pub fn one_line(failure: &impl std::fmt::Display) -> String {
+    failure.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
