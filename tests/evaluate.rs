@@ -312,6 +312,22 @@ fn pairs_lie_in_one_folder_or_in_two() {
 }
 
 #[test]
+fn a_closer_look_at_somebody_small_gives_a_finer_matte() {
+    let folder = tempfile::tempdir().unwrap();
+    let somebody = |x: u32, y: u32| (400..520).contains(&x) && (150..450).contains(&y);
+    let level = |x, y| if somebody(x, y) { 255 } else { 0 };
+    save(RgbImage::from_fn(1280, 720, |x, y| Rgb([level(x, y); 3])), &folder.path().join("a.jpg"));
+    save(GrayImage::from_fn(1280, 720, |x, y| Luma([level(x, y)])), &folder.path().join("a.png"));
+    let [frame, auto] = ["frame", "auto"].map(|region| {
+        let mut command = example("evaluate");
+        command.args(["--device", "cpu", "--region", region, "--model"]);
+        command.arg(root().join("tests/fixtures/small_output.onnx")).arg(folder.path());
+        json(&mut command)["results"][0]["mean"]["mad"].as_f64().unwrap()
+    });
+    assert!(auto > 0.0 && auto < 0.8 * frame, "{auto} with a closer look, {frame} without");
+}
+
+#[test]
 fn tables_stand_beside_what_was_published() {
     let folder = tempfile::tempdir().unwrap();
     save(gray(255), &folder.path().join("a.jpg"));

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use datasets::Dataset;
 use error::Error;
 use gstdavidmatte::matting::prelude::{Device, SessionOptions};
-use predictor::Predictor;
+use predictor::{LookAt, Predictor};
 use report::Report;
 use scores::Results;
 
@@ -63,6 +63,10 @@ struct Arguments {
     /// Where inference runs
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceName,
+
+    /// What the network looks at
+    #[arg(long, value_enum, default_value = "frame")]
+    region: LookAt,
 
     /// CPU threads of inference, 0 for one on each core
     #[arg(long, default_value_t = 0)]
@@ -133,7 +137,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
         threads: arguments.threads,
         ..Default::default()
     };
-    let mut predictor = Predictor::load(&arguments.model, &options)?;
+    let mut predictor = Predictor::load(&arguments.model, &options, arguments.region)?;
     let results = score(&datasets, &mut predictor)?;
     let scored: Vec<_> = datasets.iter().zip(&results).collect();
     let text = if arguments.json {
