@@ -58,7 +58,7 @@ foreground: ## compare the colours at soft edges with known ones, and with pymat
 	@build/foreground/bin/pip --disable-pip-version-check --quiet install -r tests/reference/foreground.txt
 	@build/foreground/bin/python tests/reference/foreground.py
 
-edges: setup ## compare mattes at the frame's size with known ones: PARTS="oracle region time"
+edges: setup ## compare mattes at the frame's size with known ones: PARTS="oracle region refine time"
 	@[ -x build/foreground/bin/python ] || python3 -m venv build/foreground
 	@build/foreground/bin/pip --disable-pip-version-check --quiet install -r tests/reference/edges.txt
 	cargo build --release

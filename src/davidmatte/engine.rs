@@ -11,7 +11,8 @@ use crate::matting::error::Error;
 use crate::matting::frame_view::FrameView;
 use crate::matting::matter::Matter;
 use crate::matting::model::Fit;
-use crate::matting::network::Size;
+use crate::matting::network::{NetworkShape, Size};
+use crate::matting::refine::Refiner;
 use crate::matting::region::{Follower, Region};
 use crate::matting::temporal::Smoother;
 use crate::matting::worker::{Done, Exchange, Waited, Worker};
@@ -58,6 +59,8 @@ enum Purpose {
     First,
     /// The matte of a region of a frame whose whole was looked at for `First`.
     Second,
+    /// To know more of an edge in a matte that is there.
+    Closer,
 }
 
 /// All that depends on one network.
@@ -89,6 +92,10 @@ struct Fitted {
     smoother: Smoother,
     follower: Follower,
     canvas: Canvas,
+    /// Where mattes are refined.
+    refinement: Option<Refinement>,
+    /// What the network saw of the frame when it gave the newest mask.
+    seen: Region,
     /// Whether masks are on the canvas, or as the network gives them.
     on_canvas: bool,
     frame: Size,
@@ -105,6 +112,24 @@ struct Fitted {
     /// Guides to use again.
     spare: Vec<Guide>,
     carried: Vec<f32>,
+}
+
+/// What closer looks take.
+struct Refinement {
+    refiner: Refiner,
+    /// The looks under way, in order.
+    looks: Vec<Region>,
+    /// What one of them says, on the canvas.
+    drawn: Vec<f32>,
+}
+
+impl Refinement {
+    fn new(worker: &Worker, frame: Size, canvas: &Canvas) -> Self {
+        let NetworkShape { input, mask, description } = worker.shape();
+        let (size, least) = (canvas.size(), canvas.least_side());
+        let refiner = Refiner::new(frame, *input, *mask, description.fit, size, least);
+        Self { refiner, looks: Vec::new(), drawn: vec![0.0; size.area()] }
+    }
 }
 
 impl Fitted {
@@ -124,6 +149,8 @@ impl Fitted {
             smoother: Smoother::new(&carrier.guide(), frame, input, mask, fit),
             follower: Follower::new(frame, input, mask, fit, canvas.least_side()),
             canvas,
+            refinement: None,
+            seen: Region::whole(frame),
             on_canvas: false,
             frame,
             search_every: if rate.numer() > 0 { frames(rate).round().max(2.0) as u64 } else { 12 },
@@ -194,10 +221,14 @@ impl Engine {
         }
     }
 
-    /// Goes on with other caps. Nothing is under way, and the mask of other frames is forgotten.
-    pub fn negotiate(&mut self, negotiated: &Negotiated) -> Result<(), Error> {
+    /// Goes on with other caps, and with closer looks if it `refines`. Nothing is under way, and the
+    /// mask of other frames is forgotten.
+    pub fn negotiate(&mut self, negotiated: &Negotiated, refines: bool) -> Result<(), Error> {
         self.forget();
-        self.fitted = Some(Fitted::new(&self.worker, self.threads, negotiated)?);
+        let mut fitted = Fitted::new(&self.worker, self.threads, negotiated)?;
+        fitted.refinement =
+            refines.then(|| Refinement::new(&self.worker, fitted.frame, &fitted.canvas));
+        self.fitted = Some(fitted);
         self.mask.resize(self.worker.shape().mask.area(), 0.0);
         Ok(())
     }
@@ -390,9 +421,14 @@ impl Engine {
         let (region, purpose) = self.under_way.pop_front()?;
         let result = std::mem::replace(&mut done.result, Ok(()));
         let report = match result {
+            Ok(()) if purpose == Purpose::Closer => {
+                self.take_closer(&done.exchange.mask, region, stats);
+                None
+            }
             Ok(()) => self.succeed(&mut done.exchange, region, purpose, stats),
-            // The matte that was to follow a search fails by itself, or does not.
-            Err(_) if purpose == Purpose::Search => {
+            // The matte that was to follow a search fails by itself, or does not; without a closer
+            // look it stays as it is.
+            Err(_) if matches!(purpose, Purpose::Search | Purpose::Closer) => {
                 stats.failures += 1;
                 None
             }
@@ -421,12 +457,17 @@ impl Engine {
             stats.searches += 1;
             return None;
         }
-        fitted.take_masks(&self.worker, purpose != Purpose::Matte, &mut self.mask);
+        // Closer looks are joined on the canvas, whatever the first one saw.
+        let on_canvas = purpose != Purpose::Matte || fitted.refinement.is_some();
+        fitted.take_masks(&self.worker, on_canvas, &mut self.mask);
         match purpose {
-            Purpose::Matte => std::mem::swap(&mut self.mask, &mut exchange.mask),
+            _ if !on_canvas => std::mem::swap(&mut self.mask, &mut exchange.mask),
             // What the whole frame gave is there still, and better than half of somebody.
             Purpose::Second if is_cut_off => {}
-            _ => fitted.canvas.draw(&exchange.mask, region, &mut self.mask),
+            _ => {
+                fitted.canvas.draw(&exchange.mask, region, &mut self.mask);
+                fitted.seen = region;
+            }
         }
         if purpose == Purpose::First && fitted.follower.region().is_some() {
             stats.searches += 1;
@@ -440,6 +481,41 @@ impl Engine {
         self.has_ever_matted = true;
         self.has_mask = true;
         Some(Report::default())
+    }
+
+    /// Looks closer at what the newest mask, which is that of `frame`, is uncertain of, where that
+    /// was negotiated. Nothing may be under way.
+    pub fn refine(&mut self, frame: &FrameView<'_>, stats: &mut Stats) -> Result<(), Late> {
+        let Some(Fitted { refinement: Some(refinement), seen, .. }) = &mut self.fitted else {
+            return Ok(());
+        };
+        if !self.has_mask {
+            return Ok(());
+        }
+        let mut looks = std::mem::take(&mut refinement.looks);
+        looks.clear();
+        looks.extend_from_slice(refinement.refiner.plan(&self.mask, *seen));
+        for &look in &looks {
+            self.infer(frame, look, Purpose::Closer, stats);
+        }
+        for _ in &looks {
+            let Waited::Done(done) = self.worker.next(None) else { return Err(Late::Interrupted) };
+            self.take_in(done, stats);
+        }
+        if let Some(Fitted { refinement: Some(refinement), .. }) = &mut self.fitted {
+            refinement.refiner.join(&mut self.mask);
+            refinement.looks = looks;
+        }
+        Ok(())
+    }
+
+    /// Takes in a closer look.
+    fn take_closer(&mut self, closer: &[f32], look: Region, stats: &mut Stats) {
+        let Some(fitted) = &mut self.fitted else { return };
+        let Some(Refinement { refiner, drawn, .. }) = &mut fitted.refinement else { return };
+        fitted.canvas.draw(closer, look, drawn);
+        refiner.take(&self.mask, look, drawn);
+        stats.closer_looks += 1;
     }
 
     fn fail(&mut self, error: Error, stats: &mut Stats) -> Report {

@@ -14,7 +14,7 @@ use once_cell::sync::Lazy;
 
 use super::loading::{self, Loaded};
 use super::output::{Failure, Negotiated};
-use super::settings::{self, Settings};
+use super::settings::{self, RefineKind, Settings};
 use super::stats::Stats;
 use super::streaming::{Outcome, Processed, Streaming};
 use super::{caps, frame};
@@ -230,7 +230,7 @@ impl BaseTransformImpl for DavidMatte {
         self.drain().map_err(|error| gst::loggable_error!(CAT, "frames before caps: {error}"))?;
         let is_live = self.upstream_is_live();
         let settings = lock(&self.settings).clone();
-        let latency = {
+        let (latency, refines) = {
             let mut streaming = lock(&self.streaming);
             let streaming = streaming
                 .as_mut()
@@ -238,8 +238,16 @@ impl BaseTransformImpl for DavidMatte {
             streaming
                 .negotiate(negotiated, &settings, is_live)
                 .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
-            gst::ClockTime::try_from(streaming.latency()).unwrap_or_default()
+            let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
+            (latency, streaming.refines())
         };
+        if settings.refine != RefineKind::None && !refines {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Settings,
+                ("Mattes are not refined, since no frame waits for its own; set pacing=exact, or refine=none")
+            );
+        }
         self.tell_latency(latency);
         Ok(())
     }

@@ -129,6 +129,22 @@ pub enum RegionKind {
     Auto,
 }
 
+/// What is done for edges once the network gave its matte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDavidMatteRefine")]
+#[repr(i32)]
+pub enum RefineKind {
+    /// Nothing.
+    #[enum_value(name = "None: the matte is enlarged as it is", nick = "none")]
+    None,
+    /// The network looks again at overlapping parts of what it saw.
+    #[enum_value(
+        name = "Zoom: the model looks again, closer, where the matte is uncertain",
+        nick = "zoom"
+    )]
+    Zoom,
+}
+
 /// How frames and mattes come together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstDavidMattePacing")]
@@ -166,6 +182,7 @@ pub struct Settings {
     pub feather: f64,
     pub decontaminate: bool,
     pub region: RegionKind,
+    pub refine: RefineKind,
     pub temporal: f64,
     pub pacing: Pacing,
     pub frames_in_flight: u32,
@@ -191,6 +208,7 @@ impl Default for Settings {
             feather: 0.0,
             decontaminate: true,
             region: RegionKind::Auto,
+            refine: RefineKind::None,
             temporal: 0.6,
             pacing: Pacing::Auto,
             frames_in_flight: 2,
@@ -256,6 +274,7 @@ impl Settings {
             "feather" => self.feather = read(value, self.feather),
             "decontaminate" => self.decontaminate = read(value, self.decontaminate),
             "region" => self.region = read(value, self.region),
+            "refine" => self.refine = read(value, self.refine),
             "temporal" => self.temporal = read(value, self.temporal),
             "pacing" => self.pacing = read(value, self.pacing),
             "frames-in-flight" => self.frames_in_flight = read(value, self.frames_in_flight),
@@ -285,6 +304,7 @@ impl Settings {
             "feather" => self.feather.to_value(),
             "decontaminate" => self.decontaminate.to_value(),
             "region" => self.region.to_value(),
+            "refine" => self.refine.to_value(),
             "temporal" => self.temporal.to_value(),
             "pacing" => self.pacing.to_value(),
             "frames-in-flight" => self.frames_in_flight.to_value(),
@@ -474,6 +494,11 @@ fn matte_properties() -> Vec<glib::ParamSpec> {
             .nick("Region")
             .blurb("Whether the model looks at the whole frame, or at the part that holds everybody in it")
             .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("refine", defaults.refine)
+            .nick("Refine")
+            .blurb("Whether the model looks again, closer, where the matte is uncertain: up to four more inferences a frame, in exact pacing alone, with one frame in flight")
+            .mutable_ready()
             .build(),
         glib::ParamSpecDouble::builder("temporal")
             .nick("Temporal")

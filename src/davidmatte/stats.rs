@@ -48,6 +48,8 @@ pub struct Stats {
     pub inferences: u64,
     /// Inferences that only looked for who is in the frame.
     pub searches: u64,
+    /// Inferences that looked closer at what a matte was uncertain of.
+    pub closer_looks: u64,
     /// Inferences that failed.
     pub failures: u64,
     /// Frame to tensor.
@@ -68,6 +70,7 @@ impl Stats {
             .field("late-frames", self.late)
             .field("inferences", self.inferences)
             .field("searches", self.searches)
+            .field("closer-looks", self.closer_looks)
             .field("failed-inferences", self.failures)
             .field("carried-mattes", self.carried);
         for (step, timing) in [

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::engine::{self, Engine, Late, Report};
 use super::frame::Corner;
 use super::output::{self, Failure, Negotiated, Paint, Writer};
-use super::settings::{BackgroundKind, Pacing, RegionKind, Settings, UntilReady};
+use super::settings::{BackgroundKind, Pacing, RefineKind, RegionKind, Settings, UntilReady};
 use super::stats::Stats;
 use crate::matting::backdrop::{Background, Picture};
 use crate::matting::compose::Output;
@@ -55,6 +55,8 @@ impl Mode {
             Pacing::Auto if is_live => Self::Latest { patient: true },
             // Latency is told in time, so where a frame's duration is not known there can be none.
             _ if is_live && frame.is_none() => Self::Exact { in_flight: 1 },
+            // Closer looks follow from the first, and need its frame.
+            _ if settings.refine != RefineKind::None => Self::Exact { in_flight: 1 },
             _ => Self::Exact { in_flight: settings.frames_in_flight.max(1) as usize },
         }
     }
@@ -92,6 +94,8 @@ pub struct Streaming {
     successor: Option<Engine>,
     negotiated: Option<Negotiated>,
     mode: Mode,
+    /// Whether mattes are refined.
+    refines: bool,
     frame_duration: Option<Duration>,
     pending: VecDeque<Pending>,
     /// Frames since the last one that was inferred.
@@ -111,6 +115,7 @@ impl Streaming {
             successor: None,
             negotiated: None,
             mode: Mode::Exact { in_flight: 1 },
+            refines: false,
             frame_duration: None,
             pending: VecDeque::new(),
             since_inference: 0,
@@ -133,13 +138,20 @@ impl Streaming {
             .then(|| Duration::from_secs_f64(f64::from(rate.denom()) / f64::from(rate.numer())));
         self.mode = Mode::of(settings, is_live, self.frame_duration);
         self.carries = matches!(self.mode, Mode::Latest { .. });
-        self.engine.negotiate(&negotiated)?;
+        let waits = matches!(self.mode, Mode::Exact { .. });
+        self.refines = waits && settings.refine != RefineKind::None;
+        self.engine.negotiate(&negotiated, self.refines)?;
         if let Some(successor) = &mut self.successor {
-            successor.negotiate(&negotiated)?;
+            successor.negotiate(&negotiated, self.refines)?;
         }
         self.since_inference = 0;
         self.negotiated = Some(negotiated);
         Ok(())
+    }
+
+    /// Whether mattes are refined: in a pacing in which no frame waits, they are not.
+    pub fn refines(&self) -> bool {
+        self.refines
     }
 
     /// The negotiated output.
@@ -162,7 +174,7 @@ impl Streaming {
     /// Where frames wait for their mattes it takes over at once, else when it has its first.
     pub fn succeed(&mut self, mut engine: Engine) -> Result<(), Error> {
         if let Some(negotiated) = &self.negotiated {
-            engine.negotiate(negotiated)?;
+            engine.negotiate(negotiated, self.refines)?;
         }
         match self.mode {
             Mode::Exact { .. } => self.engine = engine,
@@ -350,6 +362,11 @@ impl Streaming {
                     return Err(Failure::Interrupted);
                 };
                 self.report = report;
+                if self.refines {
+                    let (engine, Pending { buffer, corner, .. }) = (&mut self.engine, &pending);
+                    output::read(negotiated, buffer, *corner, |frame| engine.refine(frame, stats))?
+                        .map_err(|_| Failure::Interrupted)?;
+                }
                 if pending.looked && self.carries && self.engine.has_mask() {
                     self.engine.remember_mask();
                 }

@@ -13,6 +13,9 @@ use super::pixel_format::{MAX_PLANES, PixelFormat};
 use super::prepare::Preparer;
 use super::region::Region;
 
+/// Parts of a frame have this many sizes at once: that of the region, and that of closer looks.
+const PART_SIZES: usize = 2;
+
 /// What becomes of a matte; may change from frame to frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
@@ -60,8 +63,8 @@ pub struct Matter {
     input: Size,
     description: InputDescription,
     preparer: Preparer,
-    /// For parts of the frame, which have one size for a while.
-    part: Option<(Size, Preparer)>,
+    /// For parts of the frame, which have one or two sizes for a while; the one used last comes last.
+    parts: Vec<(Size, Preparer)>,
     finisher: Finisher,
     output: Output,
     backdrop: Option<(Background, Backdrop)>,
@@ -101,7 +104,7 @@ impl Matter {
         Ok(Self {
             input: *input,
             description: description.clone(),
-            part: None,
+            parts: Vec::with_capacity(PART_SIZES + 1),
             preparer: Preparer::new(&from, *input, description),
             bands: vec![Band { reader: finisher.reader(), composer }],
             finisher,
@@ -145,11 +148,16 @@ impl Matter {
             return self.prepare(frame, tensor);
         }
         let part = frame.part([x, y], size.width, size.height);
-        let preparer = match self.part.take() {
-            Some((made_for, preparer)) if made_for == size => preparer,
-            _ => Preparer::new(part.layout(), self.input, &self.description),
+        let known = self.parts.iter().position(|(made_for, _)| *made_for == size);
+        let (_, mut preparer) = match known {
+            Some(index) => self.parts.remove(index),
+            None => (size, Preparer::new(part.layout(), self.input, &self.description)),
         };
-        self.part.insert((size, preparer)).1.prepare(&part, tensor);
+        preparer.prepare(&part, tensor);
+        if self.parts.len() == PART_SIZES {
+            self.parts.remove(0);
+        }
+        self.parts.push((size, preparer));
     }
 
     /// From now on takes masks of size `mask`, of an input of size `input` that holds the frame by

@@ -11,8 +11,8 @@
 //!    in bands of rows, at the same time
 //!
 //! Before a network is asked, [`region`] finds the part of the frame that is worth looking at, and
-//! [`canvas`] draws the mask of it into one of the whole frame. [`temporal`] takes flicker out of
-//! the masks of a stream.
+//! [`canvas`] draws the mask of it into one of the whole frame. [`refine`] looks closer at its edges,
+//! where there is time for that. [`temporal`] takes flicker out of the masks of a stream.
 //!
 //! Between inferences, [`carry`] brings the mask of an earlier frame to the one at hand, and
 //! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
@@ -38,11 +38,13 @@ mod motion;
 pub mod network;
 pub mod pixel_format;
 pub mod prepare;
+pub mod refine;
 pub mod region;
 pub mod resample;
 mod reveal;
 pub mod runtime;
 pub mod session;
+mod square_mean;
 pub mod temporal;
 pub mod worker;
 
@@ -62,6 +64,7 @@ pub mod prelude {
     pub use super::model::{Fit, KnownModel, ModelSource};
     pub use super::network::{Network, NetworkShape, Size};
     pub use super::pixel_format::PixelFormat;
+    pub use super::refine::Refiner;
     pub use super::region::{Follower, Region};
     pub use super::session::{Device, Session, SessionOptions};
     pub use super::temporal::{Change, Smoother};

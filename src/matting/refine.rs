@@ -1,0 +1,348 @@
+//! Closer looks at edges: the network is given overlapping parts of what it has seen, and where its
+//! first mask is uncertain theirs take its place, as far as they agree with it.
+//!
+//! What a network says of a part is finer, but it knows less of what lies around, and may take the
+//! part for something else. So it is heard on detail alone: a closer look that does not confirm what
+//! the first mask is sure of is left out, and where both differ even when they are coarse, the first
+//! one stays.
+
+use super::geometry::AxisGeometry;
+use super::model::Fit;
+use super::network::Size;
+use super::region::Region;
+use super::square_mean::SquareMean;
+
+/// What a closer look shows of the first, along its longer side.
+const SHARE: f64 = 2.0 / 3.0;
+/// A look that would have to show more of it is no closer.
+const NO_CLOSER: f64 = 0.9;
+/// A sample nearer than this to 0 or 1 is sure.
+const SURE: f32 = 0.02;
+/// So many samples of the first mask around uncertain ones are uncertain as well.
+const AROUND: f32 = 2.0;
+/// Two masks are coarse where they are averaged over so many samples of the first in all directions,
+/// twice.
+const COARSE: f32 = 4.0;
+/// Where coarse masks differ by up to this, the closer look counts in full; by twice as much, it does
+/// not.
+const DIFFERENCE: f32 = 0.15;
+/// The share of the person, and of the background, that a closer look has to confirm to count at all,
+/// and to count in full.
+const CONFIRMED: [f32; 2] = [0.85, 0.95];
+/// The share of its side over which a look fades into its neighbour.
+const FADE: f32 = 0.3;
+/// Two along each side.
+const MOST_LOOKS: usize = 4;
+
+/// A part of the canvas, in samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Window {
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+}
+
+impl Window {
+    /// The samples that a region of the frame touches.
+    fn of(region: Region, frame: Size, canvas: Size) -> Self {
+        let along = |start: usize, side: usize, frame: usize, canvas: usize| {
+            let first = start * canvas / frame;
+            let end = ((start + side) * canvas).div_ceil(frame).min(canvas);
+            (first, end - first)
+        };
+        let (left, width) = along(region.x, region.size.width, frame.width, canvas.width);
+        let (top, height) = along(region.y, region.size.height, frame.height, canvas.height);
+        Self { left, top, width, height }
+    }
+
+    fn area(&self) -> usize {
+        self.width * self.height
+    }
+
+    /// Its rows in a picture that is `width` samples wide.
+    fn rows<'a>(&self, picture: &'a [f32], width: usize) -> impl Iterator<Item = &'a [f32]> {
+        let Self { left, top, width: own, height } = *self;
+        picture.chunks_exact(width).skip(top).take(height).map(move |row| &row[left..left + own])
+    }
+
+    fn rows_mut<'a>(
+        &self,
+        picture: &'a mut [f32],
+        width: usize,
+    ) -> impl Iterator<Item = &'a mut [f32]> {
+        let Self { left, top, width: own, height } = *self;
+        let rows = picture.chunks_exact_mut(width).skip(top).take(height);
+        rows.map(move |row| &mut row[left..left + own])
+    }
+
+    /// The same, seen from the corner of `outer`, which holds it.
+    fn within(self, outer: Self) -> Self {
+        Self { left: self.left - outer.left, top: self.top - outer.top, ..self }
+    }
+}
+
+/// Plans closer looks and joins what they say with a first mask. All masks cover the frame and have
+/// the canvas's size.
+///
+/// For each mask comes one [`plan`](Self::plan), then a [`take`](Self::take) for each look that
+/// succeeded, then [`join`](Self::join).
+#[derive(Clone, Debug)]
+pub struct Refiner {
+    frame: Size,
+    input: Size,
+    mask: Size,
+    fit: Fit,
+    canvas: Size,
+    least: usize,
+    looks: Vec<Region>,
+    /// The part that was seen, in the canvas. What follows covers it and nothing else.
+    window: Window,
+    /// Canvas samples to a sample of the first mask, horizontally and vertically.
+    unit: [f32; 2],
+    /// 1 where the first mask is uncertain, 0 where it is sure.
+    uncertain: Vec<f32>,
+    /// How much a closer look counts there, with soft ends.
+    share: Vec<f32>,
+    /// What the looks would change, weighed, and their weights.
+    change: Vec<f32>,
+    weight: Vec<f32>,
+    /// The difference that a look makes.
+    difference: Vec<f32>,
+    coarse: Vec<f32>,
+    fade: Vec<f32>,
+    means: SquareMean,
+}
+
+impl Refiner {
+    /// For frames of `frame` size, masks of `canvas` size, and a network whose input of size `input`
+    /// holds what it is given by `fit`, and whose own mask has size `mask`. No look is narrower than
+    /// `least` pixels (see [`Canvas::least_side`](super::canvas::Canvas::least_side)), unless what
+    /// was seen is.
+    pub fn new(frame: Size, input: Size, mask: Size, fit: Fit, canvas: Size, least: usize) -> Self {
+        let samples = || vec![0.0; canvas.area()];
+        Self {
+            looks: Vec::with_capacity(MOST_LOOKS),
+            window: Window::default(),
+            unit: [1.0; 2],
+            uncertain: samples(),
+            share: samples(),
+            change: samples(),
+            weight: samples(),
+            difference: samples(),
+            coarse: samples(),
+            fade: Vec::with_capacity(canvas.width),
+            means: SquareMean::new(canvas.area(), canvas.width),
+            frame,
+            input,
+            mask,
+            fit,
+            canvas,
+            least,
+        }
+    }
+
+    /// What to look at again, after the network saw `seen` and gave `mask`; nothing where that is
+    /// sure everywhere, or could be seen no closer.
+    pub fn plan(&mut self, mask: &[f32], seen: Region) -> &[Region] {
+        self.lay_out(seen);
+        if self.looks.len() < 2 {
+            self.looks.clear();
+            return &self.looks;
+        }
+        self.window = Window::of(seen, self.frame, self.canvas);
+        let axes = AxisGeometry::pair(seen.size, self.input, self.fit);
+        let scales = [
+            (self.canvas.width, self.frame.width, self.mask.width),
+            (self.canvas.height, self.frame.height, self.mask.height),
+        ];
+        self.unit = std::array::from_fn(|i| {
+            let (canvas, frame, mask) = scales[i];
+            canvas as f32 / frame as f32 / axes[i].mask_per_frame(mask)
+        });
+        let area = self.window.area();
+        self.find_uncertain(mask);
+        let (window, uncertain) = (self.window, &self.uncertain[..area]);
+        let (frame, canvas) = (self.frame, self.canvas);
+        self.looks.retain(|&look| {
+            let part = Window::of(look, frame, canvas).within(window);
+            part.rows(uncertain, window.width).flatten().any(|&value| value > 0.0)
+        });
+        if !self.looks.is_empty() {
+            self.widen_uncertain();
+            self.change[..area].fill(0.0);
+            self.weight[..area].fill(0.0);
+        }
+        &self.looks
+    }
+
+    /// Takes in what the network says of one of the planned looks, drawn onto the canvas as `closer`;
+    /// `mask` is the first mask. Returns by how much it counts, from 0, where it takes the part for
+    /// something else, to 1.
+    pub fn take(&mut self, mask: &[f32], look: Region, closer: &[f32]) -> f32 {
+        let (width, outer) = (self.canvas.width, self.window);
+        let window = Window::of(look, self.frame, self.canvas);
+        let part = window.within(outer);
+        let area = window.area();
+        let difference = &mut self.difference[..area];
+        let rows = window.rows(mask, width).zip(window.rows(closer, width));
+        for (out, (mask, closer)) in difference.chunks_exact_mut(window.width).zip(rows) {
+            for ((out, mask), closer) in out.iter_mut().zip(mask).zip(closer) {
+                *out = closer - mask;
+            }
+        }
+        let sure = part.rows(&self.uncertain[..outer.area()], outer.width);
+        let confirmed = confirmed(
+            window
+                .rows(mask, width)
+                .zip(sure)
+                .zip(window.rows(closer, width))
+                .flat_map(|((mask, uncertain), closer)| mask.iter().zip(uncertain).zip(closer)),
+        );
+        let [none, all] = CONFIRMED;
+        let trust = ((confirmed - none) / (all - none)).clamp(0.0, 1.0);
+        let coarse = &mut self.coarse[..area];
+        coarse.copy_from_slice(difference);
+        let radius = self.unit.map(|unit| radius(COARSE * unit));
+        self.means.mean(coarse, window.width, radius);
+        self.means.mean(coarse, window.width, radius);
+
+        let fades = |start: usize, side: usize, outer: usize| [start > 0, start + side < outer];
+        let across = fades(part.left, part.width, outer.width);
+        let down = fades(part.top, part.height, outer.height);
+        self.fade.clear();
+        self.fade.extend((0..part.width).map(|x| fade(x, part.width, across)));
+        let changes = part.rows_mut(&mut self.change[..outer.area()], outer.width);
+        let weights = part.rows_mut(&mut self.weight[..outer.area()], outer.width);
+        let found = difference.chunks_exact(part.width).zip(coarse.chunks_exact(part.width));
+        for (y, ((change, weight), (difference, coarse))) in
+            changes.zip(weights).zip(found).enumerate()
+        {
+            let row = fade(y, part.height, down);
+            for x in 0..part.width {
+                let here = row * self.fade[x];
+                let agreement = (2.0 - coarse[x].abs() / DIFFERENCE).clamp(0.0, 1.0);
+                change[x] += here * trust * agreement * difference[x];
+                weight[x] += here;
+            }
+        }
+        trust
+    }
+
+    /// Changes the first mask by what the looks said that were taken in since the last plan.
+    pub fn join(&mut self, mask: &mut [f32]) {
+        let (window, area) = (self.window, self.window.area());
+        if self.looks.is_empty() {
+            return;
+        }
+        let rows = self.change[..area]
+            .chunks_exact(window.width)
+            .zip(self.weight[..area].chunks_exact(window.width))
+            .zip(self.share[..area].chunks_exact(window.width));
+        for (mask, ((change, weight), share)) in window.rows_mut(mask, self.canvas.width).zip(rows)
+        {
+            for x in 0..window.width {
+                if weight[x] > 0.0 {
+                    let refined = mask[x] + share[x] * change[x] / weight[x];
+                    mask[x] = refined.clamp(0.0, 1.0);
+                }
+            }
+        }
+        self.looks.clear();
+    }
+
+    /// Lays looks out over what was seen, all of one size.
+    fn lay_out(&mut self, seen: Region) {
+        self.looks.clear();
+        let longer = seen.size.width.max(seen.size.height);
+        let along = |start: usize, side: usize| {
+            // A network that stretches has a scale of its own for each side.
+            let whole = if self.fit == Fit::Stretch { side } else { longer };
+            let closer = (SHARE * whole as f64).ceil() as usize;
+            let closer = closer.max(self.least).next_multiple_of(2);
+            if closer >= side || closer as f64 > NO_CLOSER * whole as f64 {
+                return (side, [start; 2]);
+            }
+            // Even, where chroma has a sample of its own.
+            (closer, [start, start + (side - closer & !1)])
+        };
+        let (width, columns) = along(seen.x, seen.size.width);
+        let (height, rows) = along(seen.y, seen.size.height);
+        let size = Size { width, height };
+        for y in distinct(rows) {
+            self.looks.extend(distinct(columns).map(|x| Region { x, y, size }));
+        }
+    }
+
+    /// Marks what the mask is not sure of: soft samples, and steps between sure ones.
+    fn find_uncertain(&mut self, mask: &[f32]) {
+        let window = self.window;
+        let out = &mut self.uncertain[..window.area()];
+        let mut above: Option<&[f32]> = None;
+        let rows = window.rows(mask, self.canvas.width);
+        for (row, out) in rows.zip(out.chunks_exact_mut(window.width)) {
+            for (x, (&value, out)) in row.iter().zip(out).enumerate() {
+                let differs = |other: f32| (value >= 0.5) != (other >= 0.5);
+                let soft = value > SURE && value < 1.0 - SURE;
+                let step = (x > 0 && differs(row[x - 1])) || above.is_some_and(|a| differs(a[x]));
+                *out = f32::from(soft || step);
+            }
+            above = Some(row);
+        }
+    }
+
+    fn widen_uncertain(&mut self) {
+        let (area, width) = (self.window.area(), self.window.width);
+        let uncertain = &mut self.uncertain[..area];
+        let around = self.unit.map(|unit| radius(AROUND * unit));
+        self.means.mean(uncertain, width, around);
+        // A single uncertain sample is enough; less is rounding.
+        let enough = 0.5 / ((2 * around[0] + 1) * (2 * around[1] + 1)) as f32;
+        for value in uncertain.iter_mut() {
+            *value = f32::from(*value > enough);
+        }
+        let share = &mut self.share[..area];
+        share.copy_from_slice(uncertain);
+        let softly = self.unit.map(|unit| radius(unit / 2.0));
+        self.means.mean(share, width, softly);
+        self.means.mean(share, width, softly);
+    }
+}
+
+/// Whole samples, at least one.
+fn radius(samples: f32) -> usize {
+    (samples.round() as usize).max(1)
+}
+
+/// One or two numbers.
+fn distinct([one, other]: [usize; 2]) -> impl Iterator<Item = usize> {
+    std::iter::once(one).chain((other != one).then_some(other))
+}
+
+/// How much sample `index` of `side` counts in a look that fades at its start, its end, or both.
+fn fade(index: usize, side: usize, [start, end]: [bool; 2]) -> f32 {
+    let at = (index as f32 + 0.5) / side as f32;
+    let rise = |distance: f32| {
+        let t = (distance / FADE).min(1.0);
+        t * t * (3.0 - 2.0 * t)
+    };
+    let from = if start { rise(at) } else { 1.0 };
+    let to = if end { rise(1.0 - at) } else { 1.0 };
+    from * to
+}
+
+/// The share of the person or of the background, whichever is less, that a closer look confirms where
+/// the first mask is sure: of samples of that, where it is uncertain, and of the closer look.
+fn confirmed<'a>(samples: impl Iterator<Item = ((&'a f32, &'a f32), &'a f32)>) -> f32 {
+    let mut found = [0.0f64; 2];
+    let mut of = [0.0f64; 2];
+    for ((&mask, &uncertain), &closer) in samples {
+        if uncertain == 0.0 {
+            let person = mask >= 0.5;
+            found[usize::from(person)] += f64::from(if person { closer } else { 1.0 - closer });
+            of[usize::from(person)] += 1.0;
+        }
+    }
+    let share = |i: usize| if of[i] > 0.0 { (found[i] / of[i]) as f32 } else { 1.0 };
+    share(0).min(share(1))
+}
