@@ -214,3 +214,41 @@ fn following_and_smoothing_take_nothing_from_the_heap() {
         assert!(index < 2 || spent == 0, "{spent} allocations for frame {index}");
     }
 }
+
+#[test]
+fn closer_looks_take_nothing_from_the_heap() {
+    let (frame, format) = (Size { width: 640, height: 360 }, PixelFormat::I420);
+    let Size { width, height } = frame;
+    let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
+    let view = OwnedFrame::new(layout);
+    let fit = Fit::PadSquare;
+    let mut network = Ramp::new();
+    let mut matter = Matter::new(&network.shape(), layout, layout, Output::Composite).unwrap();
+    let mut canvas = Canvas::new(frame, SIZE, SIZE, fit);
+    let least = canvas.least_side();
+    let mut refiner = Refiner::new(frame, SIZE, SIZE, fit, canvas.size(), least);
+    let mut mask = vec![0.0; SIZE.area()];
+    let (mut drawn, mut closer) =
+        (vec![0.0; canvas.size().area()], vec![0.0; canvas.size().area()]);
+    let mut looks = Vec::new();
+    for index in 0..8 {
+        let before = COUNT.get();
+        let region = Region { x: 20 * index, y: 0, size: Size { width: 320, height: 320 } };
+        let mut look = |region: Region, out: &mut [f32]| {
+            matter.prepare_region(&view.view(), region, network.input());
+            network.run(&mut mask).unwrap();
+            canvas.draw(&mask, region, out);
+        };
+        look(region, &mut drawn);
+        looks.clear();
+        looks.extend_from_slice(refiner.plan(&drawn, region));
+        for &part in &looks {
+            look(part, &mut closer);
+            refiner.take(&drawn, part, &closer);
+        }
+        refiner.join(&mut drawn);
+        let spent = COUNT.get() - before;
+        assert_eq!(looks.len(), 4);
+        assert!(index < 2 || spent == 0, "{spent} allocations for frame {index}");
+    }
+}

@@ -3,6 +3,8 @@
 //! Wherever the network looked, what follows sees masks of one size that cover the frame, so that
 //! a mask can be carried, smoothed and shown beside those of other regions.
 
+use std::ops::Range;
+
 use super::columns::{BLOCK, Column, resample, to_columns, to_rows};
 use super::geometry::AxisGeometry;
 use super::model::Fit;
@@ -110,10 +112,7 @@ impl Canvas {
         let place = |axis: AxisGeometry, mask, frame: usize, canvas: usize, start, side| {
             let pixels = frame as f64 / canvas as f64;
             let centre = move |sample: usize| (sample as f64 + 0.5) * pixels - start as f64;
-            // The samples whose centres lie in the region.
-            let first = (start as f64 / pixels - 0.5).ceil().max(0.0) as usize;
-            let end = ((start + side) as f64 / pixels - 0.5).ceil().max(0.0) as usize;
-            let range = first.min(canvas)..end.min(canvas).max(first.min(canvas));
+            let range = drawn(frame, canvas, start, side);
             let edge = f64::from(axis.frame_edge(mask));
             let scale = f64::from(axis.mask_per_frame(mask));
             let first = range.start;
@@ -140,6 +139,15 @@ impl Canvas {
         self.rows.set_bicubic(rows);
         self.drawn = Some(region);
     }
+}
+
+/// Along one axis, the samples of a canvas whose centres lie in a region, of which alone a mask of it
+/// tells; all lengths but theirs are in pixels.
+pub(super) fn drawn(frame: usize, canvas: usize, start: usize, side: usize) -> Range<usize> {
+    let pixels = frame as f64 / canvas as f64;
+    let from = |pixel: usize| (pixel as f64 / pixels - 0.5).ceil().max(0.0) as usize;
+    let first = from(start).min(canvas);
+    first..from(start + side).clamp(first, canvas)
 }
 
 /// `out` = Σ weight · row, held in [0, 1].

@@ -6,6 +6,7 @@
 //! the first mask is sure of is left out, and where both differ even when they are coarse, the first
 //! one stays.
 
+use super::canvas::drawn;
 use super::geometry::AxisGeometry;
 use super::model::Fit;
 use super::network::Size;
@@ -44,12 +45,11 @@ struct Window {
 }
 
 impl Window {
-    /// The samples that a region of the frame touches.
+    /// The samples that a mask of a region of the frame is drawn to.
     fn of(region: Region, frame: Size, canvas: Size) -> Self {
         let along = |start: usize, side: usize, frame: usize, canvas: usize| {
-            let first = start * canvas / frame;
-            let end = ((start + side) * canvas).div_ceil(frame).min(canvas);
-            (first, end - first)
+            let samples = drawn(frame, canvas, start, side);
+            (samples.start, samples.len())
         };
         let (left, width) = along(region.x, region.size.width, frame.width, canvas.width);
         let (top, height) = along(region.y, region.size.height, frame.height, canvas.height);
@@ -146,11 +146,11 @@ impl Refiner {
     /// sure everywhere, or could be seen no closer.
     pub fn plan(&mut self, mask: &[f32], seen: Region) -> &[Region] {
         self.lay_out(seen);
-        if self.looks.len() < 2 {
+        self.window = Window::of(seen, self.frame, self.canvas);
+        if self.looks.len() < 2 || self.window.area() == 0 {
             self.looks.clear();
             return &self.looks;
         }
-        self.window = Window::of(seen, self.frame, self.canvas);
         let axes = AxisGeometry::pair(seen.size, self.input, self.fit);
         let scales = [
             (self.canvas.width, self.frame.width, self.mask.width),
@@ -332,7 +332,8 @@ fn fade(index: usize, side: usize, [start, end]: [bool; 2]) -> f32 {
 }
 
 /// The share of the person or of the background, whichever is less, that a closer look confirms where
-/// the first mask is sure: of samples of that, where it is uncertain, and of the closer look.
+/// the first mask is sure: of samples of that, where it is uncertain, and of the closer look. None
+/// where the first mask is sure of nothing.
 fn confirmed<'a>(samples: impl Iterator<Item = ((&'a f32, &'a f32), &'a f32)>) -> f32 {
     let mut found = [0.0f64; 2];
     let mut of = [0.0f64; 2];
@@ -343,6 +344,195 @@ fn confirmed<'a>(samples: impl Iterator<Item = ((&'a f32, &'a f32), &'a f32)>) -
             of[usize::from(person)] += 1.0;
         }
     }
+    if of == [0.0; 2] {
+        return 0.0;
+    }
     let share = |i: usize| if of[i] > 0.0 { (found[i] / of[i]) as f32 } else { 1.0 };
     share(0).min(share(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FRAME: Size = Size { width: 800, height: 640 };
+    const MASK: Size = Size { width: 100, height: 100 };
+    const CANVAS: Size = Size { width: 400, height: 320 };
+    const LEAST: usize = 200;
+
+    fn refiner() -> Refiner {
+        Refiner::new(FRAME, MASK, MASK, Fit::PadSquare, CANVAS, LEAST)
+    }
+
+    /// A mask of the canvas, by its samples' coordinates.
+    fn canvas(value: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+        (0..CANVAS.area())
+            .map(|i| value((i % CANVAS.width) as f32, (i / CANVAS.width) as f32))
+            .collect()
+    }
+
+    /// A disk whose edge takes `soft` samples.
+    fn disk(soft: f32) -> Vec<f32> {
+        canvas(|x, y| (0.5 + (100.0 - (x - 200.0).hypot(y - 160.0)) / soft).clamp(0.0, 1.0))
+    }
+
+    /// What becomes of a mask of the whole frame when all looks see `closer`, and how each counts.
+    fn refine(mask: &[f32], closer: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let mut refiner = refiner();
+        let looks = refiner.plan(mask, Region::whole(FRAME)).to_vec();
+        let trust = looks.iter().map(|&look| refiner.take(mask, look, closer)).collect();
+        let mut refined = mask.to_vec();
+        refiner.join(&mut refined);
+        (refined, trust)
+    }
+
+    fn error(mask: &[f32], truth: &[f32]) -> f32 {
+        mask.iter().zip(truth).map(|(a, b)| (a - b).abs()).sum()
+    }
+
+    #[test]
+    fn detail_is_taken_over() {
+        let (coarse, truth) = (disk(12.0), disk(2.0));
+        let (refined, trust) = refine(&coarse, &truth);
+        assert_eq!(trust, [1.0; 4]);
+        let (before, after) = (error(&coarse, &truth), error(&refined, &truth));
+        assert!(after < 0.05 * before, "{after} of {before}");
+    }
+
+    #[test]
+    fn looks_that_confirm_nothing_change_nothing() {
+        let mask = disk(12.0);
+        // A network that takes every part for the whole, or sees nobody, or somebody everywhere.
+        let elsewhere = canvas(|x, y| f32::from((x - 120.0).hypot(y - 100.0) < 60.0));
+        for closer in [elsewhere, vec![0.0; CANVAS.area()], vec![1.0; CANVAS.area()]] {
+            let (refined, trust) = refine(&mask, &closer);
+            assert_eq!(trust, [0.0; 4]);
+            assert_eq!(refined, mask);
+        }
+    }
+
+    #[test]
+    fn where_both_differ_coarsely_the_first_stays() {
+        // Sure in the corners alone.
+        let mask =
+            canvas(|x, y| if (x - 200.0).abs() + (y - 160.0).abs() < 300.0 { 0.5 } else { 0.0 });
+        let halves = canvas(|x, y| {
+            let inside = mask[y as usize * CANVAS.width + x as usize] > 0.0;
+            f32::from(x < 200.0 && inside)
+        });
+        let (refined, trust) = refine(&mask, &halves);
+        assert_eq!(trust, [1.0; 4]);
+        let changed = |x: usize| (refined[160 * CANVAS.width + x] - 0.5).abs();
+        assert_eq!([changed(100), changed(300)], [0.0; 2]);
+    }
+
+    #[test]
+    fn where_nothing_is_sure_the_first_stays() {
+        let (mask, closer) = (vec![0.5; CANVAS.area()], vec![0.6; CANVAS.area()]);
+        let (refined, trust) = refine(&mask, &closer);
+        assert_eq!(trust, [0.0; 4]);
+        assert_eq!(refined, mask);
+    }
+
+    #[test]
+    fn looks_meet_without_a_seam() {
+        // Sure in the corners alone, and brighter by the same everywhere else.
+        let inside = |x: f32, y: f32| (x - 200.0).abs() + (y - 160.0).abs() < 300.0;
+        let level = |value: f32| canvas(|x, y| if inside(x, y) { value } else { 0.0 });
+        let (refined, trust) = refine(&level(0.5), &level(0.6));
+        assert_eq!(trust, [1.0; 4]);
+        let error = refined.iter().zip(level(0.6)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(error < 1e-4, "{error}");
+    }
+
+    #[test]
+    fn what_is_sure_is_not_looked_at_again() {
+        for level in [0.0, 0.01, 1.0] {
+            let mask = vec![level; CANVAS.area()];
+            assert_eq!(refiner().plan(&mask, Region::whole(FRAME)), []);
+        }
+        // One corner alone is seen by one look alone, a step as well as what is soft.
+        for level in [0.5, 1.0] {
+            let corner = canvas(|x, y| if x < 40.0 && y < 40.0 { level } else { 0.0 });
+            let mut refiner = refiner();
+            let looks = refiner.plan(&corner, Region::whole(FRAME));
+            assert_eq!(looks.len(), 1);
+            assert_eq!((looks[0].x, looks[0].y), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_look_that_failed_leaves_its_part() {
+        let (coarse, truth) = (disk(12.0), disk(2.0));
+        let mut refiner = refiner();
+        let looks = refiner.plan(&coarse, Region::whole(FRAME)).to_vec();
+        refiner.take(&coarse, looks[0], &truth);
+        let mut refined = coarse.clone();
+        refiner.join(&mut refined);
+        assert!(error(&refined, &truth) < error(&coarse, &truth));
+        let lower_right = |i: usize| i % CANVAS.width > 300 && i / CANVAS.width > 240;
+        assert!((0..CANVAS.area()).filter(|&i| lower_right(i)).all(|i| refined[i] == coarse[i]));
+        // Without any, all stays.
+        let mut untouched = coarse.clone();
+        refiner.plan(&coarse, Region::whole(FRAME));
+        refiner.join(&mut untouched);
+        assert_eq!(untouched, coarse);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_closer_is_not_looked_at_again() {
+        let soft = vec![0.5; CANVAS.area()];
+        let size = Size { width: 208, height: 190 };
+        assert_eq!(refiner().plan(&soft, Region { x: 40, y: 60, size }), []);
+    }
+
+    #[test]
+    fn narrow_parts_are_divided_along_their_longer_side() {
+        let soft = vec![0.5; CANVAS.area()];
+        let size = Size { width: 240, height: 600 };
+        let looks = refiner().plan(&soft, Region { x: 100, y: 20, size }).to_vec();
+        let closer = Size { width: 240, height: 400 };
+        let expected = [(100, 20), (100, 220)].map(|(x, y)| Region { x, y, size: closer });
+        assert_eq!(looks, expected);
+        // A network that stretches sees both sides closer.
+        let mut stretched = Refiner::new(FRAME, MASK, MASK, Fit::Stretch, CANVAS, 20);
+        let looks = stretched.plan(&soft, Region { x: 100, y: 20, size });
+        assert_eq!(looks.len(), 4);
+        assert_eq!(looks[3].size, Size { width: 160, height: 400 });
+    }
+
+    proptest! {
+        #[test]
+        fn every_region_of_every_frame_is_covered_and_stays_in_range(
+            width in 1usize..90, height in 1usize..90, mask_w in 1usize..12, mask_h in 1usize..12,
+            x in 0.0..1.0, y in 0.0..1.0, w in 0.0..1.0, h in 0.0..1.0, least in 1usize..20,
+            noise in any::<u32>(),
+        ) {
+            let part = |share: f64, of: usize| (share * of as f64) as usize;
+            let (x, y) = (part(x, width) & !1, part(y, height) & !1);
+            let size = Size { width: 1 + part(w, width - x - 1), height: 1 + part(h, height - y - 1) };
+            let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
+            let seen = Region { x, y, size };
+            let canvas = Size { width: width.div_ceil(2), height: height.div_ceil(2) };
+            let random = |seed: u32| -> Vec<f32> {
+                let mix = |i: usize| (i as u32 ^ noise ^ seed).wrapping_mul(0x9e37_79b9) >> 8;
+                (0..canvas.area()).map(|i| (mix(i) % 101) as f32 / 100.0).collect()
+            };
+            let first = random(0);
+            for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
+                let mut refiner = Refiner::new(frame, mask, mask, fit, canvas, least);
+                let looks = refiner.plan(&first, seen).to_vec();
+                let mut refined = first.clone();
+                for (seed, &look) in (1..).zip(&looks) {
+                    prop_assert_eq!((look.x % 2, look.y % 2), (0, 0));
+                    prop_assert!(look.x >= x && look.x + look.size.width <= x + size.width);
+                    prop_assert!(look.y >= y && look.y + look.size.height <= y + size.height);
+                    refiner.take(&first, look, &random(seed));
+                }
+                refiner.join(&mut refined);
+                prop_assert!(refined.iter().all(|value| (0.0..=1.0).contains(value)));
+            }
+        }
+    }
 }
