@@ -122,6 +122,11 @@ pub struct Inference {
     #[arg(long, value_parser = ["auto", "frame"])]
     pub region: Option<String>,
 
+    /// Look again, closer, where the matte is uncertain: finer edges, for up to five times the
+    /// inference
+    #[arg(long, value_parser = ["none", "zoom"])]
+    pub refine: Option<String>,
+
     /// Run the model on every n-th frame, and carry its matte to those in between
     #[arg(long, value_name = "N")]
     pub inference_interval: Option<u32>,

@@ -215,6 +215,7 @@ fn inference(inference: &Inference) -> impl Iterator<Item = (&'static str, Value
         inference.device_id.map(|id| ("device-id", text(id))),
         inference.threads.map(|threads| ("threads", text(threads))),
         inference.region.as_ref().map(|region| ("region", text(region))),
+        inference.refine.as_ref().map(|refine| ("refine", text(refine))),
         inference.inference_interval.map(|frames| ("inference-interval", text(frames))),
     ]
     .into_iter()

@@ -15,8 +15,8 @@ use super::square_mean::SquareMean;
 
 /// What a closer look shows of the first, along its longer side.
 const SHARE: f64 = 2.0 / 3.0;
-/// A look that would have to show more of it is no closer.
-const NO_CLOSER: f64 = 0.9;
+/// A look that would have to show more of it is not worth its trouble, as for regions.
+const NO_CLOSER: f64 = 0.8;
 /// A sample nearer than this to 0 or 1 is sure.
 const SURE: f32 = 0.02;
 /// So many samples of the first mask around uncertain ones are uncertain as well.
@@ -264,7 +264,7 @@ impl Refiner {
                 return (side, [start; 2]);
             }
             // Even, where chroma has a sample of its own.
-            (closer, [start, start + (side - closer & !1)])
+            (closer, [start, start + ((side - closer) & !1)])
         };
         let (width, columns) = along(seen.x, seen.size.width);
         let (height, rows) = along(seen.y, seen.size.height);

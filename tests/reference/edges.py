@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How good the element's mattes are at the frame's size, where the truth is known.
 
-    edges.py [oracle] [region] [refine] [time] [pictures] [--pictures DIR]
+    edges.py [oracle] [region] [refine] [candidates] [time] [pictures] [--pictures DIR]
 
 oracle  a network that gives the true matte, brought down to 512x512, whatever it sees, as it is and with
         what networks do to mattes: what is lost on the way back to the frame, beside OpenCV's bicubic and
@@ -9,15 +9,15 @@ oracle  a network that gives the true matte, brought down to 512x512, whatever i
         clip, and the photographs of ../shared/eval/p3m where that is there.
 region  the built-in network, region=frame beside region=auto: somebody small who walks through a wide frame,
         two who enter, cross and leave, the project's clip, and the photographs of ../shared/eval.
-refine  refine=zoom beside refine=none: the built-in network on the project's clip and the photographs of
-        ../shared/eval; a network that gives the truth of whatever it sees, and one that does not look.
+refine  refine=zoom beside refine=none: the built-in network on what `region` measures; a network that gives the truth of whatever it sees, and one that does not look.
         Fails where zoom makes the mean absolute error of anything worse by more than 1 %.
+candidates  what else was tried to refine mattes (candidates.py); takes half an hour.
 time    the built-in network on the project's clip, temporal=0 beside the default: MAD, dtSSD, and dtSSD where
         the truth stands still.
 pictures  what docs/edges.md shows: frames of the project's clip, without and with each property.
 
 Runs the element through gst-launch-1.0, so under scripts/env (`make edges` sees to all that). Needs: numpy,
-opencv-python-headless, onnx, and pymatting, which foreground.py imports.
+opencv-python-headless, onnx, pymatting, which foreground.py imports, and onnxruntime for the candidates.
 """
 import argparse
 import glob
@@ -327,10 +327,9 @@ def compare_regions(pictures):
 
 def cases_to_refine(folder):
     """Names, and for each the properties and what gives (mattes, truths) for more properties."""
-    frames, alphas = read_clip(CLIP), read_clip(CLIP_MATTE)
-    clip_truth = np.array([frame[..., 1].astype(np.float32) / 255 for frame in alphas])
     inside = lambda work: lambda way: work(way, tempfile.mkdtemp(dir=folder))
-    yield "the clip", inside(lambda way, f: (mattes_of(frames, [*way, "temporal=0"], f), clip_truth))
+    for name, frames, truth in clips():
+        yield name, inside(lambda way, f: (mattes_of(frames, [*way, "temporal=0"], f), truth))
     for name in ("people", "p3m"):
         pairs = list(photographs(name))
         if pairs:
@@ -358,7 +357,8 @@ def compare_refinement():
             found = []
             for way in ("refine=none", "refine=zoom"):
                 rows = []
-                for p, t in zip(*mattes([way])):
+                # With one frame in flight, as zoom has it, regions follow otherwise than with two.
+                for p, t in zip(*mattes([way, "frames-in-flight=1"])):
                     difference = np.abs(p.astype(np.float64) - t)
                     rows.append([1e3 * difference.mean(), difference.sum() / 1e3,
                                  difference[unknown(t)].sum() / 1e3, gradient_error(p, t),
@@ -381,11 +381,11 @@ def compare_over_time():
     moved = np.abs(np.diff(truth, axis=0)) > 0.03
     still = np.array([cv2.dilate(frame.astype(np.uint8), near) == 0 for frame in moved])
     print(f"{'':24}{'MAD e-3':>10}{'dtSSD':>10}{'dtSSD, still':>14}")
-    for way in (["temporal=0"], []):
+    for way in (["temporal=0"], [], ["refine=zoom", "temporal=0"], ["refine=zoom"]):
         with tempfile.TemporaryDirectory() as folder:
             mattes = mattes_of(frames, way, folder)
         values = 1e3 * np.abs(mattes - truth).mean(), dtssd(mattes, truth), dtssd(mattes, truth, still)
-        print(f"{way[0] if way else 'the default':24}{values[0]:10.2f}{values[1]:10.2f}{values[2]:14.3f}", flush=True)
+        print(f"{' '.join(way) if way else 'the default':24}{values[0]:10.2f}{values[1]:10.2f}{values[2]:14.3f}", flush=True)
 
 
 # Pictures
@@ -419,7 +419,8 @@ def draw_pictures(folder):
     os.makedirs(folder, exist_ok=True)
     frames = read_clip(CLIP)[:90]
     plain = ["region=frame", "temporal=0", "decontaminate=false"]
-    ways = [composites(frames, way) for way in (plain, ["temporal=0", "decontaminate=false"], [])]
+    closer = ["temporal=0", "decontaminate=false"]
+    ways = [composites(frames, way) for way in (plain, closer, [], ["refine=zoom"])]
     for name, (index, corner) in SCENES.items():
         row = [part(picture[index], corner) for picture in (np.array(frames), *ways)]
         cv2.imwrite(os.path.join(folder, f"{name}.jpg"), np.hstack(row), [cv2.IMWRITE_JPEG_QUALITY, 80])
@@ -434,7 +435,7 @@ def save(folder, name, matte):
 
 def main():
     parser = argparse.ArgumentParser(description="Mattes at the frame's size against known ones.")
-    parser.add_argument("parts", nargs="*", metavar="oracle|region|refine|time|pictures")
+    parser.add_argument("parts", nargs="*", metavar="oracle|region|refine|candidates|time|pictures")
     parser.add_argument("--pictures", metavar="DIR")
     args = parser.parse_args()
     parts = args.parts or ["oracle", "region", "refine", "time"]
@@ -443,6 +444,9 @@ def main():
         compare_regions(args.pictures)
     if "refine" in parts:
         good = compare_refinement() and good
+    if "candidates" in parts:
+        import candidates
+        candidates.compare()
     if "time" in parts:
         compare_over_time()
     if "pictures" in parts:
