@@ -11,7 +11,7 @@ region  the built-in network, region=frame beside region=auto: somebody small wh
         two who enter, cross and leave, the project's clip, and the photographs of ../shared/eval.
 refine  refine=zoom beside refine=none: the built-in network on what `region` measures; a network that gives the truth of whatever it sees, and one that does not look.
         Fails where zoom makes the mean absolute error of anything worse by more than 1 %.
-candidates  what else was tried to refine mattes (candidates.py); takes half an hour.
+candidates  what else was tried to refine mattes (candidates.py); takes ten minutes.
 time    the built-in network on the project's clip, temporal=0 beside the default: MAD, dtSSD, and dtSSD where
         the truth stands still.
 pictures  what docs/edges.md shows: frames of the project's clip, without and with each property.
