@@ -17,7 +17,7 @@ use super::pixel_format::{Component, Family};
 use super::resample::{AxisOperator, PackedOperator};
 
 /// Rows of the frame that are combined in one pass.
-const ROW_TAPS: usize = 4;
+const ROW_TAPS: usize = 6;
 /// Bytes of a row that are combined before they are turned into columns: with the rows of the
 /// frame that a block needs they fit into the first-level cache.
 const TILE: usize = 512;
@@ -196,6 +196,14 @@ fn combine_rows<'a>(
         let add = group > 0;
         let row = |k: usize| row(first + skip + group * ROW_TAPS + k);
         match *weights {
+            [a, b, c, d, e, f] => {
+                let rows = [row(0), row(1), row(2), row(3), row(4), row(5)];
+                weigh_rows(out, rows, [a, b, c, d, e, f], add);
+            }
+            [a, b, c, d, e] => {
+                let rows = [row(0), row(1), row(2), row(3), row(4)];
+                weigh_rows(out, rows, [a, b, c, d, e], add);
+            }
             [a, b, c, d] => weigh_rows(out, [row(0), row(1), row(2), row(3)], [a, b, c, d], add),
             [a, b, c] => weigh_rows(out, [row(0), row(1), row(2)], [a, b, c], add),
             [a, b] => weigh_rows(out, [row(0), row(1)], [a, b], add),

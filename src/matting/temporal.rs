@@ -179,7 +179,7 @@ impl Smoother {
             };
             let still = [tap.first, tap.second]
                 .map(|row| &self.still[row * self.guide.width..][..self.guide.width]);
-            row.smooth(still, tap.share, &mut self.line, columns, strength);
+            smooth_row(row, still[0], still[1], tap.share, &mut self.line, columns, strength);
         }
         &self.smoothed
     }
@@ -193,76 +193,118 @@ struct Row<'a> {
     restless: &'a mut [bool],
 }
 
-impl Row<'_> {
-    fn smooth(
-        self,
-        [upper, lower]: [&[f32]; 2],
-        share: f32,
-        line: &mut [f32],
-        columns: &[Tap],
-        strength: f32,
-    ) {
-        let mut has_line = false;
-        let chunks = self.mask.chunks(CHUNK).zip(self.smoothed.chunks_mut(CHUNK));
-        let chunks = chunks.zip(self.trend.chunks_mut(CHUNK)).zip(columns.chunks(CHUNK));
-        for ((((mask, smoothed), trend), columns), restless) in chunks.zip(self.restless) {
-            // Where nothing is seen to change, which is nearly everywhere, nothing is done.
-            let quiet = largest_difference(mask, smoothed) < INVISIBLE;
-            if quiet && !*restless {
-                continue;
-            }
-            if !has_line {
-                has_line = true;
-                for (i, value) in line.iter_mut().enumerate() {
-                    *value = upper[i] + share * (lower[i] - upper[i]);
-                }
-            }
-            let mut still = [0.0; CHUNK];
-            for (still, tap) in still.iter_mut().zip(columns) {
-                let (a, b) = (line[tap.first], line[tap.second]);
-                *still = a + tap.share * (b - a);
-            }
-            *restless = smooth_chunk(mask, smoothed, trend, &still, strength);
+/// Smooths a row. `upper` and `lower` are the rows of the guide around it, of which `share` of the
+/// lower one counts; `line` gets what they give.
+#[multiversion(targets = "simd")]
+fn smooth_row(
+    row: Row<'_>,
+    upper: &[f32],
+    lower: &[f32],
+    share: f32,
+    line: &mut [f32],
+    columns: &[Tap],
+    strength: f32,
+) {
+    let mut has_line = false;
+    let mut smooth = |mask: &_, smoothed: &mut _, trend: &mut _, columns, restless: &mut bool| {
+        // Where nothing is seen to change, which is nearly everywhere, nothing is done.
+        if !*restless && largest_difference(mask, smoothed) < INVISIBLE {
+            return;
         }
+        if !std::mem::replace(&mut has_line, true) {
+            blend_rows(upper, lower, share, line);
+        }
+        *restless = smooth_chunk(mask, smoothed, trend, &stillness(line, columns), strength);
+    };
+    let (masks, mask) = row.mask.as_chunks::<CHUNK>();
+    let (smootheds, smoothed) = row.smoothed.as_chunks_mut::<CHUNK>();
+    let (trends, trend) = row.trend.as_chunks_mut::<CHUNK>();
+    let (restless, last_restless) = row.restless.split_at_mut(masks.len());
+    let (columns, last_columns) = columns.as_chunks::<CHUNK>();
+    let chunks = masks.iter().zip(smootheds).zip(trends).zip(columns).zip(restless);
+    for ((((mask, smoothed), trend), columns), restless) in chunks {
+        smooth(mask, smoothed, trend, columns, restless);
+    }
+    if let Some(restless) = last_restless.first_mut() {
+        // As long as the others, with zeros that nothing comes of.
+        let [mut long_mask, mut long_smoothed, mut long_trend] = [[0.0; CHUNK]; 3];
+        let n = mask.len();
+        long_mask[..n].copy_from_slice(mask);
+        long_smoothed[..n].copy_from_slice(smoothed);
+        long_trend[..n].copy_from_slice(trend);
+        smooth(&long_mask, &mut long_smoothed, &mut long_trend, last_columns, restless);
+        smoothed.copy_from_slice(&long_smoothed[..n]);
+        trend.copy_from_slice(&long_trend[..n]);
     }
 }
 
-/// Smooths up to a chunk of samples; whether any of their trends can still be seen.
+#[inline(always)]
+fn blend_rows(upper: &[f32], lower: &[f32], share: f32, out: &mut [f32]) {
+    let n = out.len();
+    let (upper, lower) = (&upper[..n], &lower[..n]);
+    for i in 0..n {
+        out[i] = upper[i] + share * (lower[i] - upper[i]);
+    }
+}
+
+/// How much up to a chunk of samples of the mask stand still.
+#[inline(always)]
+fn stillness(line: &[f32], columns: &[Tap]) -> [f32; CHUNK] {
+    let mut still = [0.0; CHUNK];
+    for (still, tap) in still.iter_mut().zip(columns) {
+        let (a, b) = (line[tap.first], line[tap.second]);
+        *still = a + tap.share * (b - a);
+    }
+    still
+}
+
+/// Smooths a chunk of samples; whether any of their trends can still be seen.
+// All loops are as long as the arrays, and become straight vector code.
 #[inline(always)]
 fn smooth_chunk(
-    mask: &[f32],
-    smoothed: &mut [f32],
-    trend: &mut [f32],
+    mask: &[f32; CHUNK],
+    smoothed: &mut [f32; CHUNK],
+    trend: &mut [f32; CHUNK],
     still: &[f32; CHUNK],
     strength: f32,
 ) -> bool {
-    let n = mask.len();
-    let (smoothed, trend) = (&mut smoothed[..n], &mut trend[..n]);
-    let mut restless = 0.0f32;
-    for i in 0..n {
+    for i in 0..CHUNK {
         let difference = mask[i] - smoothed[i];
         let size = difference.abs();
-        trend[i] = KEPT * trend[i] + (1.0 - KEPT) * difference;
-        restless = restless.max(trend[i].abs());
-        let steadiness = trend[i].abs() / (size + 1e-4);
-        let wavers = ((STEADY - steadiness) / (STEADY - WAVERING)).clamp(0.0, 1.0);
+        let kept = KEPT * trend[i] + (1.0 - KEPT) * difference;
+        trend[i] = kept;
+        let steadiness = kept.abs() / (size + 1e-4);
+        let wavers = within_1((STEADY - steadiness) / (STEADY - WAVERING));
         let wavers = if size < 2.0 * INVISIBLE { 1.0 } else { wavers };
-        let surprise = ((size - SMALL) / (1.0 - SMALL)).clamp(0.0, 1.0);
+        let surprise = within_1((size - SMALL) / (1.0 - SMALL));
         let believed = 1.0 - (1.0 - LARGE_COUNTS) * surprise;
         smoothed[i] = mask[i] - strength * still[i] * wavers * believed * difference;
     }
-    restless >= INVISIBLE
+    largest_difference(trend, &[0.0; CHUNK]) >= INVISIBLE
+}
+
+/// Within 0 and 1. Unlike `clamp`, which keeps what is not a number, it is two vector instructions.
+#[inline(always)]
+fn within_1(value: f32) -> f32 {
+    let value = if value > 0.0 { value } else { 0.0 };
+    if value < 1.0 { value } else { 1.0 }
 }
 
 #[inline(always)]
-fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
-    let n = a.len().min(b.len());
-    let (a, b) = (&a[..n], &b[..n]);
-    let mut largest = 0.0f32;
-    for i in 0..n {
-        largest = largest.max((a[i] - b[i]).abs());
+fn largest_difference(a: &[f32; CHUNK], b: &[f32; CHUNK]) -> f32 {
+    let mut differences = [0.0; CHUNK];
+    for i in 0..CHUNK {
+        differences[i] = (a[i] - b[i]).abs();
     }
-    largest
+    let mut n = CHUNK;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            let (a, b) = (differences[i], differences[n + i]);
+            differences[i] = if a > b { a } else { b };
+        }
+    }
+    differences[0]
 }
 
 /// The largest change of the three planes since `luma`, `first` and `second`, which become `now`.
