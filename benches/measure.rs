@@ -273,12 +273,15 @@ fn following_and_smoothing(way: &Way) -> [f64; 2] {
     let mut carrier = Carrier::new(&layout, size, size, Fit::Stretch);
     let mut guide = carrier.guide();
     let mut smoother = Smoother::new(&guide, frame, size, size, Fit::Stretch);
+    // Flicker wherever the matte is soft, so that there is something to do.
+    let flickering: Vec<f32> = drawn.iter().map(|v| v * (1.0 - 0.05 * (1.0 - v))).collect();
+    let mut masks = [&drawn, &flickering].into_iter().cycle();
     let smoothing = time(|| {
         carrier.look(&way.frame.view(), &mut guide);
         smoother.observe(&guide);
-        // Flicker wherever the matte is soft, so that there is something to do.
-        drawn.iter_mut().for_each(|value| *value *= 1.0 - 0.02 * *value);
-        smoother.smooth(&drawn, 0.6);
+        if let Some(mask) = masks.next() {
+            smoother.smooth(mask, 0.6);
+        }
     });
     [following, smoothing]
 }

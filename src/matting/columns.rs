@@ -6,7 +6,7 @@
 
 use multiversion::multiversion;
 
-use super::resample::PackedOperator;
+use super::resample::{PackedOperator, Windows};
 
 /// Rows in a block.
 pub const BLOCK: usize = 8;
@@ -26,9 +26,16 @@ pub fn to_columns(rows: [&[f32]; BLOCK], columns: &mut [Column]) {
 }
 
 /// Turns columns into `rows`, one after the other.
-#[multiversion(targets = "simd")]
 pub fn to_rows(columns: &[Column], rows: &mut [f32]) {
-    let mut rows = rows.chunks_exact_mut(columns.len());
+    to_part_of_rows(columns, rows, columns.len(), 0);
+}
+
+/// Turns columns into parts of rows that are `width` long and lie one after the other, from `start`
+/// of each on.
+#[multiversion(targets = "simd")]
+pub fn to_part_of_rows(columns: &[Column], rows: &mut [f32], width: usize, start: usize) {
+    let part = start..start + columns.len();
+    let mut rows = rows.chunks_exact_mut(width).map(|row| &mut row[part.clone()]);
     let rows: [&mut [f32]; BLOCK] = std::array::from_fn(|_| rows.next().unwrap_or_default());
     if rows.iter().any(|row| row.len() != columns.len()) {
         return;
@@ -49,36 +56,60 @@ pub fn resample(
     operator: &PackedOperator,
     out: &mut [Column],
 ) {
+    let windows = operator.windows(0..operator.outputs());
     let columns = &columns[offset..];
     match step {
-        1 => resample_every::<1>(columns, operator, out),
-        2 => resample_every::<2>(columns, operator, out),
-        3 => resample_every::<3>(columns, operator, out),
-        _ => resample_every::<4>(columns, operator, out),
+        1 => resample_every::<1>(columns, windows, out),
+        2 => resample_every::<2>(columns, windows, out),
+        3 => resample_every::<3>(columns, windows, out),
+        _ => resample_every::<4>(columns, windows, out),
     }
 }
 
-#[multiversion(targets = "simd")]
-fn resample_every<const STEP: usize>(
+/// As [`resample`], for the outputs of `windows` alone, of which each is a mean: where all columns
+/// that they look at are the same, so is every output, and there is nothing to do but to tell it.
+pub fn resample_means(
     columns: &[Column],
-    operator: &PackedOperator,
+    windows: Windows<'_>,
     out: &mut [Column],
-) {
-    match operator.taps() {
+) -> Option<Column> {
+    let (first, last) = (*windows.first.first()?, windows.first.last()? + windows.taps);
+    if is_same_all_along(&columns[first..last]) {
+        return Some(columns[first]);
+    }
+    resample_every::<1>(columns, windows, out);
+    None
+}
+
+#[multiversion(targets = "simd")]
+fn is_same_all_along(columns: &[Column]) -> bool {
+    let first = columns[0];
+    let mut differences = [0; BLOCK];
+    for column in columns {
+        for r in 0..BLOCK {
+            differences[r] |= column[r].to_bits() ^ first[r].to_bits();
+        }
+    }
+    differences == [0; BLOCK]
+}
+
+#[multiversion(targets = "simd")]
+fn resample_every<const STEP: usize>(columns: &[Column], windows: Windows<'_>, out: &mut [Column]) {
+    match windows.taps {
         // As many as cubic interpolation has: known, they are unrolled.
-        4 => combine_windows::<STEP>(columns, operator, 4, out),
-        taps => combine_windows::<STEP>(columns, operator, taps, out),
+        4 => combine_windows::<STEP>(columns, windows, 4, out),
+        taps => combine_windows::<STEP>(columns, windows, taps, out),
     }
 }
 
 #[inline(always)]
 fn combine_windows<const STEP: usize>(
     columns: &[Column],
-    operator: &PackedOperator,
+    windows: Windows<'_>,
     taps: usize,
     out: &mut [Column],
 ) {
-    let windows = operator.first().iter().zip(operator.weights().chunks_exact(taps));
+    let windows = windows.first.iter().zip(windows.weights.chunks_exact(taps));
     for (out, (&first, weights)) in out.iter_mut().zip(windows) {
         let window = &columns[first * STEP..][..(taps - 1) * STEP + 1];
         let mut sums = [0.0; BLOCK];

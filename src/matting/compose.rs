@@ -72,8 +72,6 @@ pub enum Colors<'a> {
 pub struct Layers<'a> {
     /// The frame's colours.
     pub colors: Colors<'a>,
-    /// The person's own, where the matte is soft; without it the frame's stay.
-    pub foreground: Option<&'a Foreground>,
     /// What is behind the person.
     pub backdrop: &'a Backdrop,
 }
@@ -110,11 +108,11 @@ pub struct Composer {
     matte: [Vec<u8>; 2],
     /// The matte at the chroma's resolution.
     chroma_matte: Vec<u8>,
-    /// A row of the person's colours.
-    front: Vec<u8>,
     /// A row of the background.
     behind: BackdropRow,
     opaque: Vec<u8>,
+    /// Bytes of a row in which the person's colours are told from those behind, run by run.
+    runs: Vec<Range<usize>>,
 }
 
 impl Composer {
@@ -145,9 +143,9 @@ impl Composer {
             keeps_matte: false,
             matte: [row(), row()],
             chroma_matte: vec![0; to.width.div_ceil(2)],
-            front: vec![0; row_bytes],
             behind: BackdropRow::default(),
             opaque: vec![255; to.width],
+            runs: Vec::new(),
         })
     }
 
@@ -156,16 +154,19 @@ impl Composer {
         matches!(self.transfer, Transfer::Copy)
     }
 
-    /// Writes `rows` of `target`, whose layout is the output's; the first of them is even.
+    /// Writes `rows` of `target`, whose layout is the output's; the first of them is even. Where the
+    /// matte is soft, colours are those that `foreground` has estimated, if it is given, otherwise
+    /// the frame's.
     pub fn compose(
         &mut self,
         layers: &Layers<'_>,
         matte: &mut dyn MatteRows,
+        mut foreground: Option<&mut Foreground>,
         rows: Range<usize>,
         target: &mut FrameViewMut<'_>,
     ) {
         debug_assert_eq!(*target.layout(), self.to);
-        self.keeps_matte = layers.foreground.is_some();
+        self.keeps_matte = foreground.is_some();
         let block = if self.to.format.is_vertically_subsampled() { 2 } else { 1 };
         for top in rows.clone().step_by(block) {
             let rows = block.min(rows.end - top);
@@ -173,12 +174,14 @@ impl Composer {
                 self.read_opacity(layers.colors, matte, target, top + row, row);
             }
             self.transfer_colors(layers.colors, target, top, rows);
-            if layers.foreground.is_some() {
+            if foreground.is_some() {
                 self.halve_matte(rows);
             }
             match self.output {
-                Output::Composite => self.blend(layers, target, top, rows),
-                _ => self.purify(layers.foreground, target, top, rows),
+                Output::Composite => {
+                    self.blend(layers, foreground.as_deref_mut(), target, top, rows)
+                }
+                _ => self.purify(foreground.as_deref_mut(), target, top, rows),
             }
             match self.output {
                 Output::Composite => {}
@@ -291,7 +294,7 @@ impl Composer {
     /// Leaves no colour of the old background in the block's pixels, those that are clear included.
     fn purify(
         &self,
-        foreground: Option<&Foreground>,
+        foreground: Option<&mut Foreground>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
@@ -309,11 +312,12 @@ impl Composer {
     fn blend(
         &mut self,
         layers: &Layers<'_>,
+        mut foreground: Option<&mut Foreground>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
     ) {
-        let Layers { colors, foreground, backdrop } = *layers;
+        let Layers { colors, backdrop } = *layers;
         let alpha = self.to.format.alpha();
         let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { 255 };
         for row in 0..rows {
@@ -345,22 +349,34 @@ impl Composer {
                 let full = if index == 0 { upper } else { lower };
                 let weights =
                     spread(self.to.format, plane, full, &self.chroma_weights, &mut self.spread);
-                let mut front = front.map(|frame| frame.row(plane, y));
-                if let Some(foreground) = foreground.filter(|f| f.touches(plane, y)) {
-                    let row = match front {
-                        Some(colors) => {
-                            let row = &mut self.front[..colors.len()];
-                            row.copy_from_slice(colors);
-                            row
-                        }
-                        None => target.row_mut(plane, y),
-                    };
+                let front = front.map(|frame| frame.row(plane, y));
+                let behind = backdrop.row(plane, y, &mut self.behind);
+                let row = target.row_mut(plane, y);
+                self.runs.clear();
+                if let Some(foreground) = foreground.as_deref_mut() {
+                    join_spans(foreground.runs(plane, y), row.len(), &mut self.runs);
+                }
+                if let Some(front) = front {
+                    // The runs as well, which brings all of the row into the cache in one go.
+                    mix(row, Some(front), behind, weights);
+                    let runs = self.runs.iter().cloned();
+                    runs.for_each(|run| row[run.clone()].copy_from_slice(&front[run]));
+                } else {
+                    let starts = std::iter::once(0).chain(self.runs.iter().map(|run| run.end));
+                    let ends = self.runs.iter().map(|run| run.start).chain([row.len()]);
+                    for gap in starts.zip(ends).map(|(start, end)| start..end) {
+                        mix(&mut row[gap.clone()], None, &behind[gap.clone()], &weights[gap]);
+                    }
+                }
+                if let Some(foreground) = foreground.as_deref_mut()
+                    && !self.runs.is_empty()
+                {
                     let (full, half) = (&self.matte[index], &self.chroma_matte);
                     foreground.apply((plane, y), full, half, false, row);
-                    front = front.map(|colors| &self.front[..colors.len()]);
                 }
-                let behind = backdrop.row(plane, y, &mut self.behind);
-                mix(target.row_mut(plane, y), front, behind, weights);
+                for run in self.runs.iter().cloned() {
+                    mix(&mut row[run.clone()], None, &behind[run.clone()], &weights[run]);
+                }
             }
         }
         if alpha.is_some() && backdrop_alpha == 255 {
@@ -503,7 +519,7 @@ fn halve(upper: &[u8], lower: &[u8], vertically: bool, out: &mut [u8]) {
 }
 
 /// Weights for every byte of a plane's row.
-fn spread<'a>(
+pub(super) fn spread<'a>(
     format: PixelFormat,
     plane: usize,
     full: &'a [u8],
@@ -551,6 +567,17 @@ fn interleave<'a>(luma: usize, full: &[u8], half: &[u8], out: &'a mut [u8]) -> &
 
 /// Bytes of a row that are looked at together: most of a matte is 0 or 1.
 const SPAN: usize = 64;
+
+/// Widens runs of bytes to whole spans of a row of `n` bytes, which are mixed together.
+fn join_spans(runs: impl Iterator<Item = Range<usize>>, n: usize, out: &mut Vec<Range<usize>>) {
+    for run in runs {
+        let run = run.start / SPAN * SPAN..run.end.next_multiple_of(SPAN).min(n);
+        match out.last_mut() {
+            Some(last) if last.end >= run.start => last.end = run.end,
+            _ => out.push(run),
+        }
+    }
+}
 
 /// `out` = (front · weight + behind · (255 − weight)) / 255, rounded. Without a `front`, `out` is it.
 #[multiversion(targets = "simd")]
@@ -633,8 +660,8 @@ mod tests {
         let mut matte = SameRows(vec![matte; from.width]);
         let view = frame.view();
         backdrop.update(&view, &mut matte);
-        let layers = Layers { colors: Colors::Frame(&view), foreground: None, backdrop: &backdrop };
-        composer.compose(&layers, &mut matte, 0..from.height, &mut target.view_mut());
+        let layers = Layers { colors: Colors::Frame(&view), backdrop: &backdrop };
+        composer.compose(&layers, &mut matte, None, 0..from.height, &mut target.view_mut());
         target
     }
 
@@ -719,10 +746,9 @@ mod tests {
                 let want = compose(&frame, layout, output, 0.3, background.clone());
                 let mut composer = Composer::new(&layout, &layout, output).unwrap();
                 let backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
-                let layers =
-                    Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
+                let layers = Layers { colors: Colors::InPlace, backdrop: &backdrop };
                 let matte = &mut SameRows(vec![0.3; 7]);
-                composer.compose(&layers, matte, 0..5, &mut frame.view_mut());
+                composer.compose(&layers, matte, None, 0..5, &mut frame.view_mut());
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, 5) {
                         assert_eq!(

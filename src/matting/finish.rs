@@ -5,7 +5,7 @@
 
 use multiversion::multiversion;
 
-use super::columns::{BLOCK, Column, resample, to_columns, to_rows};
+use super::columns::{BLOCK, Column, resample_means, to_columns, to_part_of_rows};
 use super::geometry::AxisGeometry;
 use super::model::Fit;
 use super::network::Size;
@@ -13,6 +13,8 @@ use super::resample::PackedOperator;
 
 /// Taps of cubic interpolation.
 const TAPS: usize = 4;
+/// Pixels of a row that are looked at together.
+const PART: usize = 64;
 /// The frame height that the lengths in [`MatteSettings`] are given for.
 const REFERENCE_HEIGHT: f32 = 1080.0;
 
@@ -205,6 +207,8 @@ struct Ring {
     /// A block of the mask, with zeros behind rows too short for cubic windows.
     columns: Vec<Column>,
     enlarged: Vec<Column>,
+    /// Of an enlarged row.
+    width: usize,
 }
 
 impl Ring {
@@ -213,7 +217,8 @@ impl Ring {
             blocks: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
             holds: [None; 2],
             columns: vec![[0.0; BLOCK]; padded_inputs],
-            enlarged: vec![[0.0; BLOCK]; width],
+            enlarged: vec![[0.0; BLOCK]; PART],
+            width,
         }
     }
 
@@ -231,12 +236,24 @@ impl Ring {
         let last = mask.len() / width - 1;
         let row = |r: usize| &mask[(block * BLOCK + r).min(last) * width..][..width];
         to_columns(std::array::from_fn(row), &mut self.columns[..width]);
-        resample(&self.columns, 0, 1, operator, &mut self.enlarged);
-        to_rows(&self.enlarged, &mut self.blocks[block % 2]);
+        let rows = &mut self.blocks[block % 2];
+        for start in (0..self.width).step_by(PART) {
+            let part = start..(start + PART).min(self.width);
+            let enlarged = &mut self.enlarged[..part.len()];
+            // Most of a mask is 0 or 1.
+            match resample_means(&self.columns, operator.windows(part.clone()), enlarged) {
+                Some(column) => {
+                    for (row, value) in rows.chunks_exact_mut(self.width).zip(column) {
+                        row[part.clone()].fill(value);
+                    }
+                }
+                None => to_part_of_rows(enlarged, rows, self.width, start),
+            }
+        }
     }
 
     fn row(&self, source: usize) -> &[f32] {
-        let width = self.enlarged.len();
+        let width = self.width;
         &self.blocks[source / BLOCK % 2][source % BLOCK * width..][..width]
     }
 }
@@ -452,6 +469,31 @@ mod tests {
     }
 
     proptest! {
+        /// Nothing is enlarged where a mask is flat, and nobody sees it.
+        #[test]
+        fn a_mask_that_is_flat_in_parts_is_enlarged_as_any_other(
+            width in 1usize..700, mask_w in 1usize..90, mask_h in 1usize..20,
+            left in 0usize..90, right in 0usize..90, inside in prop::sample::select(vec![0.3f32, 1.0]),
+        ) {
+            let (frame, mask) = (Size { width, height: 9 }, Size { width: mask_w, height: mask_h });
+            let is_inside = |i: usize| (left..right).contains(&(i % mask_w));
+            let values: Vec<f32> =
+                (0..mask.area()).map(|i| if is_inside(i) { inside } else { 0.0 }).collect();
+            let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
+            let columns = finisher.columns.clone();
+            let mut reader = finisher.reader();
+            let mut matte = finisher.matte(&values, &MatteSettings::default()).rows(&mut reader);
+            for y in 0..9 {
+                for (x, got) in matte.row(y).iter().enumerate() {
+                    let (first, weights) = columns.row(x);
+                    // All rows of the mask are the same.
+                    let taps = weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+                    let want: f32 = taps.map(|(k, weight)| values[first + k] * weight).sum();
+                    prop_assert!((got - want.clamp(0.0, 1.0)).abs() < 1e-5);
+                }
+            }
+        }
+
         #[test]
         fn every_size_gives_rows_in_range(
             width in 1usize..40, height in 1usize..40, mask_w in 1usize..9, mask_h in 1usize..9,

@@ -5,6 +5,8 @@
 //! chain of them is one such matrix, composed once when sizes change, and a frame pays for its
 //! few taps alone: no padded copy, no pyramid, no intermediate image.
 
+use std::ops::Range;
+
 /// Taps of cubic interpolation.
 const CUBIC_TAPS: usize = 4;
 
@@ -243,6 +245,17 @@ pub struct PackedOperator {
     weights: Vec<f32>,
 }
 
+/// The inputs that some outputs of a [`PackedOperator`] look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows<'a> {
+    /// Inputs of each window.
+    pub taps: usize,
+    /// The first one of each.
+    pub first: &'a [usize],
+    /// Of each tap of each.
+    pub weights: &'a [f32],
+}
+
 impl PackedOperator {
     /// No outputs, of `n` inputs.
     pub fn empty(n: usize) -> Self {
@@ -289,14 +302,10 @@ impl PackedOperator {
         (self.first[i], &self.weights[i * self.taps..][..self.taps])
     }
 
-    /// First input of every output.
-    pub fn first(&self) -> &[usize] {
-        &self.first
-    }
-
-    /// Weights of every output, [`taps`](Self::taps) at a time.
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
+    /// What some of the outputs look at.
+    pub fn windows(&self, outputs: Range<usize>) -> Windows<'_> {
+        let weights = outputs.start * self.taps..outputs.end * self.taps;
+        Windows { taps: self.taps, first: &self.first[outputs], weights: &self.weights[weights] }
     }
 }
 

@@ -1,25 +1,16 @@
-//! Cells of the small picture, in chunks that are worked on together, and how they are made of a
-//! frame's rows.
+//! Cells of the small picture, and how they are made of a frame's rows.
+
+use std::ops::Range;
 
 use multiversion::multiversion;
 
+use super::estimate::clip;
 use crate::matting::color::Affine;
 
-/// Cells that are worked on together.
-pub const LANES: usize = 8;
+/// Cells side by side that are worked on together, or not.
+pub const BLOCK: usize = 8;
 
-pub type Lanes = [f32; LANES];
-/// The three components of a few cells.
-pub type Codes = [Lanes; 3];
-
-/// The colours of a few cells on both sides of an edge.
-#[derive(Clone, Copy, Default)]
-pub struct Sides {
-    pub person: Codes,
-    pub behind: Codes,
-}
-
-/// What is done with a chunk of cells.
+/// What is done with a block of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// Nothing.
@@ -28,6 +19,27 @@ pub enum Work {
     Border,
     /// Colours are estimated.
     Estimate,
+}
+
+/// The cells of a row that lie in blocks with `least` to do, or more, run by run.
+pub fn runs(work: &[Work], least: Work) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + work[at..].iter().position(|&work| work >= least)?;
+        let length = work[start..].iter().position(|&work| work < least);
+        at = length.map_or(work.len(), |length| start + length);
+        Some(start * BLOCK..at * BLOCK)
+    })
+}
+
+/// Blocks where colours are estimated in either of two rows, run by run.
+pub fn known_blocks([upper, lower]: [&[Work]; 2]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut known = upper.iter().zip(lower).map(|(&upper, &lower)| upper.max(lower)).enumerate();
+    std::iter::from_fn(move || {
+        let (start, _) = known.find(|(_, work)| *work == Work::Estimate)?;
+        let end = known.find(|(_, work)| *work != Work::Estimate);
+        Some(start..end.map_or(upper.len(), |(end, _)| end))
+    })
 }
 
 /// Means over `size` values each, the last of which may be fewer; what is beyond repeats the last.
@@ -59,51 +71,29 @@ fn means_over<const N: usize, T: Copy + Into<f32>>(row: &[T], cells: &mut [f32])
     cells[whole..].fill(last);
 }
 
-/// Rows of three components, in the output's codes already, to chunks of codes.
-pub fn interleave(a: &[f32], b: &[f32], c: &[f32], out: &mut [Codes]) {
-    let (a, b, c) = (a.as_chunks().0, b.as_chunks().0, c.as_chunks().0);
-    for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
-        *out = [*a, *b, *c];
-    }
-}
-
-/// Rows of three components to chunks of codes.
+/// Takes rows of three components to the output's codes.
 #[multiversion(targets = "simd")]
-pub fn convert(a: &[f32], b: &[f32], c: &[f32], to_codes: &Affine, out: &mut [Codes]) {
-    let (a, b, c) = (a.as_chunks().0, b.as_chunks().0, c.as_chunks().0);
-    for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
-        let (a, b, c): (Lanes, Lanes, Lanes) = (*a, *b, *c);
-        for (component, out) in out.iter_mut().enumerate() {
-            let [x, y, z] = to_codes.matrix[component];
-            let offset = to_codes.offset[component];
-            let mut codes = Lanes::default();
-            for i in 0..LANES {
-                codes[i] = (x * a[i] + y * b[i] + z * c[i] + offset).clamp(0.0, 255.0);
-            }
-            *out = codes;
-        }
+pub fn convert(first: &mut [f32], second: &mut [f32], third: &mut [f32], to_codes: &Affine) {
+    let n = first.len();
+    let (second, third) = (&mut second[..n], &mut third[..n]);
+    let Affine { matrix: [a, b, c], offset } = *to_codes;
+    for i in 0..n {
+        let (x, y, z) = (first[i], second[i], third[i]);
+        first[i] = clip(a[0] * x + a[1] * y + a[2] * z + offset[0]);
+        second[i] = clip(b[0] * x + b[1] * y + b[2] * z + offset[1]);
+        third[i] = clip(c[0] * x + c[1] * y + c[2] * z + offset[2]);
     }
 }
 
-/// A component of the cells of chunk `chunk`, with a neighbour on both sides, between two rows.
-#[inline(always)]
-pub fn between(
-    upper: &[Sides],
-    lower: &[Sides],
-    share: f32,
-    chunk: usize,
-    component: impl Fn(&Sides) -> &Lanes,
-) -> [f32; LANES + 2] {
-    let mix = |upper: f32, lower: f32| upper + (lower - upper) * share;
-    let neighbour = |chunk: usize, lane: usize| {
-        mix(component(&upper[chunk])[lane], component(&lower[chunk])[lane])
-    };
-    let (here, below) = (component(&upper[chunk]), component(&lower[chunk]));
-    let mut cells = [0.0; LANES + 2];
-    for lane in 0..LANES {
-        cells[lane + 1] = mix(here[lane], below[lane]);
+/// Means over pairs of cells of two rows. Where `out` goes on there is what is at the border.
+#[multiversion(targets = "simd")]
+pub fn halve(upper: &[f32], lower: &[f32], out: &mut [f32]) {
+    let (pairs, last) = (upper.len() / 2, upper.len() - 1);
+    let border = 0.5 * (upper[last] + lower[last]);
+    let (halved, beyond) = out.split_at_mut(pairs);
+    for ((out, a), b) in halved.iter_mut().zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
+        let (a, b): (&[f32; 2], &[f32; 2]) = (a, b);
+        *out = 0.25 * ((a[0] + b[0]) + (a[1] + b[1]));
     }
-    cells[0] = if chunk > 0 { neighbour(chunk - 1, LANES - 1) } else { cells[1] };
-    cells[LANES + 1] = if chunk + 1 < upper.len() { neighbour(chunk + 1, 0) } else { cells[LANES] };
-    cells
+    beyond.fill(border);
 }

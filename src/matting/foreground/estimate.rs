@@ -1,10 +1,18 @@
 //! One level's colours on both sides of the edge: begun with the coarser level's, corrected by what
 //! they do not explain, and blurred.
+//!
+//! All that is done to a row is done while it is in the first-level cache: a row is blurred as soon
+//! as the one below it is begun.
+
+// Rows are read together at the same index.
+#![allow(clippy::needless_range_loop)]
+
+use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::cells::{Codes, LANES, Lanes, Sides, Work, between};
-use super::levels::Level;
+use super::cells::{BLOCK, Work, runs};
+use super::levels::{Level, SIDES};
 
 /// Weight that a colour keeps in blurring where there is none of it.
 const FAINT: f32 = 0.01;
@@ -12,85 +20,187 @@ const FAINT: f32 = 0.01;
 /// wrong by would become the opposite of the old background in the person.
 const DAMPING: f32 = 0.15;
 
+/// Rows that estimating needs.
+pub struct Scratch {
+    /// Both sides' colours in the row above and in the row at hand, as they were before they were
+    /// blurred.
+    above: Vec<f32>,
+    here: Vec<f32>,
+    /// A row, with a cell more on both sides.
+    row: Vec<f32>,
+    /// A factor for each cell.
+    factors: Vec<f32>,
+}
+
+impl Scratch {
+    /// For levels up to `width` cells wide.
+    pub fn new(width: usize) -> Self {
+        Self {
+            above: vec![0.0; SIDES * width],
+            here: vec![0.0; SIDES * width],
+            row: vec![0.0; width + 2],
+            factors: vec![0.0; width],
+        }
+    }
+}
+
 impl Level {
-    /// Starts with what the coarser level found, or with the frame's colours.
-    pub fn begin(&mut self, coarser: Option<&Self>) {
-        for y in 0..self.height {
-            let row = y * self.chunks..(y + 1) * self.chunks;
-            let work = &self.work[row.clone()];
-            for (at, work) in row.clone().zip(work) {
-                if *work == Work::Border || (*work == Work::Estimate && coarser.is_none()) {
-                    self.sides[at] = Sides { person: self.codes[at], behind: self.codes[at] };
-                    self.blurred[at] = self.sides[at];
-                }
-            }
-            if let Some(coarser) = coarser {
-                coarser.double_row(y, work, &mut self.sides[row]);
+    /// Estimates the colours of both sides, from those of the coarser level. Every row is kept.
+    pub fn estimate(&mut self, coarser: Option<&Self>, iterations: usize, scratch: &mut Scratch) {
+        self.estimate_until(self.height - 1, coarser, scratch);
+        for _ in 1..iterations {
+            for y in 0..self.height {
+                self.blur(y, scratch);
+                self.correct(y, scratch);
             }
         }
     }
 
-    /// Row `y` of the finer level, where that is to be estimated.
-    fn double_row(&self, y: usize, work: &[Work], out: &mut [Sides]) {
-        let near = y / 2;
-        let far = if y.is_multiple_of(2) {
-            near.saturating_sub(1)
-        } else {
-            (near + 1).min(self.height - 1)
+    /// Estimates the colours of both sides in one iteration up to row `y`, and goes on where it was
+    /// left. The row below will have been begun, and is kept as well.
+    pub fn estimate_until(&mut self, y: usize, coarser: Option<&Self>, scratch: &mut Scratch) {
+        while self.next <= y + 1 {
+            let next = self.next;
+            if next < self.height {
+                self.begin(next, coarser, scratch);
+                self.correct(next, scratch);
+            }
+            if next > 0 {
+                self.blur(next - 1, scratch);
+                self.correct(next - 1, scratch);
+            }
+            self.next += 1;
+        }
+    }
+
+    /// Starts row `y` with what the coarser level found, or with the frame's colours.
+    fn begin(&mut self, y: usize, coarser: Option<&Self>, scratch: &mut Scratch) {
+        let (blocks, range) = (self.blocks(), self.sides_range(y));
+        let work = &self.work[y * blocks..][..blocks];
+        let codes = &self.codes[3 * y * self.width..][..3 * self.width];
+        let sides = &mut self.sides[range];
+        let most = if coarser.is_some() { Work::Border } else { Work::Estimate };
+        begin_row(work, most, codes, sides);
+        if let Some(coarser) = coarser {
+            let far = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
+            let [near, far] = [y / 2, far.min(coarser.height - 1)].map(|y| coarser.sides_row(y));
+            double_row(work, near, far, &mut scratch.row, sides);
+        }
+    }
+
+    /// Shares out between both sides what they do not explain of the frame's colours in row `y`.
+    fn correct(&mut self, y: usize, scratch: &mut Scratch) {
+        let (blocks, range) = (self.blocks(), self.sides_range(y));
+        correct_row(
+            &self.work[y * blocks..][..blocks],
+            &self.matte[y * self.width..][..self.width],
+            &self.codes[3 * y * self.width..][..3 * self.width],
+            &mut scratch.factors,
+            &mut self.sides[range],
+        );
+    }
+
+    /// Blurs both sides of row `y` over 3 x 3 cells, each weighed by how much of it is there. The
+    /// row above has been blurred before.
+    fn blur(&mut self, y: usize, scratch: &mut Scratch) {
+        let (blocks, width) = (self.blocks(), self.width);
+        let work = &self.work[y * blocks..][..blocks];
+        let [above, below] = [y.saturating_sub(1), (y + 1).min(self.height - 1)];
+        let mattes = [above, y, below].map(|y| &self.matte[y * width..][..width]);
+        let range = self.sides_range(y);
+        let kept = &mut scratch.here[..SIDES * width];
+        for run in runs(work, Work::Border) {
+            let rows =
+                kept.chunks_exact_mut(width).zip(self.sides[range.clone()].chunks_exact(width));
+            for (kept, row) in rows {
+                kept[run.clone()].copy_from_slice(&row[run.clone()]);
+            }
+        }
+        let here = &scratch.here[..SIDES * width];
+        let above = if above < y { &scratch.above } else { here };
+        // Beyond the last row there is what is in it.
+        let ranges = [range.clone(), self.sides_range(below)];
+        let (sides, below) = match self.sides.get_disjoint_mut(ranges) {
+            Ok([sides, below]) => (sides, &*below),
+            Err(_) => (&mut self.sides[range], here),
         };
-        let row = |y: usize| &self.sides[y * self.chunks..][..self.chunks];
-        double(row(near), row(far), work, out);
+        let rows = [above, here, below];
+        blur_row(work, mattes, rows, &mut scratch.row, &mut scratch.factors, sides);
+        std::mem::swap(&mut scratch.above, &mut scratch.here);
     }
+}
 
-    /// Shares out between both sides what they do not explain of the frame's colours.
-    pub fn correct(&mut self) {
-        correct(&self.work, &self.matte, &self.codes, &mut self.sides);
-    }
-
-    /// Blurs both sides over 3 x 3 cells, each weighed by how much of it is there.
-    pub fn blur(&mut self) {
-        for y in 0..self.height {
-            let row = |y: usize| y * self.chunks..(y + 1) * self.chunks;
-            let [above, below] = [y.saturating_sub(1), (y + 1).min(self.height - 1)];
-            let [above, here, below] = [above, y, below].map(row);
-            if self.work[here.clone()].iter().all(|&work| work != Work::Estimate) {
-                continue;
+/// The frame's colours on both sides, where there is something to do, but at most `most`.
+fn begin_row(work: &[Work], most: Work, codes: &[f32], sides: &mut [f32]) {
+    let blocks = work.len();
+    let (codes, _) = codes.as_chunks::<BLOCK>();
+    let (sides, _) = sides.as_chunks_mut::<BLOCK>();
+    for (block, work) in work.iter().enumerate() {
+        if (Work::Border..=most).contains(work) {
+            for row in 0..SIDES {
+                sides[row * blocks + block] = codes[row % 3 * blocks + block];
             }
-            sum_rows(
-                &self.work[here.clone()],
-                [&self.matte[above.clone()], &self.matte[here.clone()], &self.matte[below.clone()]],
-                [&self.sides[above], &self.sides[here.clone()], &self.sides[below]],
-                &mut self.sums,
-            );
-            divide_sums(&self.work[here.clone()], &self.sums, &mut self.blurred[here]);
-        }
-        std::mem::swap(&mut self.sides, &mut self.blurred);
-    }
-}
-
-#[multiversion(targets = "simd")]
-fn double(near: &[Sides], far: &[Sides], work: &[Work], out: &mut [Sides]) {
-    for (chunk, (out, work)) in out.iter_mut().zip(work).enumerate() {
-        if *work != Work::Estimate {
-            continue;
-        }
-        for component in 0..3 {
-            let person = between(near, far, 0.25, chunk / 2, |s| &s.person[component]);
-            let behind = between(near, far, 0.25, chunk / 2, |s| &s.behind[component]);
-            double_lanes(&person, chunk % 2, &mut out.person[component]);
-            double_lanes(&behind, chunk % 2, &mut out.behind[component]);
         }
     }
 }
 
-/// Half of the cells, with neighbours, at twice as many places.
+/// Cells of a row that is `width` cells wide, with a neighbour on both sides where there is one.
 #[inline(always)]
-fn double_lanes(cells: &[f32; LANES + 2], half: usize, out: &mut Lanes) {
-    let mut window = [0.0; LANES / 2 + 2];
-    window.copy_from_slice(&cells[half * LANES / 2..][..LANES / 2 + 2]);
-    for i in 0..LANES / 2 {
-        out[2 * i] = 0.75 * window[i + 1] + 0.25 * window[i];
-        out[2 * i + 1] = 0.75 * window[i + 1] + 0.25 * window[i + 2];
+fn with_neighbours(cells: &Range<usize>, width: usize) -> Range<usize> {
+    cells.start.saturating_sub(1)..(cells.end + 1).min(width)
+}
+
+/// Fills in the neighbours of `row`'s first and last cell that are not there: beyond the border
+/// there is what is at it. `known` are the cells that `row`, beginning with the one before `cells`,
+/// has got already.
+#[inline(always)]
+fn extend(row: &mut [f32], cells: &Range<usize>, known: &Range<usize>) {
+    if known.start == cells.start {
+        row[0] = row[1];
+    }
+    if known.end == cells.end {
+        row[cells.len() + 1] = row[cells.len()];
+    }
+}
+
+/// Twice as many cells, where they are to be estimated, between the two rows of the coarser level
+/// that are the nearest.
+#[multiversion(targets = "simd")]
+fn double_row(work: &[Work], near: &[f32], far: &[f32], row: &mut [f32], sides: &mut [f32]) {
+    let width = near.len() / SIDES;
+    for run in runs(work, Work::Estimate) {
+        let cells = run.start / 2..run.end / 2;
+        let known = with_neighbours(&cells, width);
+        let row = &mut row[..cells.len() + 2];
+        let planes = near.chunks_exact(width).zip(far.chunks_exact(width));
+        for ((near, far), out) in planes.zip(sides.chunks_exact_mut(work.len() * BLOCK)) {
+            let mixed = &mut row[known.start + 1 - cells.start..][..known.len()];
+            mix(&near[known.clone()], &far[known.clone()], mixed);
+            extend(row, &cells, &known);
+            double(row, &mut out[run.clone()]);
+        }
+    }
+}
+
+/// Three quarters of `near`, and one of `far`.
+#[inline(always)]
+fn mix(near: &[f32], far: &[f32], out: &mut [f32]) {
+    let n = out.len();
+    let (near, far) = (&near[..n], &far[..n]);
+    for i in 0..n {
+        out[i] = 0.75 * near[i] + 0.25 * far[i];
+    }
+}
+
+/// Cells, with a neighbour on both sides, at twice as many places.
+#[inline(always)]
+fn double(cells: &[f32], out: &mut [f32]) {
+    let pairs = out.as_chunks_mut::<2>().0;
+    let n = pairs.len();
+    let (left, here, right) = (&cells[..n], &cells[1..n + 1], &cells[2..n + 2]);
+    for i in 0..n {
+        let near = 0.75 * here[i];
+        pairs[i] = [near + 0.25 * left[i], near + 0.25 * right[i]];
     }
 }
 
@@ -102,105 +212,125 @@ pub fn gain(matte: f32) -> f32 {
     1.0 / (matte * matte + behind * behind + DAMPING)
 }
 
+/// Within the codes. Unlike `clamp`, which keeps what is not a number, it is two vector
+/// instructions.
+#[inline(always)]
+pub fn clip(code: f32) -> f32 {
+    let code = if code > 0.0 { code } else { 0.0 };
+    if code < 255.0 { code } else { 255.0 }
+}
+
 #[multiversion(targets = "simd")]
-fn correct(work: &[Work], matte: &[Lanes], codes: &[Codes], sides: &mut [Sides]) {
-    for (((work, matte), codes), sides) in work.iter().zip(matte).zip(codes).zip(sides) {
-        if *work != Work::Estimate {
-            continue;
+fn correct_row(work: &[Work], matte: &[f32], codes: &[f32], gains: &mut [f32], sides: &mut [f32]) {
+    let width = matte.len();
+    for run in runs(work, Work::Estimate) {
+        let matte = &matte[run.clone()];
+        let gains = &mut gains[..run.len()];
+        for (gain_here, matte) in gains.iter_mut().zip(matte) {
+            *gain_here = gain(*matte);
         }
-        let matte = *matte;
-        let mut gains = Lanes::default();
-        for i in 0..LANES {
-            gains[i] = gain(matte[i]);
-        }
-        for component in 0..3 {
-            // Copies, whose loop becomes one vector operation for each step.
-            let (mut person, mut behind) = (sides.person[component], sides.behind[component]);
-            let codes = codes[component];
-            for i in 0..LANES {
-                let other = 1.0 - matte[i];
-                let rest = (codes[i] - matte[i] * person[i] - other * behind[i]) * gains[i];
-                person[i] = (person[i] + matte[i] * rest).clamp(0.0, 255.0);
-                behind[i] = (behind[i] + other * rest).clamp(0.0, 255.0);
-            }
-            (sides.person[component], sides.behind[component]) = (person, behind);
+        let (person, behind) = sides.split_at_mut(3 * width);
+        let planes = person.chunks_exact_mut(width).zip(behind.chunks_exact_mut(width));
+        for ((person, behind), codes) in planes.zip(codes.chunks_exact(width)) {
+            let (person, behind) = (&mut person[run.clone()], &mut behind[run.clone()]);
+            share_out(matte, gains, &codes[run.clone()], person, behind);
         }
     }
 }
 
 #[inline(always)]
-fn weigh(weights: &[Lanes; 3], a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
-    let mut sums = Lanes::default();
-    for i in 0..LANES {
-        sums[i] = weights[0][i] * a[i] + weights[1][i] * b[i] + weights[2][i] * c[i];
+fn share_out(matte: &[f32], gains: &[f32], codes: &[f32], person: &mut [f32], behind: &mut [f32]) {
+    let n = matte.len();
+    let (gains, codes) = (&gains[..n], &codes[..n]);
+    let (person, behind) = (&mut person[..n], &mut behind[..n]);
+    for i in 0..n {
+        let other = 1.0 - matte[i];
+        let rest = (codes[i] - matte[i] * person[i] - other * behind[i]) * gains[i];
+        person[i] = clip(person[i] + matte[i] * rest);
+        behind[i] = clip(behind[i] + other * rest);
     }
-    sums
 }
 
-/// Weighted sums over three rows, for chunks that are estimated and their neighbours.
+/// Means of three rows, and of each cell with its neighbours, where `work` says so.
 #[multiversion(targets = "simd")]
-fn sum_rows(
+fn blur_row(
     work: &[Work],
-    mattes: [&[Lanes]; 3],
-    sides: [&[Sides]; 3],
-    sums: &mut [(Sides, [Lanes; 2])],
+    mattes: [&[f32]; 3],
+    rows: [&[f32]; 3],
+    sums: &mut [f32],
+    factors: &mut [f32],
+    sides: &mut [f32],
 ) {
-    for (chunk, (sums, weights)) in sums.iter_mut().enumerate() {
-        if work[chunk] == Work::None {
-            continue;
-        }
-        let [a, b, c] = [&sides[0][chunk], &sides[1][chunk], &sides[2][chunk]];
-        let mut own = [mattes[0][chunk], mattes[1][chunk], mattes[2][chunk]];
-        let mut other = own;
-        for row in 0..3 {
-            for i in 0..LANES {
-                other[row][i] = 1.0 - own[row][i] + FAINT;
-                own[row][i] += FAINT;
+    let width = mattes[0].len();
+    for run in runs(work, Work::Estimate) {
+        let known = with_neighbours(&run, width);
+        let mattes = mattes.map(|row| &row[known.clone()]);
+        let sums = &mut sums[..run.len() + 2];
+        let factors = &mut factors[..run.len()];
+        let first = known.start + 1 - run.start;
+        for (side, sides) in sides.chunks_exact_mut(3 * width).enumerate() {
+            // What is there of the side is the matte, or what the matte leaves.
+            let weight = if side == 0 { [FAINT, 1.0] } else { [1.0 + FAINT, -1.0] };
+            sum_weights(mattes, weight, &mut sums[first..][..known.len()]);
+            extend(sums, &run, &known);
+            invert_sums(sums, factors);
+            for (component, out) in sides.chunks_exact_mut(width).enumerate() {
+                let plane = (3 * side + component) * width;
+                let [above, here, below] = rows.map(|row| &row[plane..][known.clone()]);
+                let out_of_rows = &mut sums[first..][..known.len()];
+                sum_rows(mattes, weight, above, here, below, out_of_rows);
+                extend(sums, &run, &known);
+                scale_sums(sums, factors, &mut out[run.clone()]);
             }
-        }
-        for i in 0..LANES {
-            weights[0][i] = own[0][i] + own[1][i] + own[2][i];
-            weights[1][i] = other[0][i] + other[1][i] + other[2][i];
-        }
-        for component in 0..3 {
-            sums.person[component] =
-                weigh(&own, &a.person[component], &b.person[component], &c.person[component]);
-            sums.behind[component] =
-                weigh(&other, &a.behind[component], &b.behind[component], &c.behind[component]);
         }
     }
 }
 
-/// Means over three columns of what was summed up over rows.
-#[multiversion(targets = "simd")]
-fn divide_sums(work: &[Work], sums: &[(Sides, [Lanes; 2])], out: &mut [Sides]) {
-    for (chunk, out) in out.iter_mut().enumerate() {
-        if work[chunk] != Work::Estimate {
-            continue;
-        }
-        let here = &sums[chunk];
-        // Beyond the first and the last column there is what is in them.
-        let left = chunk.checked_sub(1).map(|left| &sums[left]);
-        let right = sums.get(chunk + 1);
-        let three = |lanes: fn(&(Sides, [Lanes; 2]), usize) -> &Lanes, index: usize| -> Lanes {
-            let cells = lanes(here, index);
-            let before = left.map_or(cells[0], |left| lanes(left, index)[LANES - 1]);
-            let after = right.map_or(cells[LANES - 1], |right| lanes(right, index)[0]);
-            std::array::from_fn(|i| {
-                let before = if i > 0 { cells[i - 1] } else { before };
-                let after = if i + 1 < LANES { cells[i + 1] } else { after };
-                before + cells[i] + after
-            })
-        };
-        let own = three(|sums, side| &sums.1[side], 0).map(|weight| 1.0 / weight);
-        let other = three(|sums, side| &sums.1[side], 1).map(|weight| 1.0 / weight);
-        for component in 0..3 {
-            let person = three(|sums, component| &sums.0.person[component], component);
-            let behind = three(|sums, component| &sums.0.behind[component], component);
-            for i in 0..LANES {
-                out.person[component][i] = person[i] * own[i];
-                out.behind[component][i] = behind[i] * other[i];
-            }
-        }
+#[inline(always)]
+fn sum_weights(mattes: [&[f32]; 3], [base, slope]: [f32; 2], out: &mut [f32]) {
+    let n = out.len();
+    let [a, b, c] = mattes.map(|row| &row[..n]);
+    for i in 0..n {
+        out[i] = 3.0 * base + slope * (a[i] + b[i] + c[i]);
+    }
+}
+
+#[inline(always)]
+fn sum_rows(
+    mattes: [&[f32]; 3],
+    [base, slope]: [f32; 2],
+    above: &[f32],
+    here: &[f32],
+    below: &[f32],
+    out: &mut [f32],
+) {
+    let n = out.len();
+    let [a, b, c] = mattes.map(|row| &row[..n]);
+    let (above, here, below) = (&above[..n], &here[..n], &below[..n]);
+    for i in 0..n {
+        out[i] = (base + slope * a[i]) * above[i]
+            + (base + slope * b[i]) * here[i]
+            + (base + slope * c[i]) * below[i];
+    }
+}
+
+/// One by the sum of each cell and its neighbours.
+#[inline(always)]
+fn invert_sums(cells: &[f32], out: &mut [f32]) {
+    let n = out.len();
+    let (left, here, right) = (&cells[..n], &cells[1..n + 1], &cells[2..n + 2]);
+    for i in 0..n {
+        out[i] = 1.0 / (left[i] + here[i] + right[i]);
+    }
+}
+
+/// The sum of each cell and its neighbours, times a factor.
+#[inline(always)]
+fn scale_sums(cells: &[f32], factors: &[f32], out: &mut [f32]) {
+    let n = out.len();
+    let (left, here, right) = (&cells[..n], &cells[1..n + 1], &cells[2..n + 2]);
+    let factors = &factors[..n];
+    for i in 0..n {
+        out[i] = (left[i] + here[i] + right[i]) * factors[i];
     }
 }

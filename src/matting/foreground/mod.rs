@@ -8,6 +8,10 @@
 //! Foreground Colour Estimation"). Only where the matte is soft, and a cell around, is anything
 //! estimated. The last of those steps is then taken once more for each soft sample of the frame,
 //! in the output's own codes, with F and B enlarged to it.
+//!
+//! The small picture at all its sizes is in `levels.rs`, made of `cells.rs`; what is done to each of
+//! them in `estimate.rs`; the last step in `unmix.rs`. The finest size takes most of the time, and
+//! most of that memory takes: it is estimated a row at a time, when the frame's rows ask for it.
 
 mod cells;
 mod estimate;
@@ -16,23 +20,28 @@ mod levels;
 mod tests;
 mod unmix;
 
-use self::cells::{LANES, Work, convert, interleave, means};
+use std::ops::Range;
+
+use self::cells::{BLOCK, Work, convert, known_blocks, means};
+use self::estimate::Scratch;
 use self::levels::Level;
-use self::unmix::{CellRows, is_nothing, unmix};
+use self::unmix::{Between, Unmixer};
 use super::color::Affine;
-use super::convert::{conversion, gather as gather_row};
+use super::convert::{conversion, gather};
 use super::finish::MatteRows;
 use super::frame_view::{FrameLayout, FrameView};
-use super::pixel_format::{Component, Family};
+use super::pixel_format::Family;
 
 /// The shorter side of the small picture has at most so many cells.
 const MAX_CELLS: usize = 320;
 /// The largest cell, in pixels.
 const MAX_FACTOR: usize = 16;
-/// How often colours are corrected and blurred on a level.
+/// How often colours are corrected and blurred on a level, but for the finest, which takes the most
+/// time and begins with what is nearly right: once.
 const ITERATIONS: usize = 2;
-/// And on the finest, which takes the most time and begins with what is nearly right.
-const FINEST_ITERATIONS: usize = 1;
+/// Rows of the finest level that are needed at a time: two between which samples lie, and as many on
+/// which the next ones depend.
+const FINEST_ROWS: usize = 4;
 
 /// Estimates the person's colours, for outputs of one layout from frames of one layout.
 pub struct Foreground {
@@ -41,11 +50,16 @@ pub struct Foreground {
     from: FrameLayout,
     to: FrameLayout,
     to_codes: Affine,
-    /// A row of the frame's samples, and a row of cells of each component.
+    /// A row of the frame's samples.
     samples: Vec<u8>,
-    cells: [Vec<f32>; 3],
     /// The finest first.
     levels: Vec<Level>,
+    scratch: Scratch,
+    /// For each plane of the output that holds colour.
+    unmixers: Vec<Unmixer>,
+    /// Blocks where something is estimated in either of two rows of cells, run by run, and which rows.
+    known: Vec<Range<usize>>,
+    known_in: Option<[usize; 2]>,
 }
 
 impl Foreground {
@@ -56,138 +70,110 @@ impl Foreground {
             factor *= 2;
         }
         let (width, height) = (from.width.div_ceil(factor), from.height.div_ceil(factor));
-        let mut levels = vec![Level::new(width.div_ceil(LANES), height)];
-        while let Some(&Level { chunks, height, .. }) = levels.last()
-            && height.max(chunks) > 1
+        let mut levels = vec![Level::new(width.div_ceil(BLOCK), height, FINEST_ROWS)];
+        while let Some(level) = levels.last()
+            && level.height.max(level.blocks()) > 1
         {
-            levels.push(Level::new(chunks.div_ceil(2), height.div_ceil(2)));
+            let height = level.height.div_ceil(2);
+            levels.push(Level::new(level.blocks().div_ceil(2), height, height));
         }
+        let colors = to.format.color_components();
+        let planes = colors.iter().map(|c| c.plane + 1).max().unwrap_or(0);
+        let width = levels[0].width;
         Self {
             factor,
             from: *from,
             to: *to,
             to_codes: conversion(from, to),
             samples: vec![0; from.width],
-            cells: std::array::from_fn(|_| vec![0.0; levels[0].chunks * LANES]),
             levels,
+            scratch: Scratch::new(width),
+            unmixers: (0..planes).map(|p| Unmixer::new(to.format, p, factor, width)).collect(),
+            known: Vec::new(),
+            known_in: None,
         }
     }
 
-    /// Estimates the colours of a frame with its matte.
+    /// Estimates the colours of a frame with its matte, but for the finest level.
     pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows) {
+        self.unmixers.iter_mut().for_each(Unmixer::forget);
+        self.levels.iter_mut().for_each(|level| level.next = 0);
+        self.known_in = None;
         self.take_matte(matte);
         if self.levels[0].work.iter().all(|&work| work == Work::None) {
             return;
         }
         self.take_codes(frame);
-        for index in (0..self.levels.len()).rev() {
+        for index in (1..self.levels.len()).rev() {
             let (finer, coarser) = self.levels.split_at_mut(index + 1);
-            let level = &mut finer[index];
-            level.begin(coarser.first());
-            let iterations = if index == 0 { FINEST_ITERATIONS } else { ITERATIONS };
-            for _ in 0..iterations {
-                level.correct();
-                level.blur();
-            }
-            level.correct();
+            finer[index].estimate(coarser.first(), ITERATIONS, &mut self.scratch);
         }
     }
 
-    /// Whether there is an edge near row `y` of plane `plane`.
-    pub fn touches(&self, plane: usize, y: usize) -> bool {
-        let level = &self.levels[0];
-        let (upper, lower, _) = self.rows_around(y, self.to.format.plane_v_shift(plane));
-        let work = &level.work[upper * level.chunks..(lower + 1) * level.chunks];
-        work.contains(&Work::Estimate)
+    /// The bytes of row `y` of plane `plane` that [`apply`](Self::apply) may change, run by run.
+    pub fn runs(&mut self, plane: usize, y: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.find_known(self.rows_around(y, self.to.format.plane_v_shift(plane)));
+        let unmixer = self.unmixers.get(plane);
+        let row_bytes = self.to.format.row_bytes(plane, self.to.width);
+        self.known.iter().filter_map(move |blocks| {
+            let bytes = BLOCK * unmixer?.bytes_of_cell();
+            let end = row_bytes.min(blocks.end * bytes);
+            (blocks.start * bytes < end).then_some(blocks.start * bytes..end)
+        })
+    }
+
+    fn find_known(&mut self, Between { upper, lower, .. }: Between) {
+        if self.known_in.replace([upper, lower]) != Some([upper, lower]) {
+            let works = [upper, lower].map(|y| self.levels[0].work_row(y));
+            self.known.clear();
+            self.known.extend(known_blocks(works));
+        }
     }
 
     /// Replaces what shows of the old background in row `y` of plane `plane`. `matte` are the
     /// weights of the row's pixels, `half` those at the chroma's resolution. Where `clears`, what
     /// the matte leaves nothing of gets the person's colour beside an edge, and elsewhere black.
+    ///
+    /// The finest level is estimated as rows ask for it, while it is in the cache: to be called from
+    /// the top down, for each plane.
     pub fn apply(
-        &self,
+        &mut self,
         (plane, y): (usize, usize),
         matte: &[u8],
         half: &[u8],
         clears: bool,
         row: &mut [u8],
     ) {
-        let pixel = self.black_pixel().filter(|_| clears);
-        if let Some(pixel) = pixel {
-            self.clear_pixels(y, &matte[..self.to.width], pixel, row);
+        let between = self.rows_around(y, self.to.format.plane_v_shift(plane));
+        self.find_known(between);
+        let (pixel, bytes) = self.black_pixel(plane);
+        let (finest, coarser) = self.levels.split_at_mut(1);
+        if !self.known.is_empty() {
+            finest[0].estimate_until(between.lower, coarser.first(), &mut self.scratch);
         }
-        for (index, component) in self.to.format.color_components().iter().enumerate() {
-            if component.plane != plane {
-                continue;
-            }
-            let matte = if component.h_shift > 0 { half } else { matte };
-            let matte = &matte[..component.width(self.to.width)];
-            let clear = clears.then(|| black(&self.to, index));
-            let samples = Samples { index, component: *component, y, clear };
-            match self.factor >> component.h_shift {
-                1 => self.apply_to::<1>(&samples, matte, row),
-                2 => self.apply_to::<2>(&samples, matte, row),
-                4 => self.apply_to::<4>(&samples, matte, row),
-                8 => self.apply_to::<8>(&samples, matte, row),
-                _ => self.apply_to::<16>(&samples, matte, row),
-            }
-        }
+        let Some(unmixer) = self.unmixers.get_mut(plane) else { return };
+        let clear = clears.then_some(&pixel[..bytes]);
+        unmixer.unmix(&finest[0], between, &self.known, [matte, half], clear, row);
     }
 
-    /// The four bytes of a pixel that shows nothing, in formats whose pixels have their alpha beside
-    /// their colours.
-    fn black_pixel(&self) -> Option<[u8; 4]> {
-        let format = self.to.format;
-        if format.planes() > 1 || format.components().iter().any(|c| c.step != 4 || c.h_shift > 0) {
-            return None;
-        }
-        let mut pixel = [0; 4];
-        format.alpha()?;
-        for (index, component) in format.color_components().iter().enumerate() {
+    /// The bytes of a sample of plane `plane`, or of a pixel, that shows nothing, and how many they are.
+    fn black_pixel(&self, plane: usize) -> ([u8; 4], usize) {
+        let components = self.to.format.color_components().iter().enumerate();
+        let (mut pixel, mut bytes) = ([0; 4], 1);
+        for (index, component) in components.filter(|(_, c)| c.plane == plane) {
             pixel[component.offset] = black(&self.to, index);
+            bytes = component.step;
         }
-        Some(pixel)
+        (pixel, bytes)
     }
 
-    /// Clears whole pixels where the matte leaves nothing and no colour is known, which is most of a
-    /// frame, and takes a component alone several times as long.
-    fn clear_pixels(&self, y: usize, matte: &[u8], pixel: [u8; 4], row: &mut [u8]) {
-        let level = &self.levels[0];
-        let (upper, lower, _) = self.rows_around(y, 0);
-        let works = |y: usize, chunk: usize| level.work[y * level.chunks + chunk];
-        let span = LANES * self.factor;
-        for (chunk, (matte, pixels)) in matte.chunks(span).zip(row.chunks_mut(4 * span)).enumerate()
-        {
-            let estimated = [upper, lower].iter().any(|&y| works(y, chunk) == Work::Estimate);
-            if !estimated && is_nothing(matte) {
-                pixels.as_chunks_mut().0.fill(pixel);
-            }
-        }
-    }
-
-    /// As [`apply`](Self::apply), for a component with `CELL` samples to a cell.
-    fn apply_to<const CELL: usize>(&self, samples: &Samples, matte: &[u8], row: &mut [u8]) {
-        let level = &self.levels[0];
-        let Samples { index, component, y, clear } = *samples;
-        let (upper, lower, share) = self.rows_around(y, component.v_shift);
-        let [upper, lower] = [upper, lower].map(|y| y * level.chunks..(y + 1) * level.chunks);
-        let cells = CellRows {
-            work: [&level.work[upper.clone()], &level.work[lower.clone()]],
-            upper: &level.sides[upper],
-            lower: &level.sides[lower],
-            share,
-            index,
-        };
-        unmix::<CELL>(&cells, matte, clear, component.step, &mut row[component.offset..]);
-    }
-
-    /// The rows of cells around row `y` of a component, and the lower one's share.
-    fn rows_around(&self, y: usize, v_shift: u32) -> (usize, usize, f32) {
+    /// The rows of cells around row `y` of a component.
+    fn rows_around(&self, y: usize, v_shift: u32) -> Between {
         let cell = (self.factor >> v_shift) as f32;
         let last = self.levels[0].height - 1;
         let position = ((y as f32 + 0.5) / cell - 0.5).clamp(0.0, last as f32);
         let upper = position as usize;
-        (upper, (upper + 1).min(last), position - upper as f32)
+        Between { upper, lower: (upper + 1).min(last), share: position - upper as f32 }
     }
 
     /// Brings the matte down to all levels, and finds out where it is soft.
@@ -195,8 +181,7 @@ impl Foreground {
         let finest = &mut self.levels[0];
         for y in 0..finest.height {
             let row = matte.row(middle_row(y, self.factor, self.from.height));
-            let cells = finest.matte[y * finest.chunks..][..finest.chunks].as_flattened_mut();
-            means(row, self.factor, cells);
+            means(row, self.factor, &mut finest.matte[y * finest.width..][..finest.width]);
         }
         for index in 0..self.levels.len() {
             let (finer, rest) = self.levels.split_at_mut(index);
@@ -212,24 +197,31 @@ impl Foreground {
     /// Brings the frame's colours down to all levels, in the output's codes.
     fn take_codes(&mut self, frame: &FrameView<'_>) {
         let finest = &mut self.levels[0];
-        let [first, second, third] = &mut self.cells;
+        let width = finest.width;
         let components = self.from.format.color_components();
-        for y in 0..finest.height {
+        for (y, row) in finest.codes.chunks_exact_mut(3 * width).enumerate() {
             let y_in_frame = middle_row(y, self.factor, self.from.height);
-            for (component, cells) in components.iter().zip([&mut *first, second, third]) {
+            for (component, cells) in components.iter().zip(row.chunks_exact_mut(width)) {
                 let row = frame.row(component.plane, y_in_frame >> component.v_shift);
-                let samples = &mut self.samples[..component.width(self.from.width)];
-                gather_row(row, component.offset, component.step, samples);
-                means(samples, self.factor >> component.h_shift, cells);
+                let size = self.factor >> component.h_shift;
+                let count = component.width(self.from.width);
+                if component.step == 1 {
+                    means(&row[..count], size, cells);
+                } else {
+                    let samples = &mut self.samples[..count];
+                    gather(row, component.offset, component.step, samples);
+                    means(samples, size, cells);
+                }
             }
-            // Gray is the same in all three.
-            let (second, third) =
-                if components.len() == 1 { (&*first, &*first) } else { (&*second, &*third) };
-            let row = &mut finest.codes[y * finest.chunks..][..finest.chunks];
-            if self.to_codes == Affine::IDENTITY {
-                interleave(first, second, third, row);
-            } else {
-                convert(first, second, third, &self.to_codes, row);
+            if components.len() == 1 {
+                // Gray is the same in all three.
+                row.copy_within(..width, width);
+                row.copy_within(..width, 2 * width);
+            }
+            if self.to_codes != Affine::IDENTITY {
+                let (first, rest) = row.split_at_mut(width);
+                let (second, third) = rest.split_at_mut(width);
+                convert(first, second, third, &self.to_codes);
             }
         }
         for index in 1..self.levels.len() {
@@ -237,15 +229,6 @@ impl Foreground {
             rest[0].take_codes(&finer[index - 1]);
         }
     }
-}
-
-/// Samples of one component in one row.
-struct Samples {
-    index: usize,
-    component: Component,
-    y: usize,
-    /// What is written where the matte leaves nothing and no colour is known.
-    clear: Option<u8>,
 }
 
 /// The row of a frame that stands for row `y` of cells.

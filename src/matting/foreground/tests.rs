@@ -46,16 +46,26 @@ fn frame(layout: FrameLayout, code: impl Fn(usize, usize, usize) -> f32) -> Owne
 }
 
 fn compose(frame: &OwnedFrame, to: FrameLayout, output: Output, matte: &mut Whole) -> OwnedFrame {
+    let mut foreground = Foreground::new(frame.view().layout(), &to);
+    foreground.update(&frame.view(), matte);
+    compose_with(frame, to, output, matte, &mut foreground)
+}
+
+fn compose_with(
+    frame: &OwnedFrame,
+    to: FrameLayout,
+    output: Output,
+    matte: &mut Whole,
+    foreground: &mut Foreground,
+) -> OwnedFrame {
     let from = *frame.view().layout();
     let mut composer = Composer::new(&from, &to, output).unwrap();
     let backdrop = Backdrop::new(&Background::Color(0xff00_0000), &from, &to).unwrap();
-    let mut foreground = Foreground::new(&from, &to);
     let mut target = OwnedFrame::new(to);
     let view = frame.view();
-    foreground.update(&view, matte);
-    let (colors, foreground) = (Colors::Frame(&view), Some(&foreground));
-    let layers = Layers { colors, foreground, backdrop: &backdrop };
-    composer.compose(&layers, matte, 0..from.height, &mut target.view_mut());
+    let layers = Layers { colors: Colors::Frame(&view), backdrop: &backdrop };
+    let rows = 0..from.height;
+    composer.compose(&layers, matte, Some(foreground), rows, &mut target.view_mut());
     target
 }
 
@@ -178,10 +188,56 @@ fn estimates_stay_within_the_codes() {
         let noise = |c: usize, x: usize, y: usize| ((x * 97 * round + y * 61 + c) % 256) as f32;
         let mut matte = Whole::new(300, 200, |x, y| ((x / round + y) % 13) as f32 / 12.0);
         foreground.update(&frame(layout, noise).view(), &mut matte);
-        for level in &foreground.levels {
-            for sides in level.sides.iter().flat_map(|s| [s.person, s.behind]) {
-                let mut codes = sides.as_flattened().iter();
-                assert!(codes.all(|code| (-0.01..=255.01).contains(code)));
+        let (finest, coarser) = foreground.levels.split_at_mut(1);
+        for y in 0..finest[0].height {
+            finest[0].estimate_until(y, coarser.first(), &mut foreground.scratch);
+            let mut sides = finest[0].sides_row(y).iter();
+            assert!(sides.all(|code| (-0.01..=255.01).contains(code)));
+        }
+        for level in coarser {
+            assert!(level.sides.iter().all(|code| (-0.01..=255.01).contains(code)));
+        }
+    }
+}
+
+/// Estimating the finest level as rows ask for it, and keeping few of its rows, is no other estimate.
+#[test]
+fn rows_that_are_estimated_when_asked_for_are_the_same() {
+    let noise = |c: usize, x: usize, y: usize| ((x * 97 + y * 61 + c * 29) * 73 % 256) as f32;
+    let mattes: [fn(usize, usize) -> f32; 3] = [
+        |x, _| edge(x, 60),
+        |x, y| edge(x * x / 40 + y * y / 30, 150),
+        |x, y| if y % 90 < 30 { 0.0 } else { ((x / 40 + y / 30) % 3) as f32 / 2.0 },
+    ];
+    for (from, to, output) in [
+        (PixelFormat::I420, PixelFormat::I420, Output::Composite),
+        (PixelFormat::Yuy2, PixelFormat::Rgba, Output::Cutout),
+        (PixelFormat::Nv12, PixelFormat::A420, Output::Cutout),
+    ] {
+        for ((width, height), matte) in
+            [(203, 121), (90, 200), (700, 650)].into_iter().flat_map(|s| mattes.map(|m| (s, m)))
+        {
+            let (from, to) = (layout(from, width, height), layout(to, width, height));
+            let picture = frame(from, noise);
+            let mut matte = Whole::new(width, height, matte);
+            let [asked, whole] = [false, true].map(|whole| {
+                let mut foreground = Foreground::new(&from, &to);
+                if whole {
+                    let Level { height, .. } = foreground.levels[0];
+                    let blocks = foreground.levels[0].blocks();
+                    foreground.levels[0] = Level::new(blocks, height, height);
+                }
+                foreground.update(&picture.view(), &mut matte);
+                if whole {
+                    let (finest, coarser) = foreground.levels.split_at_mut(1);
+                    finest[0].estimate(coarser.first(), 1, &mut foreground.scratch);
+                }
+                compose_with(&picture, to, output, &mut matte, &mut foreground)
+            });
+            for plane in 0..to.format.planes() {
+                for y in 0..to.format.plane_rows(plane, height) {
+                    assert_eq!(asked.row(plane, y), whole.row(plane, y), "{to:?} {plane} {y}");
+                }
             }
         }
     }
