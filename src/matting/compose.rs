@@ -12,7 +12,7 @@ use super::backdrop::{Backdrop, BackdropRow};
 use super::convert::RowConverter;
 use super::error::Error;
 use super::finish::MatteRows;
-use super::foreground::{Foreground, black};
+use super::foreground::{Foreground, ForegroundRows, black};
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
 use super::pixel_format::{Family, PixelFormat};
 
@@ -72,6 +72,8 @@ pub enum Colors<'a> {
 pub struct Layers<'a> {
     /// The frame's colours.
     pub colors: Colors<'a>,
+    /// The person's own, where the matte is soft; without it the frame's stay.
+    pub foreground: Option<&'a Foreground>,
     /// What is behind the person.
     pub backdrop: &'a Backdrop,
 }
@@ -110,6 +112,8 @@ pub struct Composer {
     chroma_matte: Vec<u8>,
     /// A row of the background.
     behind: BackdropRow,
+    /// Made when they are first needed.
+    pub(super) foreground_rows: Option<Box<ForegroundRows>>,
     opaque: Vec<u8>,
     /// Bytes of a row in which the person's colours are told from those behind, run by run.
     runs: Vec<Range<usize>>,
@@ -144,6 +148,7 @@ impl Composer {
             matte: [row(), row()],
             chroma_matte: vec![0; to.width.div_ceil(2)],
             behind: BackdropRow::default(),
+            foreground_rows: None,
             opaque: vec![255; to.width],
             runs: Vec::new(),
         })
@@ -154,19 +159,19 @@ impl Composer {
         matches!(self.transfer, Transfer::Copy)
     }
 
-    /// Writes `rows` of `target`, whose layout is the output's; the first of them is even. Where the
-    /// matte is soft, colours are those that `foreground` has estimated, if it is given, otherwise
-    /// the frame's.
+    /// Writes `rows` of `target`, whose layout is the output's; the first of them is even.
     pub fn compose(
         &mut self,
         layers: &Layers<'_>,
         matte: &mut dyn MatteRows,
-        mut foreground: Option<&mut Foreground>,
         rows: Range<usize>,
         target: &mut FrameViewMut<'_>,
     ) {
         debug_assert_eq!(*target.layout(), self.to);
-        self.keeps_matte = foreground.is_some();
+        self.keeps_matte = layers.foreground.is_some();
+        if let Some(foreground) = layers.foreground {
+            self.foreground_rows.get_or_insert_with(|| Box::new(foreground.rows()));
+        }
         let block = if self.to.format.is_vertically_subsampled() { 2 } else { 1 };
         for top in rows.clone().step_by(block) {
             let rows = block.min(rows.end - top);
@@ -174,14 +179,12 @@ impl Composer {
                 self.read_opacity(layers.colors, matte, target, top + row, row);
             }
             self.transfer_colors(layers.colors, target, top, rows);
-            if foreground.is_some() {
+            if layers.foreground.is_some() {
                 self.halve_matte(rows);
             }
             match self.output {
-                Output::Composite => {
-                    self.blend(layers, foreground.as_deref_mut(), target, top, rows)
-                }
-                _ => self.purify(foreground.as_deref_mut(), target, top, rows),
+                Output::Composite => self.blend(layers, target, top, rows),
+                _ => self.purify(layers.foreground, target, top, rows),
             }
             match self.output {
                 Output::Composite => {}
@@ -293,17 +296,20 @@ impl Composer {
 
     /// Leaves no colour of the old background in the block's pixels, those that are clear included.
     fn purify(
-        &self,
-        foreground: Option<&mut Foreground>,
+        &mut self,
+        foreground: Option<&Foreground>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
     ) {
-        let Some(foreground) = foreground else { return };
+        let Some((foreground, own)) = foreground.zip(self.foreground_rows.as_deref_mut()) else {
+            return;
+        };
         for plane in 0..self.to.format.planes() {
             for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
                 let row = target.row_mut(plane, y);
-                foreground.apply((plane, y), &self.matte[index], &self.chroma_matte, true, row);
+                let mattes = [&self.matte[index][..], &self.chroma_matte];
+                foreground.apply(own, (plane, y), mattes, true, row);
             }
         }
     }
@@ -312,12 +318,12 @@ impl Composer {
     fn blend(
         &mut self,
         layers: &Layers<'_>,
-        mut foreground: Option<&mut Foreground>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
     ) {
-        let Layers { colors, backdrop } = *layers;
+        let Layers { colors, foreground, backdrop } = *layers;
+        let mut person = foreground.zip(self.foreground_rows.as_deref_mut());
         let alpha = self.to.format.alpha();
         let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { 255 };
         for row in 0..rows {
@@ -353,8 +359,8 @@ impl Composer {
                 let behind = backdrop.row(plane, y, &mut self.behind);
                 let row = target.row_mut(plane, y);
                 self.runs.clear();
-                if let Some(foreground) = foreground.as_deref_mut() {
-                    join_spans(foreground.runs(plane, y), row.len(), &mut self.runs);
+                if let Some((foreground, own)) = &mut person {
+                    join_spans(foreground.runs(own, plane, y), row.len(), &mut self.runs);
                 }
                 if let Some(front) = front {
                     // The runs as well, which brings all of the row into the cache in one go.
@@ -368,11 +374,11 @@ impl Composer {
                         mix(&mut row[gap.clone()], None, &behind[gap.clone()], &weights[gap]);
                     }
                 }
-                if let Some(foreground) = foreground.as_deref_mut()
+                if let Some((foreground, own)) = &mut person
                     && !self.runs.is_empty()
                 {
-                    let (full, half) = (&self.matte[index], &self.chroma_matte);
-                    foreground.apply((plane, y), full, half, false, row);
+                    let mattes = [&self.matte[index][..], &self.chroma_matte];
+                    foreground.apply(own, (plane, y), mattes, false, row);
                 }
                 for run in self.runs.iter().cloned() {
                     mix(&mut row[run.clone()], None, &behind[run.clone()], &weights[run]);
@@ -660,8 +666,8 @@ mod tests {
         let mut matte = SameRows(vec![matte; from.width]);
         let view = frame.view();
         backdrop.update(&view, &mut matte);
-        let layers = Layers { colors: Colors::Frame(&view), backdrop: &backdrop };
-        composer.compose(&layers, &mut matte, None, 0..from.height, &mut target.view_mut());
+        let layers = Layers { colors: Colors::Frame(&view), foreground: None, backdrop: &backdrop };
+        composer.compose(&layers, &mut matte, 0..from.height, &mut target.view_mut());
         target
     }
 
@@ -746,9 +752,10 @@ mod tests {
                 let want = compose(&frame, layout, output, 0.3, background.clone());
                 let mut composer = Composer::new(&layout, &layout, output).unwrap();
                 let backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
-                let layers = Layers { colors: Colors::InPlace, backdrop: &backdrop };
+                let layers =
+                    Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
                 let matte = &mut SameRows(vec![0.3; 7]);
-                composer.compose(&layers, matte, None, 0..5, &mut frame.view_mut());
+                composer.compose(&layers, matte, 0..5, &mut frame.view_mut());
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, 5) {
                         assert_eq!(

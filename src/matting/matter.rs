@@ -259,19 +259,12 @@ impl Matter {
                 .foreground
                 .get_or_insert_with(|| Box::new(Foreground::new(&self.from, &self.to)));
             foreground.update(&frame, &mut matte.rows(reader));
-            &mut **foreground
+            &**foreground
         });
-        let layers = Layers { colors, backdrop };
-        let height = self.to.height;
-        if foreground.is_some() {
-            // Each of its rows builds on those above.
-            let Band { reader, composer } = &mut self.bands[0];
-            composer.compose(&layers, &mut matte.rows(reader), foreground, 0..height, target);
-            return Ok(());
-        }
-        bands::share(&mut self.bands, height, target.reborrow(), &|band, rows, target| {
+        let layers = Layers { colors, foreground, backdrop };
+        bands::share(&mut self.bands, self.to.height, target.reborrow(), &|band, rows, target| {
             let mut matte = matte.rows(&mut band.reader);
-            band.composer.compose(&layers, &mut matte, None, rows, target);
+            band.composer.compose(&layers, &mut matte, rows, target);
         });
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use multiversion::multiversion;
 
 use super::cells::{BLOCK, Work, runs};
-use super::levels::{Level, SIDES};
+use super::levels::{Level, SIDES, Sides};
 
 /// Weight that a colour keeps in blurring where there is none of it.
 const FAINT: f32 = 0.01;
@@ -47,71 +47,81 @@ impl Scratch {
 impl Level {
     /// Estimates the colours of both sides, from those of the coarser level. Every row is kept.
     pub fn estimate(&mut self, coarser: Option<&Self>, iterations: usize, scratch: &mut Scratch) {
-        self.estimate_until(self.height - 1, coarser, scratch);
+        let mut sides = std::mem::take(&mut self.sides);
+        sides.restart(0);
+        self.estimate_until(self.height - 1, coarser, &mut sides, scratch);
         for _ in 1..iterations {
             for y in 0..self.height {
-                self.blur(y, scratch);
-                self.correct(y, scratch);
+                self.blur(y, &mut sides, scratch);
+                self.correct(y, &mut sides, scratch);
             }
         }
+        self.sides = sides;
     }
 
     /// Estimates the colours of both sides in one iteration up to row `y`, and goes on where it was
-    /// left. The row below will have been begun, and is kept as well.
-    pub fn estimate_until(&mut self, y: usize, coarser: Option<&Self>, scratch: &mut Scratch) {
-        while self.next <= y + 1 {
-            let next = self.next;
+    /// left. The row below will have been begun, and is kept as well. Of rows that were restarted at,
+    /// the first is not right.
+    pub fn estimate_until(
+        &self,
+        y: usize,
+        coarser: Option<&Self>,
+        sides: &mut Sides,
+        scratch: &mut Scratch,
+    ) {
+        while sides.next <= y + 1 {
+            let next = sides.next;
             if next < self.height {
-                self.begin(next, coarser, scratch);
-                self.correct(next, scratch);
+                self.begin(next, coarser, sides, scratch);
+                self.correct(next, sides, scratch);
             }
-            if next > 0 {
-                self.blur(next - 1, scratch);
-                self.correct(next - 1, scratch);
+            if next > sides.first {
+                self.blur(next - 1, sides, scratch);
+                self.correct(next - 1, sides, scratch);
             }
-            self.next += 1;
+            sides.next += 1;
         }
     }
 
     /// Starts row `y` with what the coarser level found, or with the frame's colours.
-    fn begin(&mut self, y: usize, coarser: Option<&Self>, scratch: &mut Scratch) {
-        let (blocks, range) = (self.blocks(), self.sides_range(y));
+    fn begin(&self, y: usize, coarser: Option<&Self>, sides: &mut Sides, scratch: &mut Scratch) {
+        let (blocks, range) = (self.blocks(), sides.range(y));
         let work = &self.work[y * blocks..][..blocks];
         let codes = &self.codes[3 * y * self.width..][..3 * self.width];
-        let sides = &mut self.sides[range];
+        let sides = &mut sides.values[range];
         let most = if coarser.is_some() { Work::Border } else { Work::Estimate };
         begin_row(work, most, codes, sides);
         if let Some(coarser) = coarser {
             let far = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
-            let [near, far] = [y / 2, far.min(coarser.height - 1)].map(|y| coarser.sides_row(y));
+            let [near, far] = [y / 2, far.min(coarser.height - 1)].map(|y| coarser.sides.row(y));
             double_row(work, near, far, &mut scratch.row, sides);
         }
     }
 
     /// Shares out between both sides what they do not explain of the frame's colours in row `y`.
-    fn correct(&mut self, y: usize, scratch: &mut Scratch) {
-        let (blocks, range) = (self.blocks(), self.sides_range(y));
+    fn correct(&self, y: usize, sides: &mut Sides, scratch: &mut Scratch) {
+        let (blocks, range) = (self.blocks(), sides.range(y));
         correct_row(
             &self.work[y * blocks..][..blocks],
             &self.matte[y * self.width..][..self.width],
             &self.codes[3 * y * self.width..][..3 * self.width],
             &mut scratch.factors,
-            &mut self.sides[range],
+            &mut sides.values[range],
         );
     }
 
     /// Blurs both sides of row `y` over 3 x 3 cells, each weighed by how much of it is there. The
     /// row above has been blurred before.
-    fn blur(&mut self, y: usize, scratch: &mut Scratch) {
+    fn blur(&self, y: usize, sides: &mut Sides, scratch: &mut Scratch) {
         let (blocks, width) = (self.blocks(), self.width);
         let work = &self.work[y * blocks..][..blocks];
         let [above, below] = [y.saturating_sub(1), (y + 1).min(self.height - 1)];
         let mattes = [above, y, below].map(|y| &self.matte[y * width..][..width]);
-        let range = self.sides_range(y);
+        let range = sides.range(y);
         let kept = &mut scratch.here[..SIDES * width];
         for run in runs(work, Work::Border) {
             let rows =
-                kept.chunks_exact_mut(width).zip(self.sides[range.clone()].chunks_exact(width));
+                kept.chunks_exact_mut(width).zip(sides.values[range.clone()].chunks_exact(width));
             for (kept, row) in rows {
                 kept[run.clone()].copy_from_slice(&row[run.clone()]);
             }
@@ -119,10 +129,10 @@ impl Level {
         let here = &scratch.here[..SIDES * width];
         let above = if above < y { &scratch.above } else { here };
         // Beyond the last row there is what is in it.
-        let ranges = [range.clone(), self.sides_range(below)];
-        let (sides, below) = match self.sides.get_disjoint_mut(ranges) {
+        let ranges = [range.clone(), sides.range(below)];
+        let (sides, below) = match sides.values.get_disjoint_mut(ranges) {
             Ok([sides, below]) => (sides, &*below),
-            Err(_) => (&mut self.sides[range], here),
+            Err(_) => (&mut sides.values[range], here),
         };
         let rows = [above, here, below];
         blur_row(work, mattes, rows, &mut scratch.row, &mut scratch.factors, sides);

@@ -20,20 +20,52 @@ pub struct Level {
     pub matte: Vec<f32>,
     /// For each row of cells a row of each of the three components.
     pub codes: Vec<f32>,
-    /// For each row of cells [`SIDES`] rows, of as many rows of cells as are kept.
-    pub sides: Vec<f32>,
-    kept: usize,
-    /// The row of cells that is begun next.
-    pub next: usize,
+    /// Every row's colours; of the finest level none, see [`Sides`].
+    pub sides: Sides,
     /// Which of a block's cells are soft, a bit for each.
     soft: Vec<u8>,
     /// Of each block.
     pub work: Vec<Work>,
 }
 
+/// The colours of both sides in rows of cells, as many of them as are kept.
+#[derive(Default)]
+pub struct Sides {
+    /// For each row of cells [`SIDES`] rows.
+    pub values: Vec<f32>,
+    width: usize,
+    kept: usize,
+    /// The row of cells that is begun next.
+    pub next: usize,
+    /// The row that was begun without those above.
+    pub first: usize,
+}
+
+impl Sides {
+    /// For rows of `width` cells, of which the last `kept` that were estimated are at hand.
+    pub fn new(width: usize, kept: usize) -> Self {
+        Self { values: vec![0.0; SIDES * width * kept], width, kept, next: 0, first: 0 }
+    }
+
+    /// Begins anew, at row `y`.
+    pub fn restart(&mut self, y: usize) {
+        (self.next, self.first) = (y, y);
+    }
+
+    /// The rows of all components of both sides.
+    pub fn row(&self, y: usize) -> &[f32] {
+        &self.values[self.range(y)]
+    }
+
+    /// Where the rows of all components of both sides are.
+    pub fn range(&self, y: usize) -> Range<usize> {
+        let start = y % self.kept * SIDES * self.width;
+        start..start + SIDES * self.width
+    }
+}
+
 impl Level {
-    /// With `blocks` of cells in each of `height` rows, of which the colours of the last `kept` that
-    /// were estimated are at hand.
+    /// With `blocks` of cells in each of `height` rows, and the colours of `kept` of them.
     pub fn new(blocks: usize, height: usize, kept: usize) -> Self {
         let width = blocks * BLOCK;
         Self {
@@ -41,9 +73,7 @@ impl Level {
             height,
             matte: vec![0.0; width * height],
             codes: vec![0.0; 3 * width * height],
-            sides: vec![0.0; SIDES * width * kept],
-            kept,
-            next: 0,
+            sides: Sides::new(width, kept),
             soft: vec![0; blocks * height],
             work: vec![Work::None; blocks * height],
         }
@@ -64,17 +94,6 @@ impl Level {
     /// The rows of all components.
     pub fn codes_row(&self, y: usize) -> &[f32] {
         &self.codes[3 * y * self.width..][..3 * self.width]
-    }
-
-    /// The rows of all components of both sides.
-    pub fn sides_row(&self, y: usize) -> &[f32] {
-        &self.sides[self.sides_range(y)]
-    }
-
-    /// Where the rows of all components of both sides are.
-    pub fn sides_range(&self, y: usize) -> Range<usize> {
-        let start = y % self.kept * SIDES * self.width;
-        start..start + SIDES * self.width
     }
 
     /// The matte, from that of the finer level.

@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use self::cells::{BLOCK, Work, convert, known_blocks, means};
 use self::estimate::Scratch;
-use self::levels::Level;
+use self::levels::{Level, Sides};
 use self::unmix::{Between, Unmixer};
 use super::color::Affine;
 use super::convert::{conversion, gather};
@@ -55,11 +55,33 @@ pub struct Foreground {
     /// The finest first.
     levels: Vec<Level>,
     scratch: Scratch,
+    /// Counts frames.
+    frame: u64,
+}
+
+/// What writing a frame's rows needs, from the top down; parts of a frame may have theirs each, to be
+/// written at the same time.
+pub struct ForegroundRows {
+    /// Which of the frames.
+    of: u64,
+    /// Of the finest level.
+    sides: Sides,
+    scratch: Scratch,
     /// For each plane of the output that holds colour.
     unmixers: Vec<Unmixer>,
     /// Blocks where something is estimated in either of two rows of cells, run by run, and which rows.
     known: Vec<Range<usize>>,
     known_in: Option<[usize; 2]>,
+}
+
+impl ForegroundRows {
+    /// Forgets the frame before.
+    fn restart(&mut self, frame: u64) {
+        self.of = frame;
+        self.unmixers.iter_mut().for_each(Unmixer::forget);
+        self.sides.restart(0);
+        self.known_in = None;
+    }
 }
 
 impl Foreground {
@@ -70,15 +92,13 @@ impl Foreground {
             factor *= 2;
         }
         let (width, height) = (from.width.div_ceil(factor), from.height.div_ceil(factor));
-        let mut levels = vec![Level::new(width.div_ceil(BLOCK), height, FINEST_ROWS)];
+        let mut levels = vec![Level::new(width.div_ceil(BLOCK), height, 0)];
         while let Some(level) = levels.last()
             && level.height.max(level.blocks()) > 1
         {
             let height = level.height.div_ceil(2);
             levels.push(Level::new(level.blocks().div_ceil(2), height, height));
         }
-        let colors = to.format.color_components();
-        let planes = colors.iter().map(|c| c.plane + 1).max().unwrap_or(0);
         let width = levels[0].width;
         Self {
             factor,
@@ -88,7 +108,20 @@ impl Foreground {
             samples: vec![0; from.width],
             levels,
             scratch: Scratch::new(width),
-            unmixers: (0..planes).map(|p| Unmixer::new(to.format, p, factor, width)).collect(),
+            frame: 0,
+        }
+    }
+
+    /// What writing rows needs.
+    pub fn rows(&self) -> ForegroundRows {
+        let (format, width) = (self.to.format, self.levels[0].width);
+        let planes = format.color_components().iter().map(|c| c.plane + 1).max().unwrap_or(0);
+        let unmixer = |plane| Unmixer::new(format, plane, self.factor, width);
+        ForegroundRows {
+            of: 0,
+            sides: Sides::new(width, FINEST_ROWS),
+            scratch: Scratch::new(width),
+            unmixers: (0..planes).map(unmixer).collect(),
             known: Vec::new(),
             known_in: None,
         }
@@ -96,9 +129,7 @@ impl Foreground {
 
     /// Estimates the colours of a frame with its matte, but for the finest level.
     pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows) {
-        self.unmixers.iter_mut().for_each(Unmixer::forget);
-        self.levels.iter_mut().for_each(|level| level.next = 0);
-        self.known_in = None;
+        self.frame += 1;
         self.take_matte(matte);
         if self.levels[0].work.iter().all(|&work| work == Work::None) {
             return;
@@ -111,22 +142,30 @@ impl Foreground {
     }
 
     /// The bytes of row `y` of plane `plane` that [`apply`](Self::apply) may change, run by run.
-    pub fn runs(&mut self, plane: usize, y: usize) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.find_known(self.rows_around(y, self.to.format.plane_v_shift(plane)));
-        let unmixer = self.unmixers.get(plane);
+    pub fn runs<'a>(
+        &self,
+        rows: &'a mut ForegroundRows,
+        plane: usize,
+        y: usize,
+    ) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        self.find_known(rows, self.rows_around(y, self.to.format.plane_v_shift(plane)));
+        let unmixer = rows.unmixers.get(plane);
         let row_bytes = self.to.format.row_bytes(plane, self.to.width);
-        self.known.iter().filter_map(move |blocks| {
+        rows.known.iter().filter_map(move |blocks| {
             let bytes = BLOCK * unmixer?.bytes_of_cell();
             let end = row_bytes.min(blocks.end * bytes);
             (blocks.start * bytes < end).then_some(blocks.start * bytes..end)
         })
     }
 
-    fn find_known(&mut self, Between { upper, lower, .. }: Between) {
-        if self.known_in.replace([upper, lower]) != Some([upper, lower]) {
+    fn find_known(&self, rows: &mut ForegroundRows, Between { upper, lower, .. }: Between) {
+        if rows.of != self.frame {
+            rows.restart(self.frame);
+        }
+        if rows.known_in.replace([upper, lower]) != Some([upper, lower]) {
             let works = [upper, lower].map(|y| self.levels[0].work_row(y));
-            self.known.clear();
-            self.known.extend(known_blocks(works));
+            rows.known.clear();
+            rows.known.extend(known_blocks(works));
         }
     }
 
@@ -137,23 +176,29 @@ impl Foreground {
     /// The finest level is estimated as rows ask for it, while it is in the cache: to be called from
     /// the top down, for each plane.
     pub fn apply(
-        &mut self,
+        &self,
+        rows: &mut ForegroundRows,
         (plane, y): (usize, usize),
-        matte: &[u8],
-        half: &[u8],
+        [matte, half]: [&[u8]; 2],
         clears: bool,
         row: &mut [u8],
     ) {
         let between = self.rows_around(y, self.to.format.plane_v_shift(plane));
-        self.find_known(between);
+        self.find_known(rows, between);
         let (pixel, bytes) = self.black_pixel(plane);
-        let (finest, coarser) = self.levels.split_at_mut(1);
-        if !self.known.is_empty() {
-            finest[0].estimate_until(between.lower, coarser.first(), &mut self.scratch);
+        let finest = &self.levels[0];
+        let ForegroundRows { sides, scratch, unmixers, known, .. } = rows;
+        if !known.is_empty() {
+            // The first row is not right, and planes need not agree on the upper one.
+            let start = between.upper.saturating_sub(2);
+            if sides.next < start {
+                sides.restart(start);
+            }
+            finest.estimate_until(between.lower, self.levels.get(1), sides, scratch);
         }
-        let Some(unmixer) = self.unmixers.get_mut(plane) else { return };
+        let Some(unmixer) = unmixers.get_mut(plane) else { return };
         let clear = clears.then_some(&pixel[..bytes]);
-        unmixer.unmix(&finest[0], between, &self.known, [matte, half], clear, row);
+        unmixer.unmix((finest, sides), between, known, [matte, half], clear, row);
     }
 
     /// The bytes of a sample of plane `plane`, or of a pixel, that shows nothing, and how many they are.

@@ -48,7 +48,8 @@ fn frame(layout: FrameLayout, code: impl Fn(usize, usize, usize) -> f32) -> Owne
 fn compose(frame: &OwnedFrame, to: FrameLayout, output: Output, matte: &mut Whole) -> OwnedFrame {
     let mut foreground = Foreground::new(frame.view().layout(), &to);
     foreground.update(&frame.view(), matte);
-    compose_with(frame, to, output, matte, &mut foreground)
+    let rows = foreground.rows();
+    compose_with(frame, to, output, matte, (&foreground, rows))
 }
 
 fn compose_with(
@@ -56,16 +57,17 @@ fn compose_with(
     to: FrameLayout,
     output: Output,
     matte: &mut Whole,
-    foreground: &mut Foreground,
+    (foreground, rows): (&Foreground, ForegroundRows),
 ) -> OwnedFrame {
     let from = *frame.view().layout();
     let mut composer = Composer::new(&from, &to, output).unwrap();
     let backdrop = Backdrop::new(&Background::Color(0xff00_0000), &from, &to).unwrap();
     let mut target = OwnedFrame::new(to);
     let view = frame.view();
-    let layers = Layers { colors: Colors::Frame(&view), backdrop: &backdrop };
-    let rows = 0..from.height;
-    composer.compose(&layers, matte, Some(foreground), rows, &mut target.view_mut());
+    let colors = Colors::Frame(&view);
+    let layers = Layers { colors, foreground: Some(foreground), backdrop: &backdrop };
+    composer.foreground_rows = Some(Box::new(rows));
+    composer.compose(&layers, matte, 0..from.height, &mut target.view_mut());
     target
 }
 
@@ -188,14 +190,14 @@ fn estimates_stay_within_the_codes() {
         let noise = |c: usize, x: usize, y: usize| ((x * 97 * round + y * 61 + c) % 256) as f32;
         let mut matte = Whole::new(300, 200, |x, y| ((x / round + y) % 13) as f32 / 12.0);
         foreground.update(&frame(layout, noise).view(), &mut matte);
-        let (finest, coarser) = foreground.levels.split_at_mut(1);
-        for y in 0..finest[0].height {
-            finest[0].estimate_until(y, coarser.first(), &mut foreground.scratch);
-            let mut sides = finest[0].sides_row(y).iter();
-            assert!(sides.all(|code| (-0.01..=255.01).contains(code)));
+        let ForegroundRows { mut sides, mut scratch, .. } = foreground.rows();
+        let (finest, coarser) = (&foreground.levels[0], &foreground.levels[1..]);
+        for y in 0..finest.height {
+            finest.estimate_until(y, coarser.first(), &mut sides, &mut scratch);
+            assert!(sides.row(y).iter().all(|code| (-0.01..=255.01).contains(code)));
         }
         for level in coarser {
-            assert!(level.sides.iter().all(|code| (-0.01..=255.01).contains(code)));
+            assert!(level.sides.values.iter().all(|code| (-0.01..=255.01).contains(code)));
         }
     }
 }
@@ -222,17 +224,17 @@ fn rows_that_are_estimated_when_asked_for_are_the_same() {
             let mut matte = Whole::new(width, height, matte);
             let [asked, whole] = [false, true].map(|whole| {
                 let mut foreground = Foreground::new(&from, &to);
-                if whole {
-                    let Level { height, .. } = foreground.levels[0];
-                    let blocks = foreground.levels[0].blocks();
-                    foreground.levels[0] = Level::new(blocks, height, height);
-                }
                 foreground.update(&picture.view(), &mut matte);
+                let mut rows = foreground.rows();
                 if whole {
-                    let (finest, coarser) = foreground.levels.split_at_mut(1);
-                    finest[0].estimate(coarser.first(), 1, &mut foreground.scratch);
+                    let level = &foreground.levels[0];
+                    rows.restart(foreground.frame);
+                    rows.sides = Sides::new(level.width, level.height);
+                    let coarser = foreground.levels.get(1);
+                    let (sides, scratch) = (&mut rows.sides, &mut rows.scratch);
+                    level.estimate_until(level.height - 1, coarser, sides, scratch);
                 }
-                compose_with(&picture, to, output, &mut matte, &mut foreground)
+                compose_with(&picture, to, output, &mut matte, (&foreground, rows))
             });
             for plane in 0..to.format.planes() {
                 for y in 0..to.format.plane_rows(plane, height) {

@@ -13,7 +13,7 @@ use multiversion::multiversion;
 
 use super::cells::{BLOCK, Work, runs};
 use super::estimate::gain;
-use super::levels::Level;
+use super::levels::{Level, Sides};
 use crate::matting::compose::spread;
 use crate::matting::pixel_format::{Component, PixelFormat};
 
@@ -109,14 +109,14 @@ impl Unmixer {
         self.rows.iter_mut().for_each(|row| row.of = None);
     }
 
-    /// Replaces what shows of the old background in a row of the plane, where `level` knows better:
+    /// Replaces what shows of the old background in a row of the plane, where a level knows better:
     /// in the blocks `known`, run by run.
     /// `matte` are the weights of the row's pixels, `half` those at the chroma's resolution. Where
     /// a pixel's bytes are given in `clear`, they are written where the matte leaves nothing and no
     /// colour is known.
     pub fn unmix(
         &mut self,
-        level: &Level,
+        (level, sides): (&Level, &Sides),
         between: Between,
         known: &[Range<usize>],
         [matte, half]: [&[u8]; 2],
@@ -147,7 +147,7 @@ impl Unmixer {
                 blocks.end -= 1;
             }
             if !blocks.is_empty() {
-                self.unmix_blocks(level, between, blocks, [matte, half], row);
+                self.unmix_blocks((level, sides), between, blocks, [matte, half], row);
             }
         }
         if let Some(pixel) = clear {
@@ -163,7 +163,7 @@ impl Unmixer {
 
     fn unmix_blocks(
         &mut self,
-        level: &Level,
+        (level, sides): (&Level, &Sides),
         between: Between,
         blocks: Range<usize>,
         [matte, half]: [&[u8]; 2],
@@ -171,7 +171,7 @@ impl Unmixer {
     ) {
         let Between { upper, lower, share } = between;
         for y in [upper, lower] {
-            self.enlarge(level, y);
+            self.enlarge(level, sides.row(y), y);
         }
         let cells = blocks.start * BLOCK..blocks.end * BLOCK;
         let part = |weights: &[u8], samples: usize| {
@@ -203,7 +203,7 @@ impl Unmixer {
     }
 
     /// Makes sure that row `y` of the cells is there at the plane's size.
-    fn enlarge(&mut self, level: &Level, y: usize) {
+    fn enlarge(&mut self, level: &Level, colors: &[f32], y: usize) {
         let enlarged = &mut self.rows[y % 2];
         if enlarged.of.replace(y) == Some(y) {
             return;
@@ -212,7 +212,7 @@ impl Unmixer {
         for run in runs(level.work_row(y), Work::Border) {
             let bytes = run.start * self.bytes..run.end * self.bytes;
             let sides = [&mut enlarged.person, &mut enlarged.behind];
-            for (sides, out) in level.sides_row(y).chunks_exact(3 * width).zip(sides) {
+            for (sides, out) in colors.chunks_exact(3 * width).zip(sides) {
                 let out = &mut out[bytes.clone()];
                 if let Some([samples, step]) = self.uniform {
                     let cells = &mut self.cells[..(run.len() + 2) * step];
