@@ -13,7 +13,7 @@ use ort::session::{IoBinding, NoSelectedOutputs, RunOptions};
 use self::contract::Contract;
 pub use self::device::Device;
 use self::tensors::{Memories, Tensors};
-use super::error::Error;
+use super::error::{Error, one_line};
 use super::mask;
 use super::model::{ModelBytes, ModelSource, OutputDescription};
 use super::network::{Network, NetworkShape, Terminator};
@@ -78,12 +78,12 @@ fn environment() -> Result<Environment, Error> {
 
 fn load(library: &Path) -> Result<Environment, String> {
     telemetry::disable(library);
-    let builder = ort::init_from(library).map_err(|error| error.to_string())?;
+    let builder = ort::init_from(library).map_err(|error| one_line(&error))?;
     let environment = builder
         .with_name("davidmatte")
         .with_telemetry(false)
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| one_line(&error))?;
     // What goes wrong comes back as an error; warnings on stderr would only repeat or frighten.
     environment.set_log_level(LogLevel::Fatal);
     Ok(environment)
@@ -176,7 +176,7 @@ impl Session {
         };
         let (binding, tensors, run_options) = bind().map_err(|error| Error::ModelContract {
             path: source.label(),
-            found: error.to_string(),
+            found: one_line(&error),
             sidecar: source.sidecar(),
         })?;
         let active_device = match device {
@@ -201,7 +201,7 @@ impl Session {
 
     /// Runs the network and gives its raw output.
     fn infer(&mut self) -> Result<&[f32], Error> {
-        let failed = |error: ort::Error| Error::Inference { reason: error.to_string() };
+        let failed = |error: ort::Error| Error::Inference { reason: one_line(&error) };
         self.tensors.send(&self.contract, &mut self.binding).map_err(failed)?;
         self.session.run_binding_with_options(&self.binding, &self.run_options).map_err(failed)?;
         self.binding.synchronize_outputs().map_err(failed)?;
@@ -245,23 +245,23 @@ fn commit(
 ) -> Result<ort::session::Session, Error> {
     let unreadable = |error: String| Error::ModelUnreadable { path: source.label(), reason: error };
     let mut builder =
-        session_builder(environment, options).map_err(|error| unreadable(error.to_string()))?;
+        session_builder(environment, options).map_err(|error| unreadable(one_line(&error)))?;
     if let Some(provider) = device.provider(options.device_id, captured) {
         builder = builder.with_execution_providers([provider]).map_err(|error| {
-            Error::DeviceUnavailable { device: device.name().into(), reason: error.to_string() }
+            Error::DeviceUnavailable { device: device.name().into(), reason: one_line(&error) }
         })?;
     } else if source.size() >= LARGE_MODEL {
         // A plan of all tensors is a second block of memory beside the one that the first,
         // unplanned run leaves in ONNX Runtime's arena: 200 MB for DAViD's base network, which runs
         // no faster for it. A small network gains some percent.
         builder =
-            builder.with_memory_pattern(false).map_err(|error| unreadable(error.to_string()))?;
+            builder.with_memory_pattern(false).map_err(|error| unreadable(one_line(&error)))?;
     }
     let session = match &source.bytes {
         ModelBytes::File(path) => builder.commit_from_file(path),
         ModelBytes::Builtin(bytes) => builder.commit_from_memory(bytes),
     };
-    session.map_err(|error| unreadable(error.to_string()))
+    session.map_err(|error| unreadable(one_line(&error)))
 }
 
 fn session_builder(
