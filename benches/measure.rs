@@ -67,7 +67,7 @@ fn measure(models: &[&str]) -> Result<()> {
     }
     println!(
         "\n| live, {LIVE_SECONDS} s | pacing | source | frames | dropped | mattes inferred | mean \
-         delay, ms | worst | streaming thread, % of a core |"
+         delay, ms | worst | streaming and row threads, % of a core |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for model in models {
@@ -439,7 +439,7 @@ fn live(model: &str, pacing: &str) -> Result<()> {
         let second = gst::ClockTime::SECOND;
         let message = loop {
             // The thread is gone when the stream has ended.
-            busy = thread_seconds("frames:src").unwrap_or(busy);
+            busy = thread_seconds(&["frames:src", "davidmatte-row"]).unwrap_or(busy);
             if let Some(message) = bus.timed_pop_filtered(second, &wanted) {
                 break message;
             }
@@ -496,16 +496,23 @@ fn delays(element: &gst::Element) -> Result<Arc<Mutex<Delays>>> {
     Ok(delays)
 }
 
-/// Seconds that a thread of this process has had a core, as Linux counts them.
-fn thread_seconds(name: &str) -> Option<f64> {
+/// Seconds that threads of this process, by the beginnings of their names, have had a core, as Linux
+/// counts them; none where the first is not there.
+fn thread_seconds(names: &[&str]) -> Option<f64> {
     const TICK: f64 = 0.01;
-    std::fs::read_dir("/proc/self/task").ok()?.flatten().find_map(|task| {
+    let of_task = |task: std::fs::DirEntry| {
         let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
         let (head, tail) = stat.rsplit_once(") ")?;
+        let name = head.split_once('(')?.1;
+        let which = names.iter().position(|begin| name.starts_with(begin))?;
         let fields: Vec<&str> = tail.split_whitespace().collect();
         let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
-        (head.split_once('(')?.1 == name).then_some(TICK * (ticks(11)? + ticks(12)?))
-    })
+        Some((which, TICK * (ticks(11)? + ticks(12)?)))
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?.flatten();
+    let found: Vec<(usize, f64)> = tasks.filter_map(of_task).collect();
+    let is_there = found.iter().any(|(which, _)| *which == 0);
+    is_there.then(|| found.iter().map(|(_, seconds)| seconds).sum())
 }
 
 // Memory
