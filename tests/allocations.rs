@@ -183,16 +183,24 @@ fn a_blurred_background_takes_nothing_from_the_heap() {
     check(&mattes(&[0.0, 8.0]), &[Background::Blur(0.03)]);
 }
 
+/// Frames of which parts are looked at.
+const FOLLOWED: Size = Size { width: 640, height: 360 };
+
+/// What mattes them.
+fn followed() -> (FrameLayout, Ramp, Matter, Canvas) {
+    let Size { width, height } = FOLLOWED;
+    let format = PixelFormat::I420;
+    let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
+    let network = Ramp::new();
+    let matter = Matter::new(&network.shape(), layout, layout, Output::Composite).unwrap();
+    (layout, network, matter, Canvas::new(FOLLOWED, SIZE, SIZE, Fit::PadSquare))
+}
+
 #[test]
 fn following_and_smoothing_take_nothing_from_the_heap() {
-    let (frame, format) = (Size { width: 640, height: 360 }, PixelFormat::I420);
-    let Size { width, height } = frame;
-    let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
+    let (layout, mut network, mut matter, mut canvas) = followed();
+    let (frame, fit) = (FOLLOWED, Fit::PadSquare);
     let view = OwnedFrame::new(layout);
-    let fit = Fit::PadSquare;
-    let mut network = Ramp::new();
-    let mut matter = Matter::new(&network.shape(), layout, layout, Output::Composite).unwrap();
-    let mut canvas = Canvas::new(frame, SIZE, SIZE, fit);
     let mut follower = Follower::new(frame, SIZE, SIZE, fit, canvas.least_side());
     let (canvas_size, mut mask) = (canvas.size(), vec![0.0; SIZE.area()]);
     let mut drawn = vec![0.0; canvas_size.area()];
@@ -217,14 +225,9 @@ fn following_and_smoothing_take_nothing_from_the_heap() {
 
 #[test]
 fn closer_looks_take_nothing_from_the_heap() {
-    let (frame, format) = (Size { width: 640, height: 360 }, PixelFormat::I420);
-    let Size { width, height } = frame;
-    let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
+    let (layout, mut network, mut matter, mut canvas) = followed();
+    let (frame, fit) = (FOLLOWED, Fit::PadSquare);
     let view = OwnedFrame::new(layout);
-    let fit = Fit::PadSquare;
-    let mut network = Ramp::new();
-    let mut matter = Matter::new(&network.shape(), layout, layout, Output::Composite).unwrap();
-    let mut canvas = Canvas::new(frame, SIZE, SIZE, fit);
     let least = canvas.least_side();
     let mut refiner = Refiner::new(frame, SIZE, SIZE, fit, canvas.size(), least);
     let mut mask = vec![0.0; SIZE.area()];

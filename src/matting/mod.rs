@@ -18,7 +18,7 @@
 //! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
 
 pub mod backdrop;
-pub mod bands;
+pub(crate) mod bands;
 pub mod builtin;
 pub mod canvas;
 pub mod carry;
