@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::color::Affine;
 use super::convert::{conversion, rgb_to_codes};
 use super::error::{Error, one_line};
-use super::finish::{Gaussian, MatteRows};
+use super::finish::Gaussian;
 use super::frame_view::{FrameLayout, FrameView, OwnedFrame, Plane};
+use super::matte::MatteRows;
 use super::network::Size;
 use super::pixel_format::{Component, MAX_PLANES, PixelFormat};
 use super::prepare::Reducer;
@@ -329,7 +330,7 @@ impl Blur {
         weights.fill(0.0);
         let AxisBins { frame, bins } = self.matte_rows;
         for y in 0..frame {
-            let row = matte.row(y);
+            let row = matte.row(y).values;
             let bin = (y * bins / frame).min(bins - 1);
             let rows_in_bin = frame as f32 / bins as f32;
             for (x, weight) in weights[bin * width..][..width].iter_mut().enumerate() {
@@ -376,7 +377,7 @@ impl Blur {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::finish::SameRows;
+    use crate::matting::matte::WholeMatte;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
         FrameLayout { format, width, height, color: Default::default() }
@@ -404,7 +405,7 @@ mod tests {
             let want = paint(&to, |_, _| [80.0; 3]);
             for (radius, opacity) in [(0.01, 0.0), (0.2, 0.5), (0.2, 1.0)] {
                 let mut backdrop = Backdrop::new(&Background::Blur(radius), &from, &to).unwrap();
-                backdrop.update(&frame.view(), &mut SameRows(vec![opacity; 37]));
+                backdrop.update(&frame.view(), &mut WholeMatte::flat(37, 21, opacity));
                 let mut scratch = BackdropRow::default();
                 for component in to.format.color_components() {
                     for y in 0..component.height(21) {
@@ -424,7 +425,7 @@ mod tests {
     fn the_person_does_not_bleed_into_the_blur() {
         let gray = layout(PixelFormat::Gray8, 64, 64);
         let frame = paint(&gray, |x, _| [if x < 32 { 255.0 } else { 50.0 }; 3]);
-        let mut matte = SameRows((0..64).map(|x| if x < 32 { 1.0 } else { 0.0 }).collect());
+        let mut matte = WholeMatte::new(64, 64, |x, _| if x < 32 { 1.0 } else { 0.0 });
         let mut backdrop = Backdrop::new(&Background::Blur(0.2), &gray, &gray).unwrap();
         backdrop.update(&frame.view(), &mut matte);
         let mut scratch = BackdropRow::default();

@@ -5,6 +5,7 @@
 //! one product for the whole block.
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 use super::resample::{PackedOperator, Windows};
 
@@ -13,6 +14,13 @@ pub const BLOCK: usize = 8;
 
 /// One column of a block, top down.
 pub type Column = [f32; BLOCK];
+
+/// a · b + c, in one instruction where the processor has one: `FUSED` has to be known where it is
+/// compiled for that.
+#[inline(always)]
+pub fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
 
 /// Turns `rows`, each as long as `columns`, into columns.
 #[multiversion(targets = "simd")]
@@ -66,44 +74,40 @@ pub fn resample(
     }
 }
 
-/// As [`resample`], for the outputs of `windows` alone, of which each is a mean: where all columns
-/// that they look at are the same, so is every output, and there is nothing to do but to tell it.
-pub fn resample_means(
-    columns: &[Column],
-    windows: Windows<'_>,
-    out: &mut [Column],
-) -> Option<Column> {
-    let (first, last) = (*windows.first.first()?, windows.first.last()? + windows.taps);
-    if is_same_all_along(&columns[first..last]) {
-        return Some(columns[first]);
-    }
+/// As [`resample`], for the outputs of `windows` alone, of columns that lie side by side.
+pub fn resample_windows(columns: &[Column], windows: Windows<'_>, out: &mut [Column]) {
     resample_every::<1>(columns, windows, out);
-    None
+}
+
+/// What all of some columns are, if they are all the same.
+pub fn same_all_along(columns: &[Column]) -> Option<Column> {
+    let first = *columns.first()?;
+    let samples = columns.as_flattened();
+    is_same(&samples[BLOCK..], &samples[..samples.len() - BLOCK]).then_some(first)
 }
 
 #[multiversion(targets = "simd")]
-fn is_same_all_along(columns: &[Column]) -> bool {
-    let first = columns[0];
-    let mut differences = [0; BLOCK];
-    for column in columns {
-        for r in 0..BLOCK {
-            differences[r] |= column[r].to_bits() ^ first[r].to_bits();
-        }
-    }
-    differences == [0; BLOCK]
+fn is_same(a: &[f32], b: &[f32]) -> bool {
+    let differences = a.iter().zip(b).map(|(a, b)| a.to_bits() ^ b.to_bits());
+    differences.fold(0, |any, difference| any | difference) == 0
 }
 
 #[multiversion(targets = "simd")]
 fn resample_every<const STEP: usize>(columns: &[Column], windows: Windows<'_>, out: &mut [Column]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
+    // Known, taps are unrolled: 4 are those of cubic interpolation, and more bring frames down.
     match windows.taps {
-        // As many as cubic interpolation has: known, they are unrolled.
-        4 => combine_windows::<STEP>(columns, windows, 4, out),
-        taps => combine_windows::<STEP>(columns, windows, taps, out),
+        4 => combine_windows::<STEP, FUSED>(columns, windows, 4, out),
+        5 => combine_windows::<STEP, FUSED>(columns, windows, 5, out),
+        6 => combine_windows::<STEP, FUSED>(columns, windows, 6, out),
+        7 => combine_windows::<STEP, FUSED>(columns, windows, 7, out),
+        8 => combine_windows::<STEP, FUSED>(columns, windows, 8, out),
+        taps => combine_windows::<STEP, FUSED>(columns, windows, taps, out),
     }
 }
 
 #[inline(always)]
-fn combine_windows<const STEP: usize>(
+fn combine_windows<const STEP: usize, const FUSED: bool>(
     columns: &[Column],
     windows: Windows<'_>,
     taps: usize,
@@ -113,9 +117,10 @@ fn combine_windows<const STEP: usize>(
     for (out, (&first, weights)) in out.iter_mut().zip(windows) {
         let window = &columns[first * STEP..][..(taps - 1) * STEP + 1];
         let mut sums = [0.0; BLOCK];
-        for (samples, weight) in window.chunks(STEP).zip(weights) {
+        for (k, weight) in weights.iter().enumerate() {
+            let samples = &window[k * STEP];
             for r in 0..BLOCK {
-                sums[r] += samples[0][r] * weight;
+                sums[r] = multiply_add::<FUSED>(samples[r], *weight, sums[r]);
             }
         }
         *out = sums;

@@ -2,19 +2,20 @@
 //!
 //! Works on blocks of one row, or two where two rows of luma share a row of chroma, so that all
 //! that a block needs stays in the first-level cache. Composites are blended in the output's own
-//! format, byte by byte, with the matte spread over the bytes that each pixel has.
+//! format, byte by byte, with the matte spread over the bytes that each pixel has. Where the matte
+//! is all 0 or 1, nothing is blended.
 
 use std::ops::Range;
 
 use multiversion::multiversion;
 
 use super::backdrop::{Backdrop, BackdropRow};
-use super::convert::RowConverter;
+use super::convert::{RowConverter, gather};
 use super::error::Error;
-use super::finish::MatteRows;
 use super::foreground::{Foreground, ForegroundRows, black};
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
-use super::pixel_format::{Family, PixelFormat};
+use super::matte::{MatteRows, PART, Part, runs};
+use super::pixel_format::{Family, MAX_PLANES, PixelFormat};
 
 /// What leaves the matting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,12 +99,16 @@ pub struct Composer {
     transfer: Transfer,
     /// Opacity of the block's rows, 0 to 255.
     opacity: [Vec<u8>; 2],
-    /// Weight of the person's colours: the opacity, but where the background is not opaque.
+    /// Weight of the person's colours where the background is not opaque; else it is the opacity.
     weights: [Vec<u8>; 2],
     /// The weights at the chroma's resolution.
     chroma_weights: Vec<u8>,
-    /// The weights, spread over the bytes of a plane's row.
+    /// The weights of a run, spread over the bytes of a plane's row.
     spread: Vec<u8>,
+    /// What the parts of the block's rows are.
+    parts: [Vec<Part>; 2],
+    /// What is alike in all of the block's rows.
+    runs: Runs,
     /// Whether `matte` is needed.
     keeps_matte: bool,
     /// The matte of the block's rows, without the frame's own alpha, for the person's colours.
@@ -115,8 +120,6 @@ pub struct Composer {
     /// Made when they are first needed.
     pub(super) foreground_rows: Option<Box<ForegroundRows>>,
     opaque: Vec<u8>,
-    /// Bytes of a row in which the person's colours are told from those behind, run by run.
-    runs: Vec<Range<usize>>,
 }
 
 impl Composer {
@@ -135,6 +138,7 @@ impl Composer {
         let row_bytes = (0..to.format.planes()).map(|plane| to.format.row_bytes(plane, to.width));
         let row_bytes = row_bytes.max().unwrap_or(0);
         let row = || vec![0; to.width];
+        let parts = to.width.div_ceil(PART);
         Ok(Self {
             from: *from,
             to: *to,
@@ -144,13 +148,14 @@ impl Composer {
             weights: [row(), row()],
             chroma_weights: vec![0; to.width.div_ceil(2)],
             spread: vec![0; row_bytes],
+            parts: std::array::from_fn(|_| vec![Part::Soft; parts]),
+            runs: Runs::new(to),
             keeps_matte: false,
             matte: [row(), row()],
             chroma_matte: vec![0; to.width.div_ceil(2)],
             behind: BackdropRow::default(),
             foreground_rows: None,
             opaque: vec![255; to.width],
-            runs: Vec::new(),
         })
     }
 
@@ -178,9 +183,12 @@ impl Composer {
             for row in 0..rows {
                 self.read_opacity(layers.colors, matte, target, top + row, row);
             }
-            self.transfer_colors(layers.colors, target, top, rows);
+            self.find_runs(rows);
+            self.transfer_colors(layers, target, top, rows);
             if layers.foreground.is_some() {
-                self.halve_matte(rows);
+                let [upper, lower] = &self.matte;
+                let lower = if rows == 2 { lower } else { upper };
+                halve_runs(self.to.format, &self.runs, [upper, lower], &mut self.chroma_matte);
             }
             match self.output {
                 Output::Composite => self.blend(layers, target, top, rows),
@@ -210,7 +218,7 @@ impl Composer {
         }
     }
 
-    /// Rounds a row of the matte, times the frame's own alpha where it has one.
+    /// Takes a row of the matte, times the frame's own alpha where it has one.
     fn read_opacity(
         &mut self,
         colors: Colors<'_>,
@@ -219,7 +227,8 @@ impl Composer {
         y: usize,
         row: usize,
     ) {
-        let values = matte.row(y);
+        let matte = matte.row(y);
+        self.parts[row].copy_from_slice(matte.parts);
         let alpha = match colors {
             Colors::Frame(frame) => {
                 self.from.format.alpha().map(|alpha| (alpha, frame.row(alpha.plane, y)))
@@ -234,40 +243,61 @@ impl Composer {
             let own = |x: usize| {
                 alpha.map_or(1.0, |(c, row)| f32::from(row[x * c.step + c.offset]) / 255.0)
             };
-            for (x, value) in values.iter().enumerate() {
+            for (x, value) in matte.values.iter().enumerate() {
                 let level = (value * own(x) * 65535.0).round() as u16;
                 self.spread[2 * x..2 * x + 2].copy_from_slice(&level.to_le_bytes());
             }
             return;
         }
-        quantise(values, &mut self.opacity[row]);
+        self.opacity[row].copy_from_slice(matte.codes);
         if self.keeps_matte {
-            self.matte[row].copy_from_slice(&self.opacity[row]);
+            self.matte[row].copy_from_slice(matte.codes);
         }
         if let Some((component, own)) = alpha {
             let own = own[component.offset..].iter().step_by(component.step);
             for (opacity, own) in self.opacity[row].iter_mut().zip(own) {
                 *opacity = scale(*opacity, *own);
             }
+            for part in self.parts[row].iter_mut().filter(|part| **part == Part::Opaque) {
+                *part = Part::Soft;
+            }
         }
+    }
+
+    /// Joins the parts of the block's rows into runs.
+    fn find_runs(&mut self, rows: usize) {
+        let [upper, lower] = &mut self.parts;
+        if rows == 2 {
+            for (upper, lower) in upper.iter_mut().zip(lower) {
+                *upper = upper.with(*lower);
+            }
+        }
+        self.runs.update(&self.to, upper);
     }
 
     fn transfer_colors(
         &mut self,
-        colors: Colors<'_>,
+        layers: &Layers<'_>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
     ) {
-        let Colors::Frame(frame) = colors else { return };
+        let Colors::Frame(frame) = layers.colors else { return };
+        // What nobody will see is not needed: it is overwritten, by what is behind or by black.
+        let hides = self.output == Output::Composite || layers.foreground.is_some();
+        let is_needed = |part: Part| !hides || part != Part::Clear;
+        let (format, runs) = (self.to.format, &self.runs);
         match &mut self.transfer {
             Transfer::Nothing => {}
             // Blending copies as it goes.
             Transfer::Copy if self.output == Output::Composite => {}
             Transfer::Copy => {
-                for plane in 0..self.to.format.planes() {
-                    for y in plane_rows(self.to.format, plane, top, rows) {
-                        target.row_mut(plane, y).copy_from_slice(frame.row(plane, y));
+                for plane in 0..format.planes() {
+                    for y in plane_rows(format, plane, top, rows) {
+                        let row = target.row_mut(plane, y);
+                        for bytes in runs.bytes(plane, is_needed) {
+                            row[bytes.clone()].copy_from_slice(&frame.row(plane, y)[bytes]);
+                        }
                     }
                 }
             }
@@ -277,20 +307,28 @@ impl Composer {
                         Output::Cutout => &self.opacity[row],
                         _ => &self.opaque,
                     };
-                    converter.convert(frame, top + row, alpha, target.row_mut(0, top + row));
+                    let out = target.row_mut(0, top + row);
+                    for pixels in runs.pixels(is_needed) {
+                        converter.convert(frame, top + row, pixels, alpha, out);
+                    }
+                    if self.output == Output::Cutout {
+                        // The alpha that converting would have written.
+                        runs.bytes(0, |part| !is_needed(part)).for_each(|bytes| out[bytes].fill(0));
+                    }
                 }
             }
-            Transfer::Planes => copy_planes(&self.from, &self.to, frame, target, top, rows),
-        }
-    }
-
-    /// Brings the block's matte to the chroma's resolution.
-    fn halve_matte(&mut self, rows: usize) {
-        let format = self.to.format;
-        if format.components().iter().any(|component| component.h_shift > 0) {
-            let [upper, lower] = &self.matte;
-            let lower = if rows == 2 { lower } else { upper };
-            halve(upper, lower, format.is_vertically_subsampled(), &mut self.chroma_matte);
+            Transfer::Planes => {
+                for (index, source) in self.from.format.color_components().iter().enumerate() {
+                    let plane = format.color_components()[index].plane;
+                    for y in plane_rows(format, plane, top, rows) {
+                        let (row, out) = (frame.row(source.plane, y), target.row_mut(plane, y));
+                        for bytes in runs.bytes(plane, is_needed) {
+                            let row = &row[bytes.start * source.step..];
+                            gather(row, source.offset, source.step, &mut out[bytes]);
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -324,12 +362,11 @@ impl Composer {
     ) {
         let Layers { colors, foreground, backdrop } = *layers;
         let mut person = foreground.zip(self.foreground_rows.as_deref_mut());
-        let alpha = self.to.format.alpha();
+        let format = self.to.format;
+        let alpha = format.alpha();
         let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { 255 };
-        for row in 0..rows {
-            if backdrop_alpha == 255 {
-                self.weights[row].copy_from_slice(&self.opacity[row]);
-            } else {
+        if backdrop_alpha != 255 {
+            for row in 0..rows {
                 weigh_over(&mut self.opacity[row], &mut self.weights[row], backdrop_alpha);
             }
         }
@@ -337,51 +374,41 @@ impl Composer {
             (Colors::Frame(frame), Transfer::Copy) => Some(frame),
             _ => None,
         };
-        let [upper, lower] = &self.weights;
+        let [upper, lower] = if backdrop_alpha == 255 { &self.opacity } else { &self.weights };
         let lower = if rows == 2 { lower } else { upper };
-        if self.to.format.components().iter().any(|component| component.h_shift > 0) {
-            halve(
-                upper,
-                lower,
-                self.to.format.is_vertically_subsampled(),
-                &mut self.chroma_weights,
-            );
-        }
-        for plane in 0..self.to.format.planes() {
+        halve_runs(format, &self.runs, [upper, lower], &mut self.chroma_weights);
+        for plane in 0..format.planes() {
             if alpha.is_some_and(|alpha| alpha.plane == plane && plane > 0) {
                 continue;
             }
-            for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
+            for (index, y) in plane_rows(format, plane, top, rows).enumerate() {
                 let full = if index == 0 { upper } else { lower };
-                let weights =
-                    spread(self.to.format, plane, full, &self.chroma_weights, &mut self.spread);
-                let front = front.map(|frame| frame.row(plane, y));
+                let mut front = front.map(|frame| frame.row(plane, y));
                 let behind = backdrop.row(plane, y, &mut self.behind);
                 let row = target.row_mut(plane, y);
-                self.runs.clear();
                 if let Some((foreground, own)) = &mut person {
-                    join_spans(foreground.runs(own, plane, y), row.len(), &mut self.runs);
-                }
-                if let Some(front) = front {
-                    // The runs as well, which brings all of the row into the cache in one go.
-                    mix(row, Some(front), behind, weights);
-                    let runs = self.runs.iter().cloned();
-                    runs.for_each(|run| row[run.clone()].copy_from_slice(&front[run]));
-                } else {
-                    let starts = std::iter::once(0).chain(self.runs.iter().map(|run| run.end));
-                    let ends = self.runs.iter().map(|run| run.start).chain([row.len()]);
-                    for gap in starts.zip(ends).map(|(start, end)| start..end) {
-                        mix(&mut row[gap.clone()], None, &behind[gap.clone()], &weights[gap]);
+                    if let Some(front) = front.take() {
+                        for bytes in self.runs.bytes(plane, |part| part != Part::Clear) {
+                            row[bytes.clone()].copy_from_slice(&front[bytes]);
+                        }
                     }
-                }
-                if let Some((foreground, own)) = &mut person
-                    && !self.runs.is_empty()
-                {
                     let mattes = [&self.matte[index][..], &self.chroma_matte];
                     foreground.apply(own, (plane, y), mattes, false, row);
                 }
-                for run in self.runs.iter().cloned() {
-                    mix(&mut row[run.clone()], None, &behind[run.clone()], &weights[run]);
+                for (part, pixels, bytes) in self.runs.all(plane) {
+                    let (row, behind) = (&mut row[bytes.clone()], &behind[bytes.clone()]);
+                    let front = front.map(|front| &front[bytes]);
+                    match (part, front) {
+                        (Part::Clear, _) => row.copy_from_slice(behind),
+                        (Part::Opaque, Some(front)) => row.copy_from_slice(front),
+                        (Part::Opaque, None) => {}
+                        (Part::Soft, front) => {
+                            let half = &self.chroma_weights[halved(&pixels)];
+                            let full = &full[pixels];
+                            let weights = spread(format, plane, full, half, &mut self.spread);
+                            mix(row, front, behind, weights);
+                        }
+                    }
                 }
             }
         }
@@ -456,35 +483,64 @@ fn plane_rows(format: PixelFormat, plane: usize, top: usize, rows: usize) -> Ran
     (top >> shift)..(top + rows).div_ceil(1 << shift)
 }
 
-/// Copies luma and chroma from any 4:2:0 layout into A420's planes.
-fn copy_planes(
-    from: &FrameLayout,
-    to: &FrameLayout,
-    frame: &FrameView<'_>,
-    target: &mut FrameViewMut<'_>,
-    top: usize,
-    rows: usize,
-) {
-    let pairs = from.format.color_components().iter().zip(to.format.color_components());
-    for (source, component) in pairs {
-        for y in plane_rows(to.format, component.plane, top, rows) {
-            let samples = frame.row(source.plane, y)[source.offset..].iter().step_by(source.step);
-            for (out, sample) in target.row_mut(component.plane, y).iter_mut().zip(samples) {
-                *out = *sample;
-            }
+/// The pixels of a block that are alike in all of its rows, run by run.
+struct Runs {
+    parts: Vec<Part>,
+    pixels: Vec<(Part, Range<usize>)>,
+    /// The bytes of the same, in a row of each plane.
+    bytes: [Vec<Range<usize>>; MAX_PLANES],
+}
+
+impl Runs {
+    fn new(layout: &FrameLayout) -> Self {
+        let most = layout.width.div_ceil(PART);
+        Self {
+            parts: Vec::with_capacity(most),
+            pixels: Vec::with_capacity(most),
+            bytes: std::array::from_fn(|_| Vec::with_capacity(most)),
         }
+    }
+
+    /// Takes over the runs of `parts`, which mostly are those of the block above.
+    fn update(&mut self, layout: &FrameLayout, parts: &[Part]) {
+        if self.parts == parts {
+            return;
+        }
+        self.parts.clear();
+        self.parts.extend_from_slice(parts);
+        self.pixels.clear();
+        self.pixels.extend(runs(parts, layout.width));
+        for (plane, bytes) in self.bytes.iter_mut().enumerate() {
+            let at = |x| layout.format.row_bytes(plane, x);
+            bytes.clear();
+            bytes.extend(self.pixels.iter().map(|(_, run)| at(run.start)..at(run.end)));
+        }
+    }
+
+    fn pixels(&self, which: impl Fn(Part) -> bool) -> impl Iterator<Item = Range<usize>> {
+        let pixels = self.pixels.iter();
+        pixels.filter(move |(part, _)| which(*part)).map(|(_, run)| run.clone())
+    }
+
+    fn bytes(
+        &self,
+        plane: usize,
+        which: impl Fn(Part) -> bool,
+    ) -> impl Iterator<Item = Range<usize>> {
+        self.all(plane).filter(move |(part, ..)| which(*part)).map(|(.., bytes)| bytes)
+    }
+
+    /// What a run is, its pixels and its bytes in a row of a plane.
+    fn all(&self, plane: usize) -> impl Iterator<Item = (Part, Range<usize>, Range<usize>)> {
+        let bytes = self.bytes[plane].iter();
+        let pairs = self.pixels.iter().zip(bytes);
+        pairs.map(|((part, pixels), bytes)| (*part, pixels.clone(), bytes.clone()))
     }
 }
 
-/// [0, 1] to 0 to 255, rounded.
-#[multiversion(targets = "simd")]
-pub(super) fn quantise(values: &[f32], out: &mut [u8]) {
-    // Adding 1.5 · 2^23 leaves the rounded integer in the low bits of the float, which unlike a
-    // saturating cast is one instruction.
-    const ROUND: f32 = 12_582_912.0;
-    for (out, value) in out.iter_mut().zip(values) {
-        *out = (value * 255.0 + ROUND).to_bits() as u8;
-    }
+/// A run at the chroma's resolution.
+fn halved(run: &Range<usize>) -> Range<usize> {
+    run.start / 2..run.end.div_ceil(2)
 }
 
 /// a · b / 255, rounded.
@@ -501,6 +557,22 @@ fn weigh_over(opacity: &mut [u8], weights: &mut [u8], alpha: u8) {
         let whole = person + u32::from(scale(255 - *opacity, alpha));
         *weight = (person * 255 + whole / 2).checked_div(whole).unwrap_or(0) as u8;
         *opacity = whole as u8;
+    }
+}
+
+/// Brings two rows of weights to the chroma's resolution, if the format has one.
+fn halve_runs(format: PixelFormat, runs: &Runs, [upper, lower]: [&[u8]; 2], out: &mut [u8]) {
+    if format.components().iter().all(|component| component.h_shift == 0) {
+        return;
+    }
+    let vertically = format.is_vertically_subsampled();
+    for (part, run) in &runs.pixels {
+        let out = &mut out[halved(run)];
+        match part {
+            Part::Clear => out.fill(0),
+            Part::Opaque => out.fill(255),
+            Part::Soft => halve(&upper[run.clone()], &lower[run.clone()], vertically, out),
+        }
     }
 }
 
@@ -574,17 +646,6 @@ fn interleave<'a>(luma: usize, full: &[u8], half: &[u8], out: &'a mut [u8]) -> &
 /// Bytes of a row that are looked at together: most of a matte is 0 or 1.
 const SPAN: usize = 64;
 
-/// Widens runs of bytes to whole spans of a row of `n` bytes, which are mixed together.
-fn join_spans(runs: impl Iterator<Item = Range<usize>>, n: usize, out: &mut Vec<Range<usize>>) {
-    for run in runs {
-        let run = run.start / SPAN * SPAN..run.end.next_multiple_of(SPAN).min(n);
-        match out.last_mut() {
-            Some(last) if last.end >= run.start => last.end = run.end,
-            _ => out.push(run),
-        }
-    }
-}
-
 /// `out` = (front · weight + behind · (255 − weight)) / 255, rounded. Without a `front`, `out` is it.
 #[multiversion(targets = "simd")]
 fn mix(out: &mut [u8], front: Option<&[u8]>, behind: &[u8], weights: &[u8]) {
@@ -624,8 +685,8 @@ mod tests {
     use super::*;
     use crate::matting::backdrop::Background;
     use crate::matting::color::{Colorimetry, Range};
-    use crate::matting::finish::SameRows;
     use crate::matting::frame_view::OwnedFrame;
+    use crate::matting::matte::WholeMatte;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
         let range = if format.family() == Family::Yuv { Range::Limited } else { Range::Full };
@@ -663,7 +724,7 @@ mod tests {
         let mut composer = Composer::new(&from, &to, output).unwrap();
         let mut backdrop = Backdrop::new(&background, &from, &to).unwrap();
         let mut target = OwnedFrame::new(to);
-        let mut matte = SameRows(vec![matte; from.width]);
+        let mut matte = WholeMatte::flat(from.width, from.height, matte);
         let view = frame.view();
         backdrop.update(&view, &mut matte);
         let layers = Layers { colors: Colors::Frame(&view), foreground: None, backdrop: &backdrop };
@@ -754,7 +815,7 @@ mod tests {
                 let backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
                 let layers =
                     Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
-                let matte = &mut SameRows(vec![0.3; 7]);
+                let matte = &mut WholeMatte::flat(7, 5, 0.3);
                 composer.compose(&layers, matte, 0..5, &mut frame.view_mut());
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, 5) {
@@ -763,6 +824,72 @@ mod tests {
                             want.row(plane, y),
                             "{format:?} {output:?}"
                         );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where a matte is all 0 or 1 nothing is blended, and less is converted.
+    #[test]
+    fn knowing_where_a_matte_is_soft_changes_nothing() {
+        let (width, height) = (331, 21);
+        let edge = |x: usize, y: usize| (x as f32 - 150.0 - 3.0 * y as f32) / 9.0;
+        let matte = || WholeMatte::new(width, height, |x, y| edge(x, y).clamp(0.0, 1.0));
+        for from in &PixelFormat::ALL[..SINKS] {
+            let from = layout(*from, width, height);
+            let frame = noise(from);
+            let view = frame.view();
+            for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+                for to in output.formats(from.format) {
+                    let to = layout(to, width, height);
+                    for (argb, purifies) in [(0xff112233, false), (0x80112233, true)] {
+                        let background = Background::Color(argb);
+                        let backdrop = Backdrop::new(&background, &from, &to).unwrap();
+                        let [known, unknown] =
+                            [matte(), matte().with_unknown_parts()].map(|mut matte| {
+                                let mut foreground = Foreground::new(&from, &to);
+                                foreground.update(&view, &mut matte);
+                                let foreground =
+                                    (purifies && output != Output::Alpha).then_some(&foreground);
+                                let mut composer = Composer::new(&from, &to, output).unwrap();
+                                let mut beside = OwnedFrame::new(to);
+                                let layers = Layers {
+                                    colors: Colors::Frame(&view),
+                                    foreground,
+                                    backdrop: &backdrop,
+                                };
+                                composer.compose(
+                                    &layers,
+                                    &mut matte,
+                                    0..height,
+                                    &mut beside.view_mut(),
+                                );
+                                if !composer.works_in_place() {
+                                    return [beside, OwnedFrame::new(to)];
+                                }
+                                let mut within = noise(to);
+                                let layers = Layers { colors: Colors::InPlace, ..layers };
+                                composer.compose(
+                                    &layers,
+                                    &mut matte,
+                                    0..height,
+                                    &mut within.view_mut(),
+                                );
+                                [beside, within]
+                            });
+                        for (known, unknown) in known.iter().zip(&unknown) {
+                            for plane in 0..to.format.planes() {
+                                for y in 0..to.format.plane_rows(plane, height) {
+                                    let [known, unknown] =
+                                        [known, unknown].map(|f| f.row(plane, y));
+                                    assert!(
+                                        known == unknown,
+                                        "{from:?} to {to:?}, {output:?}, {y}"
+                                    );
+                                }
+                            }
+                        }
                     }
                 }
             }

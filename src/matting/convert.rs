@@ -1,6 +1,8 @@
 //! Rows of one format to rows of another: unpacked to three components, taken through a colour
 //! matrix, packed with an alpha row.
 
+use std::ops::Range as Pixels;
+
 use multiversion::multiversion;
 
 use super::color::{Affine, Range};
@@ -13,9 +15,8 @@ use super::prepare::codes_to_rgb;
 pub struct RowConverter {
     from: FrameLayout,
     unpacker: Unpacker,
+    /// For the components in the order of their bytes.
     matrix: Option<FixedMatrix>,
-    /// Converted components.
-    converted: [Vec<u8>; 3],
     packing: Packing,
 }
 
@@ -28,31 +29,36 @@ impl RowConverter {
             return Err(Error::Conversion { from: from.format, to: to.format });
         }
         let matrix = conversion(from, to);
+        let packing = Packing::of(to.format);
+        let fixed = || FixedMatrix::new(&matrix, from.format.family(), packing.order);
         Ok(Self {
             from: *from,
             unpacker: Unpacker::new(from),
-            matrix: (matrix != Affine::IDENTITY).then(|| FixedMatrix::new(&matrix)),
-            converted: std::array::from_fn(|_| vec![0; from.width]),
-            packing: Packing::of(to.format),
+            matrix: (matrix != Affine::IDENTITY).then(fixed),
+            packing,
         })
     }
 
-    /// Writes row `y` of `frame` with the given alpha, which formats without alpha ignore.
-    pub fn convert(&mut self, frame: &FrameView<'_>, y: usize, alpha: &[u8], out: &mut [u8]) {
+    /// Writes some pixels of row `y` of `frame`, from an even one on, with the alpha of the same pixels
+    /// in a row of alpha, which formats without alpha ignore.
+    pub fn convert(
+        &mut self,
+        frame: &FrameView<'_>,
+        y: usize,
+        pixels: Pixels<usize>,
+        alpha: &[u8],
+        out: &mut [u8],
+    ) {
         debug_assert_eq!(*frame.layout(), self.from);
-        let components = self.unpacker.unpack(frame, y);
-        let components = match &self.matrix {
-            Some(matrix) => {
-                let [x, y, z] = components;
-                let rows = matrix.matrix.iter().zip(matrix.offset).zip(&mut self.converted);
-                for ((factors, offset), out) in rows {
-                    convert_row(x, y, z, *factors, offset, out);
-                }
-                [&self.converted[0][..], &self.converted[1], &self.converted[2]]
-            }
-            None => components,
-        };
-        self.packing.pack(components, alpha, out);
+        let step = self.packing.step;
+        let out = &mut out[pixels.start * step..pixels.end * step];
+        let alpha = &alpha[pixels.clone()];
+        let components = self.unpacker.unpack(frame, y, &pixels);
+        let components = components.map(|row| &row[pixels.clone()]);
+        match &self.matrix {
+            Some(matrix) => self.packing.convert(matrix, components, alpha, out),
+            None => self.packing.pack(components, alpha, out),
+        }
     }
 }
 
@@ -74,36 +80,63 @@ pub fn rgb_to_codes(layout: &FrameLayout) -> Affine {
     }
 }
 
-/// An [`Affine`] in 32-bit fixed point, its offset with the half that rounding needs.
+/// An [`Affine`] in 16-bit fixed point, one row for each byte of a pixel.
+///
+/// A product keeps the upper half of 32 bits, for which there is a vector instruction, and [`BITS`]
+/// of them are fractional: a code is scaled by 2^7 and its factor by 2^14, which holds factors up to
+/// 2. Those of chroma may be twice that, but its codes are counted from 128, and so can be scaled by
+/// 2^8. Without colour they are 0, and gray stays gray.
+///
+/// [`BITS`]: Self::BITS
 struct FixedMatrix {
-    matrix: [[i32; 3]; 3],
-    offset: [i32; 3],
+    matrix: [[i16; 3]; 3],
+    offset: [i16; 3],
+    /// Whether the second and the third code are chroma.
+    from_yuv: bool,
 }
 
 impl FixedMatrix {
-    /// Fractional bits: three products of 8-bit codes and factors up to 8 stay below 2^31.
-    const BITS: u32 = 16;
+    const BITS: u32 = 5;
 
-    fn new(affine: &Affine) -> Self {
-        let one = f64::from(1u32 << Self::BITS);
-        let fixed = |value: f32| (f64::from(value) * one).round() as i32;
+    fn new(affine: &Affine, from: Family, order: [usize; 3]) -> Self {
+        let from_yuv = from == Family::Yuv;
+        let center = |column: usize| if from_yuv && column > 0 { 128.0 } else { 0.0 };
+        let code_bits = |column: usize| if from_yuv && column > 0 { 8 } else { 7 };
+        let one = (1 << Self::BITS) as f32;
+        let factor = |value: f32, column: usize| {
+            let one = (1u32 << (16 + Self::BITS - code_bits(column))) as f32;
+            (value * one).round() as i16
+        };
+        let offset = |row: usize| {
+            let factors = affine.matrix[row].iter().enumerate();
+            let centered: f32 = factors.map(|(column, factor)| factor * center(column)).sum();
+            // What three products lose by being cut off, on the average, and the half that rounding
+            // needs.
+            (one * (affine.offset[row] + centered + 0.5) + 1.5).round() as i16
+        };
         Self {
-            matrix: affine.matrix.map(|row| row.map(fixed)),
-            offset: affine.offset.map(|offset| fixed(offset + 0.5)),
+            matrix: order.map(|row| std::array::from_fn(|c| factor(affine.matrix[row][c], c))),
+            offset: order.map(offset),
+            from_yuv,
         }
     }
-}
 
-/// One component of a converted row, from a row of the matrix.
-// Slices of their own, not in an array, tell the compiler that they do not overlap.
-#[multiversion(targets = "simd")]
-fn convert_row(x: &[u8], y: &[u8], z: &[u8], factors: [i32; 3], offset: i32, out: &mut [u8]) {
-    let n = out.len();
-    let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
-    let [a, b, c] = factors;
-    for i in 0..n {
-        let sum = a * i32::from(x[i]) + b * i32::from(y[i]) + c * i32::from(z[i]) + offset;
-        out[i] = (sum >> FixedMatrix::BITS).clamp(0, 255) as u8;
+    /// The codes of a pixel, one for each row.
+    // Spelled out, because the compiler turns arrays of bytes into words, and those into shuffles.
+    #[inline(always)]
+    fn apply<const FROM_YUV: bool>(&self, x: u8, y: u8, z: u8) -> [u8; 3] {
+        let chroma = |code: u8| match FROM_YUV {
+            true => (i16::from(code) - 128) << 8,
+            false => i16::from(code) << 7,
+        };
+        let (x, y, z) = (i16::from(x) << 7, chroma(y), chroma(z));
+        let product = |code: i16, factor: i16| ((i32::from(code) * i32::from(factor)) >> 16) as i16;
+        let row = |[a, b, c]: [i16; 3], offset: i16| {
+            let sum = offset + product(x, a) + product(y, b) + product(z, c);
+            (sum >> Self::BITS).clamp(0, 255) as u8
+        };
+        let ([a, b, c], offset) = (self.matrix, self.offset);
+        [row(a, offset[0]), row(b, offset[1]), row(c, offset[2])]
     }
 }
 
@@ -131,10 +164,15 @@ impl Unpacker {
         }
     }
 
-    /// The components of row `y`; for gray all three are luma.
-    fn unpack<'a>(&'a mut self, frame: &FrameView<'a>, y: usize) -> [&'a [u8]; 3] {
+    /// The components of row `y`, in which `pixels` are right; for gray all three are luma.
+    fn unpack<'a>(
+        &'a mut self,
+        frame: &FrameView<'a>,
+        y: usize,
+        pixels: &Pixels<usize>,
+    ) -> [&'a [u8]; 3] {
         for index in 0..self.components.len() {
-            self.unpack_component(frame, y, index);
+            self.unpack_component(frame, y, pixels, index);
         }
         let width = frame.layout().width;
         let row = |index: usize| -> &'a [u8] {
@@ -151,34 +189,45 @@ impl Unpacker {
     }
 
     /// Fills the row of a component that does not lie in the frame as it is needed.
-    fn unpack_component(&mut self, frame: &FrameView<'_>, y: usize, index: usize) {
+    fn unpack_component(
+        &mut self,
+        frame: &FrameView<'_>,
+        y: usize,
+        pixels: &Pixels<usize>,
+        index: usize,
+    ) {
         let component = self.components[index];
         let Component { plane, offset, step, h_shift, v_shift } = component;
         let out = &mut self.rows[index];
+        let samples_from = |row, first: usize, out: &mut [u8]| {
+            gather(&frame.row(plane, row)[first * step..], offset, step, out);
+        };
         if h_shift == 0 {
             if step > 1 {
-                gather(frame.row(plane, y), offset, step, out);
+                samples_from(y, pixels.start, &mut out[pixels.clone()]);
             }
             return;
         }
+        // With a neighbour on both sides, between which the first and the last pixel lie.
+        let first = (pixels.start / 2).saturating_sub(1);
+        let end = (pixels.end.div_ceil(2) + 1).min(component.width(frame.layout().width));
+        let out = &mut out[2 * first..(2 * end).min(frame.layout().width)];
+        let near = &mut self.near[first..end];
         let sample_row = y >> v_shift;
-        gather(frame.row(plane, sample_row), offset, step, &mut self.near);
+        samples_from(sample_row, first, near);
         let below = y % 2 == 1;
         if v_shift > 0 && (below || !self.v_cosited) {
             let last = component.height(frame.layout().height) - 1;
             let other =
                 if below { (sample_row + 1).min(last) } else { sample_row.saturating_sub(1) };
-            gather(frame.row(plane, other), offset, step, &mut self.beside);
-            if self.v_cosited {
-                mix_rows(&mut self.near, &self.beside, [1, 1]);
-            } else {
-                mix_rows(&mut self.near, &self.beside, [3, 1]);
-            }
+            let beside = &mut self.beside[first..end];
+            samples_from(other, first, beside);
+            mix_rows(near, beside, if self.v_cosited { [1, 1] } else { [3, 1] });
         }
         if self.h_cosited {
-            widen_cosited(&self.near, out);
+            widen_cosited(near, out);
         } else {
-            widen_centred(&self.near, out);
+            widen_centred(near, out);
         }
     }
 }
@@ -251,59 +300,100 @@ fn widen_centred(half: &[u8], out: &mut [u8]) {
     }
 }
 
-/// Where the bytes of a packed pixel go.
+/// How the bytes of a packed pixel lie.
 struct Packing {
     step: usize,
-    /// Byte of each component; the fourth is that of alpha or padding.
-    offsets: [usize; 4],
+    /// The colour components, in the order of their bytes.
+    order: [usize; 3],
+    /// Whether the byte of alpha, or padding, is the first one.
+    alpha_first: bool,
 }
 
 impl Packing {
     fn of(format: PixelFormat) -> Self {
-        let components = format.components();
-        let step = components[0].step;
-        let mut offsets = [0; 4];
-        for (offset, component) in offsets.iter_mut().zip(components) {
-            *offset = component.offset;
-        }
-        // The byte that no component lies in is padding, and is written as alpha would be.
-        offsets[3] = (0..4).find(|byte| !offsets[..3].contains(byte)).unwrap_or(3);
-        Self { step, offsets }
+        let components = format.color_components();
+        let mut order = [0, 1, 2];
+        order.sort_by_key(|&component| components[component].offset);
+        let first = components[order[0]].offset;
+        Self { step: components[0].step, order, alpha_first: first > 0 }
     }
 
+    /// Writes the components as they are.
     fn pack(&self, components: [&[u8]; 3], alpha: &[u8], out: &mut [u8]) {
-        if self.step == 4 {
-            let shifts = self.offsets.map(|offset| 8 * offset as u32);
-            let [a, b, c] = components;
-            pack_4(a, b, c, alpha, shifts, out);
-        } else {
-            let [a, b, c, _] = self.offsets;
-            pack_3([components[a.min(2)], components[b.min(2)], components[c.min(2)]], out);
+        let [a, b, c] = self.order.map(|component| components[component]);
+        match (self.step, self.alpha_first) {
+            (3, _) => pack_3(a, b, c, out),
+            (_, true) => pack_4(alpha, a, b, c, out),
+            (_, false) => pack_4(a, b, c, alpha, out),
+        }
+    }
+
+    /// Writes what a matrix makes of the components.
+    fn convert(&self, matrix: &FixedMatrix, components: [&[u8]; 3], alpha: &[u8], out: &mut [u8]) {
+        let [x, y, z] = components;
+        match (self.step, self.alpha_first, matrix.from_yuv) {
+            (3, _, true) => convert_3::<true>(matrix, x, y, z, out),
+            (3, _, false) => convert_3::<false>(matrix, x, y, z, out),
+            (_, true, true) => convert_4::<true, true>(matrix, x, y, z, alpha, out),
+            (_, true, false) => convert_4::<true, false>(matrix, x, y, z, alpha, out),
+            (_, false, true) => convert_4::<false, true>(matrix, x, y, z, alpha, out),
+            (_, false, false) => convert_4::<false, false>(matrix, x, y, z, alpha, out),
         }
     }
 }
 
+// Slices of their own, not in an array, tell the compiler that they do not overlap.
 #[multiversion(targets = "simd")]
-fn pack_4(a: &[u8], b: &[u8], c: &[u8], alpha: &[u8], shifts: [u32; 4], out: &mut [u8]) {
-    let n = alpha.len();
-    let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
-    for (i, pixel) in out[..4 * n].chunks_exact_mut(4).enumerate() {
-        let word = u32::from(a[i]) << shifts[0]
-            | u32::from(b[i]) << shifts[1]
-            | u32::from(c[i]) << shifts[2]
-            | u32::from(alpha[i]) << shifts[3];
-        pixel.copy_from_slice(&word.to_le_bytes());
+fn pack_4(a: &[u8], b: &[u8], c: &[u8], d: &[u8], out: &mut [u8]) {
+    let out = out.as_chunks_mut::<4>().0;
+    let n = out.len();
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+    for i in 0..n {
+        out[i] = [a[i], b[i], c[i], d[i]];
     }
 }
 
-/// `components` in the order of their bytes (RGB and BGR are each other's inverse).
 #[multiversion(targets = "simd")]
-fn pack_3(components: [&[u8]; 3], out: &mut [u8]) {
-    let [a, b, c] = components;
-    for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
-        pixel[0] = a[i];
-        pixel[1] = b[i];
-        pixel[2] = c[i];
+fn pack_3(a: &[u8], b: &[u8], c: &[u8], out: &mut [u8]) {
+    let out = out.as_chunks_mut::<3>().0;
+    let n = out.len();
+    let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
+    for i in 0..n {
+        out[i] = [a[i], b[i], c[i]];
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn convert_4<const ALPHA_FIRST: bool, const FROM_YUV: bool>(
+    matrix: &FixedMatrix,
+    x: &[u8],
+    y: &[u8],
+    z: &[u8],
+    alpha: &[u8],
+    out: &mut [u8],
+) {
+    let out = out.as_chunks_mut::<4>().0;
+    let n = out.len();
+    let (x, y, z, alpha) = (&x[..n], &y[..n], &z[..n], &alpha[..n]);
+    for i in 0..n {
+        let [a, b, c] = matrix.apply::<FROM_YUV>(x[i], y[i], z[i]);
+        out[i] = if ALPHA_FIRST { [alpha[i], a, b, c] } else { [a, b, c, alpha[i]] };
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn convert_3<const FROM_YUV: bool>(
+    matrix: &FixedMatrix,
+    x: &[u8],
+    y: &[u8],
+    z: &[u8],
+    out: &mut [u8],
+) {
+    let out = out.as_chunks_mut::<3>().0;
+    let n = out.len();
+    let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
+    for i in 0..n {
+        out[i] = matrix.apply::<FROM_YUV>(x[i], y[i], z[i]);
     }
 }
 
@@ -353,7 +443,7 @@ mod tests {
                 let want = flat(to, rgb);
                 for y in 0..3 {
                     let mut row = vec![0; to.row_bytes(0, 5)];
-                    converter.convert(&frame.view(), y, &[7; 5], &mut row);
+                    converter.convert(&frame.view(), y, 0..5, &[7; 5], &mut row);
                     for component in to.color_components() {
                         for x in 0..5 {
                             let at = x * component.step + component.offset;
@@ -367,6 +457,84 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn some_pixels_of_a_row_are_those_of_the_whole_row() {
+        for from in [PixelFormat::I420, PixelFormat::Yuy2, PixelFormat::Y444, PixelFormat::Bgr] {
+            for cosited in [false, true] {
+                let mut from = layout(from, 23, 4);
+                from.color.chroma_site = ChromaSite { h_cosited: cosited, v_cosited: cosited };
+                let mut frame = OwnedFrame::new(from);
+                for plane in 0..from.format.planes() {
+                    for y in 0..from.format.plane_rows(plane, 4) {
+                        for (x, byte) in frame.view_mut().row_mut(plane, y).iter_mut().enumerate() {
+                            *byte = (x * 37 + y * 101 + plane * 59) as u8;
+                        }
+                    }
+                }
+                for to in [PixelFormat::Rgba, PixelFormat::Xbgr, PixelFormat::Bgr] {
+                    let to = layout(to, 23, 4);
+                    let mut converter = RowConverter::new(&from, &to).unwrap();
+                    for y in 0..4 {
+                        let mut convert = |ends: &[usize]| {
+                            let mut row = vec![0; to.format.row_bytes(0, 23)];
+                            for pixels in ends.windows(2).map(|ends| ends[0]..ends[1]) {
+                                converter.convert(
+                                    &frame.view(),
+                                    y,
+                                    pixels.clone(),
+                                    &[7; 23],
+                                    &mut row,
+                                );
+                            }
+                            row
+                        };
+                        assert_eq!(convert(&[0, 23]), convert(&[0, 2, 8, 22, 23]));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is lost before rounding, a tenth of a code at most, hardly adds to what rounding loses.
+    #[test]
+    fn fixed_point_is_as_good_as_rounding() {
+        let yuv = layout(PixelFormat::Y444, 1, 1);
+        let rgb = layout(PixelFormat::Rgb, 1, 1);
+        for (from, to) in [(yuv, rgb), (rgb, layout(PixelFormat::Ayuv, 1, 1))] {
+            let exact = conversion(&from, &to);
+            let fixed = FixedMatrix::new(&exact, from.format.family(), [0, 1, 2]);
+            let mut errors = [0.0; 2];
+            let codes = (0..32usize.pow(3))
+                .map(|i| [i % 32, i / 32 % 32, i / 1024].map(|c| (c * 8 + c / 4) as u8));
+            for [x, y, z] in codes {
+                let got = match from.format.family() {
+                    Family::Yuv => fixed.apply::<true>(x, y, z),
+                    _ => fixed.apply::<false>(x, y, z),
+                };
+                let want = exact.apply([x, y, z].map(f32::from));
+                for (got, want) in got.into_iter().zip(want) {
+                    let error = (f32::from(got) - want.clamp(0.0, 255.0)).abs();
+                    assert!(error < 0.6, "{x} {y} {z}: {got}, {want}");
+                    errors[0] += error * error;
+                    errors[1] += (want.clamp(0.0, 255.0).round() - want.clamp(0.0, 255.0)).powi(2);
+                }
+            }
+            assert!((errors[0] / errors[1]).sqrt() < 1.01, "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn gray_stays_gray() {
+        let fixed = conversion(&layout(PixelFormat::I420, 1, 1), &layout(PixelFormat::Rgb, 1, 1));
+        let fixed = FixedMatrix::new(&fixed, Family::Yuv, [0, 1, 2]);
+        for code in 0..=255 {
+            let [r, g, b] = fixed.apply::<true>(code, 128, 128);
+            assert!(r == g && g == b);
+        }
+        assert_eq!(fixed.apply::<true>(16, 128, 128), [0; 3]);
+        assert_eq!(fixed.apply::<true>(235, 128, 128), [255; 3]);
     }
 
     #[test]

@@ -1,20 +1,12 @@
-//! Mask to matte: from the network's size to the frame's, shaped as the settings ask.
-//!
-//! Shaping works on the mask, which is small; enlarging is done row by row as the rows are asked
-//! for, so the matte never exists as a whole at the frame's size.
+//! Mask to matte: shaped as the settings ask, at the network's size, and handed on to be enlarged
+//! (`matte.rs`).
 
-use multiversion::multiversion;
-
-use super::columns::{BLOCK, Column, resample_means, to_columns, to_part_of_rows};
 use super::geometry::AxisGeometry;
+use super::matte::{FAINT, MaskMatte, Matte, MatteReader, TAPS};
 use super::model::Fit;
 use super::network::Size;
 use super::resample::PackedOperator;
 
-/// Taps of cubic interpolation.
-const TAPS: usize = 4;
-/// Pixels of a row that are looked at together.
-const PART: usize = 64;
 /// The frame height that the lengths in [`MatteSettings`] are given for.
 const REFERENCE_HEIGHT: f32 = 1080.0;
 
@@ -30,23 +22,6 @@ pub struct MatteSettings {
     /// Pixels of a 1080-line frame over which the edge is softened: twice the standard deviation
     /// of a Gaussian.
     pub feather: f32,
-}
-
-/// A source of matte rows.
-pub trait MatteRows {
-    /// Row `y` of the matte, every value in [0, 1]. Cheapest from the top down; may be asked for again.
-    fn row(&mut self, y: usize) -> &[f32];
-}
-
-/// A matte whose rows are all the same.
-#[cfg(test)]
-pub(super) struct SameRows(pub Vec<f32>);
-
-#[cfg(test)]
-impl MatteRows for SameRows {
-    fn row(&mut self, _: usize) -> &[f32] {
-        &self.0
-    }
 }
 
 /// Makes mattes of one frame size from masks of one size.
@@ -82,10 +57,7 @@ impl Finisher {
 
     /// What reads this finisher's mattes.
     pub fn reader(&self) -> MatteReader {
-        MatteReader {
-            ring: Ring::new(self.frame.width, self.columns.padded_inputs()),
-            row: vec![0.0; self.frame.width],
-        }
+        MatteReader::new(self.frame.width, &self.columns)
     }
 
     /// The matte of `mask`, ready to be read row by row.
@@ -99,6 +71,8 @@ impl Finisher {
             rows: &self.rows,
             invert: settings.invert,
             threshold: settings.threshold,
+            // A threshold may lie anywhere.
+            faint: if settings.threshold > 0.0 { 0.0 } else { FAINT },
         })
     }
 
@@ -121,162 +95,6 @@ impl Finisher {
             self.gaussian.blur(shaped, width, self.unit.map(|unit| unit * feather / 2.0));
         }
         true
-    }
-}
-
-/// A matte whose rows are made while they are read, by several readers at once if need be.
-#[derive(Clone, Copy)]
-pub enum Matte<'a> {
-    /// Of a mask.
-    Mask(MaskMatte<'a>),
-    /// The same opacity everywhere.
-    Flat(f32),
-}
-
-impl<'a> Matte<'a> {
-    /// The rows of the matte, from a reader of its finisher.
-    pub fn rows(self, reader: &'a mut MatteReader) -> MatteRowsOf<'a> {
-        reader.ring.forget();
-        if let Self::Flat(opacity) = self {
-            reader.row.fill(opacity);
-        }
-        MatteRowsOf { matte: self, reader }
-    }
-}
-
-/// A mask that was shaped, and the way to the frame's size.
-#[derive(Clone, Copy)]
-pub struct MaskMatte<'a> {
-    mask: &'a [f32],
-    width: usize,
-    columns: &'a PackedOperator,
-    rows: &'a PackedOperator,
-    invert: bool,
-    threshold: f32,
-}
-
-/// What reading a matte needs.
-pub struct MatteReader {
-    ring: Ring,
-    row: Vec<f32>,
-}
-
-/// A matte at its reader.
-pub struct MatteRowsOf<'a> {
-    matte: Matte<'a>,
-    reader: &'a mut MatteReader,
-}
-
-impl MatteRows for MatteRowsOf<'_> {
-    fn row(&mut self, y: usize) -> &[f32] {
-        if let Matte::Mask(matte) = self.matte {
-            matte.make_row(y, self.reader);
-        }
-        &self.reader.row
-    }
-}
-
-impl MaskMatte<'_> {
-    fn make_row(&self, y: usize, reader: &mut MatteReader) {
-        let MatteReader { ring, row } = reader;
-        let (first, weights) = self.rows.row(y);
-        let last = self.mask.len() / self.width - 1;
-        // Taps beyond the last row have no weight; any row will do.
-        let sources: [usize; TAPS] = std::array::from_fn(|k| (first + k).min(last));
-        for source in sources {
-            ring.fill(source, self.mask, self.width, self.columns);
-        }
-        let rows = sources.map(|source| ring.row(source));
-        let weights = std::array::from_fn(|k| weights[k]);
-        combine(row, rows, weights);
-        if self.threshold > 0.0 {
-            step_at(row, self.threshold);
-        }
-        if self.invert {
-            invert(row);
-        }
-    }
-}
-
-/// Mask rows that were enlarged horizontally: two blocks of them, so that the taps of a matte row
-/// are there wherever they lie.
-struct Ring {
-    blocks: [Vec<f32>; 2],
-    /// Which rows of the mask each block holds, in blocks.
-    holds: [Option<usize>; 2],
-    /// A block of the mask, with zeros behind rows too short for cubic windows.
-    columns: Vec<Column>,
-    enlarged: Vec<Column>,
-    /// Of an enlarged row.
-    width: usize,
-}
-
-impl Ring {
-    fn new(width: usize, padded_inputs: usize) -> Self {
-        Self {
-            blocks: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
-            holds: [None; 2],
-            columns: vec![[0.0; BLOCK]; padded_inputs],
-            enlarged: vec![[0.0; BLOCK]; PART],
-            width,
-        }
-    }
-
-    fn forget(&mut self) {
-        self.holds = [None; 2];
-    }
-
-    /// Makes sure that row `source` of the mask, `width` samples wide, is held.
-    fn fill(&mut self, source: usize, mask: &[f32], width: usize, operator: &PackedOperator) {
-        let block = source / BLOCK;
-        if self.holds[block % 2] == Some(block) {
-            return;
-        }
-        self.holds[block % 2] = Some(block);
-        let last = mask.len() / width - 1;
-        let row = |r: usize| &mask[(block * BLOCK + r).min(last) * width..][..width];
-        to_columns(std::array::from_fn(row), &mut self.columns[..width]);
-        let rows = &mut self.blocks[block % 2];
-        for start in (0..self.width).step_by(PART) {
-            let part = start..(start + PART).min(self.width);
-            let enlarged = &mut self.enlarged[..part.len()];
-            // Most of a mask is 0 or 1.
-            match resample_means(&self.columns, operator.windows(part.clone()), enlarged) {
-                Some(column) => {
-                    for (row, value) in rows.chunks_exact_mut(self.width).zip(column) {
-                        row[part.clone()].fill(value);
-                    }
-                }
-                None => to_part_of_rows(enlarged, rows, self.width, start),
-            }
-        }
-    }
-
-    fn row(&self, source: usize) -> &[f32] {
-        let width = self.width;
-        &self.blocks[source / BLOCK % 2][source % BLOCK * width..][..width]
-    }
-}
-
-#[multiversion(targets = "simd")]
-fn combine(out: &mut [f32], rows: [&[f32]; TAPS], weights: [f32; TAPS]) {
-    let n = out.len();
-    let [a, b, c, d] = rows.map(|row| &row[..n]);
-    for i in 0..n {
-        let sum = a[i] * weights[0] + b[i] * weights[1] + c[i] * weights[2] + d[i] * weights[3];
-        out[i] = sum.clamp(0.0, 1.0);
-    }
-}
-
-fn step_at(row: &mut [f32], threshold: f32) {
-    for value in row {
-        *value = if *value >= threshold { 1.0 } else { 0.0 };
-    }
-}
-
-fn invert(row: &mut [f32]) {
-    for value in row {
-        *value = 1.0 - *value;
     }
 }
 
@@ -387,6 +205,7 @@ impl Gaussian {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::matte::MatteRows;
     use proptest::prelude::*;
 
     const MASK: Size = Size { width: 64, height: 64 };
@@ -408,7 +227,7 @@ mod tests {
         finisher.unit = [1.0; 2];
         let mut reader = finisher.reader();
         let mut matte = finisher.matte(mask, &settings).rows(&mut reader);
-        (0..frame.height).flat_map(|y| matte.row(y).to_vec()).collect()
+        (0..frame.height).flat_map(|y| matte.row(y).values.to_vec()).collect()
     }
 
     /// The radius, in mask samples, of a disk of the area that the matte covers.
@@ -469,31 +288,6 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing is enlarged where a mask is flat, and nobody sees it.
-        #[test]
-        fn a_mask_that_is_flat_in_parts_is_enlarged_as_any_other(
-            width in 1usize..700, mask_w in 1usize..90, mask_h in 1usize..20,
-            left in 0usize..90, right in 0usize..90, inside in prop::sample::select(vec![0.3f32, 1.0]),
-        ) {
-            let (frame, mask) = (Size { width, height: 9 }, Size { width: mask_w, height: mask_h });
-            let is_inside = |i: usize| (left..right).contains(&(i % mask_w));
-            let values: Vec<f32> =
-                (0..mask.area()).map(|i| if is_inside(i) { inside } else { 0.0 }).collect();
-            let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
-            let columns = finisher.columns.clone();
-            let mut reader = finisher.reader();
-            let mut matte = finisher.matte(&values, &MatteSettings::default()).rows(&mut reader);
-            for y in 0..9 {
-                for (x, got) in matte.row(y).iter().enumerate() {
-                    let (first, weights) = columns.row(x);
-                    // All rows of the mask are the same.
-                    let taps = weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
-                    let want: f32 = taps.map(|(k, weight)| values[first + k] * weight).sum();
-                    prop_assert!((got - want.clamp(0.0, 1.0)).abs() < 1e-5);
-                }
-            }
-        }
-
         #[test]
         fn every_size_gives_rows_in_range(
             width in 1usize..40, height in 1usize..40, mask_w in 1usize..9, mask_h in 1usize..9,
@@ -507,7 +301,7 @@ mod tests {
                 let mut reader = finisher.reader();
                 let mut matte = finisher.matte(&values, &settings).rows(&mut reader);
                 for y in 0..height {
-                    let row = matte.row(y);
+                    let row = matte.row(y).values;
                     prop_assert_eq!(row.len(), width);
                     prop_assert!(row.iter().all(|value| (0.0..=1.0).contains(value)));
                 }

@@ -2,11 +2,12 @@
 
 use super::backdrop::{Backdrop, Background};
 use super::bands;
-use super::compose::{Colors, Composer, Layers, Output, quantise};
+use super::compose::{Colors, Composer, Layers, Output};
 use super::error::Error;
-use super::finish::{Finisher, Matte, MatteReader, MatteRows, MatteSettings};
+use super::finish::{Finisher, MatteSettings};
 use super::foreground::Foreground;
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut, PlaneMut};
+use super::matte::{Matte, MatteReader, MatteRows};
 use super::model::{Fit, InputDescription};
 use super::network::{NetworkShape, Size};
 use super::pixel_format::{MAX_PLANES, PixelFormat};
@@ -205,7 +206,7 @@ impl Matter {
         bands::share(&mut self.bands, layout.height, plane, &|band, rows, plane| {
             let mut matte = matte.rows(&mut band.reader);
             for y in rows {
-                quantise(matte.row(y), plane.row_mut(0, y));
+                plane.row_mut(0, y).copy_from_slice(matte.row(y).codes);
             }
         });
         Ok(())
@@ -248,6 +249,7 @@ impl Matter {
             MatteOf::Mask(mask, look) => self.finisher.matte(mask, &look.matte),
             MatteOf::Opacity(opacity) => Matte::Flat(opacity),
         };
+        let matte = if self.to.format == PixelFormat::Gray16Le { matte.exact() } else { matte };
         let frame = match colors {
             Colors::Frame(frame) => *frame,
             Colors::InPlace => target.as_view(),

@@ -32,6 +32,7 @@ pub mod foreground;
 pub mod frame_view;
 pub mod geometry;
 pub mod mask;
+pub mod matte;
 pub mod matter;
 pub mod model;
 mod motion;

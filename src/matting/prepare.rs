@@ -6,9 +6,10 @@
 //! linear. [`Preparer`] makes of it what a network's description asks for.
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 use super::color::{Affine, Range};
-use super::columns::{BLOCK, Column, resample, to_columns, to_rows};
+use super::columns::{BLOCK, Column, multiply_add, resample, to_columns, to_rows};
 use super::frame_view::{FrameLayout, FrameView};
 use super::geometry::AxisGeometry;
 use super::model::{ChannelOrder, Fit, InputDescription, TensorLayout};
@@ -213,26 +214,33 @@ fn combine_rows<'a>(
     }
 }
 
+/// Samples that are weighed together.
+const LANES: usize = 32;
+
 /// `out` = Σ weight · row, added to what is there where `add`.
 #[multiversion(targets = "simd")]
 fn weigh_rows<const N: usize>(out: &mut [f32], rows: [&[u8]; N], weights: [f32; N], add: bool) {
-    let n = out.len();
-    let rows = rows.map(|row| &row[..n]);
-    let sum = |i: usize| {
-        let mut sum = 0.0;
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
+    // Spans whose length the compiler knows become straight vector code.
+    let whole = out.len() / LANES * LANES;
+    let (spans, rest) = out.split_at_mut(whole);
+    for (index, out) in spans.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let start = index * LANES;
+        let mut sums = if add { *out } else { [0.0; LANES] };
         for k in 0..N {
-            sum += f32::from(rows[k][i]) * weights[k];
+            let row = &rows[k][start..start + LANES];
+            for i in 0..LANES {
+                sums[i] = multiply_add::<FUSED>(f32::from(row[i]), weights[k], sums[i]);
+            }
         }
-        sum
-    };
-    if add {
-        for (i, out) in out.iter_mut().enumerate() {
-            *out += sum(i);
+        *out = sums;
+    }
+    for (i, out) in rest.iter_mut().enumerate() {
+        let mut sum = if add { *out } else { 0.0 };
+        for k in 0..N {
+            sum = multiply_add::<FUSED>(f32::from(rows[k][whole + i]), weights[k], sum);
         }
-    } else {
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = sum(i);
-        }
+        *out = sum;
     }
 }
 

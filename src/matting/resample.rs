@@ -256,6 +256,17 @@ pub struct Windows<'a> {
     pub weights: &'a [f32],
 }
 
+impl Windows<'_> {
+    /// From the first input to the last one of them all.
+    pub fn range(&self) -> Range<usize> {
+        match self.first {
+            [first, .., last] => *first..last + self.taps,
+            [first] => *first..first + self.taps,
+            [] => 0..0,
+        }
+    }
+}
+
 impl PackedOperator {
     /// No outputs, of `n` inputs.
     pub fn empty(n: usize) -> Self {

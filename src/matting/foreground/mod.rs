@@ -28,8 +28,8 @@ use self::levels::{Level, Sides};
 use self::unmix::{Between, Unmixer};
 use super::color::Affine;
 use super::convert::{conversion, gather};
-use super::finish::MatteRows;
 use super::frame_view::{FrameLayout, FrameView};
+use super::matte::MatteRows;
 use super::pixel_format::Family;
 
 /// The shorter side of the small picture has at most so many cells.
@@ -141,23 +141,6 @@ impl Foreground {
         }
     }
 
-    /// The bytes of row `y` of plane `plane` that [`apply`](Self::apply) may change, run by run.
-    pub fn runs<'a>(
-        &self,
-        rows: &'a mut ForegroundRows,
-        plane: usize,
-        y: usize,
-    ) -> impl Iterator<Item = Range<usize>> + use<'a> {
-        self.find_known(rows, self.rows_around(y, self.to.format.plane_v_shift(plane)));
-        let unmixer = rows.unmixers.get(plane);
-        let row_bytes = self.to.format.row_bytes(plane, self.to.width);
-        rows.known.iter().filter_map(move |blocks| {
-            let bytes = BLOCK * unmixer?.bytes_of_cell();
-            let end = row_bytes.min(blocks.end * bytes);
-            (blocks.start * bytes < end).then_some(blocks.start * bytes..end)
-        })
-    }
-
     fn find_known(&self, rows: &mut ForegroundRows, Between { upper, lower, .. }: Between) {
         if rows.of != self.frame {
             rows.restart(self.frame);
@@ -226,7 +209,7 @@ impl Foreground {
         let finest = &mut self.levels[0];
         for y in 0..finest.height {
             let row = matte.row(middle_row(y, self.factor, self.from.height));
-            means(row, self.factor, &mut finest.matte[y * finest.width..][..finest.width]);
+            means(row.values, self.factor, &mut finest.matte[y * finest.width..][..finest.width]);
         }
         for index in 0..self.levels.len() {
             let (finer, rest) = self.levels.split_at_mut(index);

@@ -3,26 +3,8 @@ use crate::matting::backdrop::{Backdrop, Background};
 use crate::matting::color::Colorimetry;
 use crate::matting::compose::{Colors, Composer, Layers, Output};
 use crate::matting::frame_view::OwnedFrame;
+use crate::matting::matte::WholeMatte;
 use crate::matting::pixel_format::PixelFormat;
-
-/// A matte that is all there.
-struct Whole {
-    width: usize,
-    values: Vec<f32>,
-}
-
-impl Whole {
-    fn new(width: usize, height: usize, value: impl Fn(usize, usize) -> f32) -> Self {
-        let at = |i: usize| value(i % width, i / width);
-        Self { width, values: (0..width * height).map(at).collect() }
-    }
-}
-
-impl MatteRows for Whole {
-    fn row(&mut self, y: usize) -> &[f32] {
-        &self.values[y * self.width..][..self.width]
-    }
-}
 
 fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
     FrameLayout { format, width, height, color: Colorimetry::default() }
@@ -45,7 +27,12 @@ fn frame(layout: FrameLayout, code: impl Fn(usize, usize, usize) -> f32) -> Owne
     frame
 }
 
-fn compose(frame: &OwnedFrame, to: FrameLayout, output: Output, matte: &mut Whole) -> OwnedFrame {
+fn compose(
+    frame: &OwnedFrame,
+    to: FrameLayout,
+    output: Output,
+    matte: &mut WholeMatte,
+) -> OwnedFrame {
     let mut foreground = Foreground::new(frame.view().layout(), &to);
     foreground.update(&frame.view(), matte);
     let rows = foreground.rows();
@@ -56,7 +43,7 @@ fn compose_with(
     frame: &OwnedFrame,
     to: FrameLayout,
     output: Output,
-    matte: &mut Whole,
+    matte: &mut WholeMatte,
     (foreground, rows): (&Foreground, ForegroundRows),
 ) -> OwnedFrame {
     let from = *frame.view().layout();
@@ -94,7 +81,7 @@ fn a_known_mixture_is_taken_apart_in_every_format() {
                 let share = edge(x, width / 2);
                 share * PERSON[index] + (1.0 - share) * ROOM[index]
             });
-            let mut matte = Whole::new(width, height, |x, _| edge(x, width / 2));
+            let mut matte = WholeMatte::new(width, height, |x, _| edge(x, width / 2));
             for output in [Output::Cutout, Output::Composite] {
                 if !output.formats(format).contains(&format) {
                     continue;
@@ -132,7 +119,7 @@ fn an_opaque_pixel_is_the_frame_s_and_a_clear_one_shows_no_room() {
             // Two rooms beside one person, who ends at pixel 100.
             let rooms = [0.0, 255.0].map(|room| {
                 let own = |c, x, y| if x < 92 { noise(c, x, y) } else { room };
-                let mut matte = Whole::new(203, 120, |x, _| edge(x, 100));
+                let mut matte = WholeMatte::new(203, 120, |x, _| edge(x, 100));
                 compose(&frame(from, own), to, Output::Cutout, &mut matte)
             });
             for index in 0..3 {
@@ -168,7 +155,7 @@ fn any_frame_with_any_matte_is_done() {
                 let layout = layout(format, width, height);
                 let picture = frame(layout, |c, x, y| if flat { 77.0 } else { noise(c, x, y) });
                 for matte in mattes {
-                    let mut matte = Whole::new(width, height, matte);
+                    let mut matte = WholeMatte::new(width, height, matte);
                     for output in [Output::Composite, Output::Cutout] {
                         for to in output.formats(format) {
                             let to = FrameLayout { format: to, ..layout };
@@ -188,7 +175,7 @@ fn estimates_stay_within_the_codes() {
     let mut foreground = Foreground::new(&layout, &layout);
     for round in 1..4 {
         let noise = |c: usize, x: usize, y: usize| ((x * 97 * round + y * 61 + c) % 256) as f32;
-        let mut matte = Whole::new(300, 200, |x, y| ((x / round + y) % 13) as f32 / 12.0);
+        let mut matte = WholeMatte::new(300, 200, |x, y| ((x / round + y) % 13) as f32 / 12.0);
         foreground.update(&frame(layout, noise).view(), &mut matte);
         let ForegroundRows { mut sides, mut scratch, .. } = foreground.rows();
         let (finest, coarser) = (&foreground.levels[0], &foreground.levels[1..]);
@@ -221,7 +208,7 @@ fn rows_that_are_estimated_when_asked_for_are_the_same() {
         {
             let (from, to) = (layout(from, width, height), layout(to, width, height));
             let picture = frame(from, noise);
-            let mut matte = Whole::new(width, height, matte);
+            let mut matte = WholeMatte::new(width, height, matte);
             let [asked, whole] = [false, true].map(|whole| {
                 let mut foreground = Foreground::new(&from, &to);
                 foreground.update(&picture.view(), &mut matte);

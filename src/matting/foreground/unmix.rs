@@ -99,11 +99,6 @@ impl Unmixer {
         }
     }
 
-    /// Bytes along a row of a cell.
-    pub fn bytes_of_cell(&self) -> usize {
-        self.bytes
-    }
-
     /// Forgets the cells of the frame before.
     pub fn forget(&mut self) {
         self.rows.iter_mut().for_each(|row| row.of = None);

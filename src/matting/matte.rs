@@ -1,0 +1,532 @@
+//! A matte at the frame's size, enlarged row by row as the rows are asked for: it never exists as a
+//! whole.
+//!
+//! Most of a matte is 0 or 1, where there is nothing to enlarge and later nothing to blend. So a row
+//! is told part by part whether it is, and what follows works on the soft parts alone.
+
+use std::ops::Range;
+
+use multiversion::multiversion;
+
+use super::columns::{
+    BLOCK, Column, resample_windows, same_all_along, to_columns, to_part_of_rows,
+};
+use super::resample::PackedOperator;
+
+/// Taps of cubic interpolation.
+pub const TAPS: usize = 4;
+/// Pixels of a row that are looked at together.
+pub const PART: usize = 64;
+/// A mask this near to 0 or 1 is there, to 8 bits, when it has been enlarged: the taps' weights add up
+/// to at most 1.375 each way, regardless of their signs, and 1.375² / 1024 is less than half of 1 / 255.
+pub const FAINT: f32 = 1.0 / 1024.0;
+
+/// What a part of a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// 0 everywhere.
+    Clear,
+    /// 1 everywhere.
+    Opaque,
+    /// Anything.
+    Soft,
+}
+
+impl Part {
+    /// What is left of both where rows are looked at together.
+    pub fn with(self, other: Self) -> Self {
+        if self == other { self } else { Self::Soft }
+    }
+
+    fn of_opacity(opacity: f32) -> Self {
+        match opacity {
+            0.0 => Self::Clear,
+            1.0 => Self::Opaque,
+            _ => Self::Soft,
+        }
+    }
+
+    fn inverted(self) -> Self {
+        match self {
+            Self::Clear => Self::Opaque,
+            Self::Opaque => Self::Clear,
+            Self::Soft => Self::Soft,
+        }
+    }
+}
+
+/// The pixels of a row of `width` that are the same, part by part, in runs as long as can be.
+pub fn runs(parts: &[Part], width: usize) -> impl Iterator<Item = (Part, Range<usize>)> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (start, part) = (at, *parts.get(at)?);
+        let same = parts[start..].iter().take_while(|&&other| other == part).count();
+        at += same;
+        Some((part, start * PART..(at * PART).min(width)))
+    })
+}
+
+/// A row of a matte.
+#[derive(Clone, Copy, Debug)]
+pub struct MatteRow<'a> {
+    /// Every value in [0, 1].
+    pub values: &'a [f32],
+    /// The same, rounded to 0 to 255.
+    pub codes: &'a [u8],
+    /// What each [`PART`] of the row is; where it is not soft, values and codes are all 0 or all 1 (255).
+    pub parts: &'a [Part],
+}
+
+/// A source of matte rows.
+pub trait MatteRows {
+    /// Row `y` of the matte. Cheapest from the top down; may be asked for again.
+    fn row(&mut self, y: usize) -> MatteRow<'_>;
+}
+
+/// A matte whose rows are made while they are read, by several readers at once if need be.
+#[derive(Clone, Copy)]
+pub enum Matte<'a> {
+    /// Of a mask.
+    Mask(MaskMatte<'a>),
+    /// The same opacity everywhere.
+    Flat(f32),
+}
+
+impl<'a> Matte<'a> {
+    /// The rows of the matte, from a reader of its finisher.
+    pub fn rows(self, reader: &'a mut MatteReader) -> MatteRowsOf<'a> {
+        reader.ring.forget();
+        reader.parts_of = None;
+        if let Self::Flat(opacity) = self {
+            reader.row.fill(opacity);
+            quantise(&reader.row, &mut reader.codes);
+            reader.parts.fill(Part::of_opacity(opacity));
+        }
+        MatteRowsOf { matte: self, reader }
+    }
+
+    /// With values that are right beyond 8 bits.
+    pub fn exact(self) -> Self {
+        match self {
+            Self::Mask(mask) => Self::Mask(MaskMatte { faint: 0.0, ..mask }),
+            flat => flat,
+        }
+    }
+}
+
+/// A mask that was shaped, and the way to the frame's size.
+#[derive(Clone, Copy)]
+pub struct MaskMatte<'a> {
+    /// Row by row.
+    pub mask: &'a [f32],
+    /// Of the mask.
+    pub width: usize,
+    /// From the mask's columns to the frame's.
+    pub columns: &'a PackedOperator,
+    /// From the mask's rows to the frame's.
+    pub rows: &'a PackedOperator,
+    /// What is kept is the rest.
+    pub invert: bool,
+    /// 0, or the level from which on the matte is 1, and else 0.
+    pub threshold: f32,
+    /// A mask this near to 0 or 1 is taken for it.
+    pub faint: f32,
+}
+
+/// What reading a matte needs.
+pub struct MatteReader {
+    ring: Ring,
+    row: Vec<f32>,
+    codes: Vec<u8>,
+    parts: Vec<Part>,
+    /// The first of the mask's rows that `parts` was found for.
+    parts_of: Option<usize>,
+    /// The pixels of the soft ones, run by run.
+    soft: Vec<Range<usize>>,
+}
+
+impl MatteReader {
+    /// For mattes `width` pixels wide, enlarged by `columns`.
+    pub fn new(width: usize, columns: &PackedOperator) -> Self {
+        Self {
+            ring: Ring::new(width, columns.padded_inputs()),
+            row: vec![0.0; width],
+            codes: vec![0; width],
+            parts: vec![Part::Soft; width.div_ceil(PART)],
+            parts_of: None,
+            soft: Vec::with_capacity(width.div_ceil(PART)),
+        }
+    }
+}
+
+/// A matte at its reader.
+pub struct MatteRowsOf<'a> {
+    matte: Matte<'a>,
+    reader: &'a mut MatteReader,
+}
+
+impl MatteRows for MatteRowsOf<'_> {
+    fn row(&mut self, y: usize) -> MatteRow<'_> {
+        if let Matte::Mask(matte) = self.matte {
+            matte.make_row(y, self.reader);
+        }
+        let MatteReader { row, codes, parts, .. } = &*self.reader;
+        MatteRow { values: row, codes, parts }
+    }
+}
+
+impl MaskMatte<'_> {
+    fn make_row(&self, y: usize, reader: &mut MatteReader) {
+        let (first, weights) = self.rows.row(y);
+        let last = self.mask.len() / self.width - 1;
+        // Taps beyond the last row have no weight; any row will do.
+        let sources: [usize; TAPS] = std::array::from_fn(|k| (first + k).min(last));
+        for source in sources {
+            reader.ring.fill(source, self);
+        }
+        if reader.parts_of != Some(first) {
+            self.find_parts(sources, reader);
+            reader.parts_of = Some(first);
+        }
+        let MatteReader { ring, row, codes, soft, .. } = reader;
+        let rows = sources.map(|source| ring.row(source));
+        let weights: [f32; TAPS] = std::array::from_fn(|k| weights[k]);
+        for run in soft.iter().cloned() {
+            let row = &mut row[run.clone()];
+            combine(row, rows.map(|row| &row[run.clone()]), weights);
+            if self.threshold > 0.0 {
+                step_at(row, self.threshold);
+            }
+            if self.invert {
+                invert(row);
+            }
+            quantise(row, &mut codes[run]);
+        }
+    }
+
+    /// Finds what the parts of rows between `sources` are, and fills those that are not soft.
+    fn find_parts(&self, sources: [usize; TAPS], reader: &mut MatteReader) {
+        let MatteReader { ring, row, codes, parts, parts_of, soft } = reader;
+        let width = row.len();
+        let pixels = row.chunks_mut(PART).zip(codes.chunks_mut(PART));
+        for (part, (out, (row, codes))) in ring.parts(sources).zip(parts.iter_mut().zip(pixels)) {
+            let part = if self.invert { part.inverted() } else { part };
+            // What was filled for the row above stays.
+            if std::mem::replace(out, part) == part && parts_of.is_some() {
+                continue;
+            }
+            let (value, code) = match part {
+                Part::Clear => (0.0, 0),
+                Part::Opaque => (1.0, 255),
+                Part::Soft => continue,
+            };
+            row.fill(value);
+            codes.fill(code);
+        }
+        let runs = runs(parts, width).filter(|(part, _)| *part == Part::Soft);
+        soft.clear();
+        soft.extend(runs.map(|(_, run)| run));
+    }
+}
+
+/// Mask rows that were enlarged horizontally: two blocks of them, so that the taps of a matte row
+/// are there wherever they lie.
+struct Ring {
+    blocks: [Vec<f32>; 2],
+    /// For each part of a block, which of its rows are not clear there, and which are not opaque.
+    parts: [Vec<Not>; 2],
+    /// What each part of a block holds where all columns of the mask that it looks at are the same.
+    same: [Vec<Option<Column>>; 2],
+    /// Which rows of the mask each block holds, in blocks.
+    holds: [Option<usize>; 2],
+    /// The same for each column of a block of the mask.
+    not: Vec<Not>,
+    /// A block of the mask, with zeros behind rows too short for cubic windows.
+    columns: Vec<Column>,
+    enlarged: Vec<Column>,
+    /// Of an enlarged row.
+    width: usize,
+}
+
+impl Ring {
+    fn new(width: usize, padded_inputs: usize) -> Self {
+        Self {
+            blocks: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
+            parts: std::array::from_fn(|_| vec![Not::default(); width.div_ceil(PART)]),
+            // Zeros are clear, as zeros behind the mask are.
+            not: vec![Not { clear: 0, opaque: u8::MAX }; padded_inputs],
+            same: std::array::from_fn(|_| vec![None; width.div_ceil(PART)]),
+            holds: [None; 2],
+            columns: vec![[0.0; BLOCK]; padded_inputs],
+            enlarged: vec![[0.0; BLOCK]; PART],
+            width,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.holds = [None; 2];
+    }
+
+    /// Makes sure that row `source` of a mask is held.
+    fn fill(&mut self, source: usize, of: &MaskMatte<'_>) {
+        let block = source / BLOCK;
+        if self.holds[block % 2] == Some(block) {
+            return;
+        }
+        self.holds[block % 2] = Some(block);
+        let last = of.mask.len() / of.width - 1;
+        let row = |r: usize| &of.mask[(block * BLOCK + r).min(last) * of.width..][..of.width];
+        let mask: [&[f32]; BLOCK] = std::array::from_fn(row);
+        to_columns(mask, &mut self.columns[..of.width]);
+        find_not(mask, of.faint, &mut self.not[..of.width]);
+        let rows = &mut self.blocks[block % 2];
+        let starts = (0..self.width).step_by(PART);
+        let kept = self.parts[block % 2].iter_mut().zip(&mut self.same[block % 2]);
+        for (start, (not, same)) in starts.zip(kept) {
+            let part = start..(start + PART).min(self.width);
+            let windows = of.columns.windows(part.clone());
+            let inputs = windows.range();
+            *not = self.not[inputs.clone()].iter().fold(Not::default(), |a, b| a.or(*b));
+            // Most of a mask is 0 or 1, and needs no enlarging.
+            let is_soft = not.clear & not.opaque != 0;
+            let now = if is_soft { None } else { same_all_along(&self.columns[inputs]) };
+            match now {
+                None => {
+                    let enlarged = &mut self.enlarged[..part.len()];
+                    resample_windows(&self.columns, windows, enlarged);
+                    to_part_of_rows(enlarged, rows, self.width, start);
+                }
+                // It is there already.
+                Some(_) if now == *same => {}
+                Some(column) => {
+                    for (row, value) in rows.chunks_exact_mut(self.width).zip(column) {
+                        row[part.clone()].fill(value);
+                    }
+                }
+            }
+            *same = now;
+        }
+    }
+
+    fn row(&self, source: usize) -> &[f32] {
+        let width = self.width;
+        &self.blocks[source / BLOCK % 2][source % BLOCK * width..][..width]
+    }
+
+    /// What parts are in all of some rows.
+    fn parts(&self, sources: [usize; TAPS]) -> impl Iterator<Item = Part> + '_ {
+        let mut rows = [0; 2];
+        sources.into_iter().for_each(|source| rows[source / BLOCK % 2] |= 1 << (source % BLOCK));
+        let [first, second] = &self.parts;
+        first.iter().zip(second).map(move |(first, second)| {
+            match first.of_rows(rows[0]).or(second.of_rows(rows[1])) {
+                Not { clear: 0, .. } => Part::Clear,
+                Not { opaque: 0, .. } => Part::Opaque,
+                _ => Part::Soft,
+            }
+        })
+    }
+}
+
+/// Which of a block's rows are not clear, and which are not opaque, a bit for each.
+#[derive(Clone, Copy, Default)]
+struct Not {
+    clear: u8,
+    opaque: u8,
+}
+
+impl Not {
+    fn or(self, other: Self) -> Self {
+        Self { clear: self.clear | other.clear, opaque: self.opaque | other.opaque }
+    }
+
+    fn of_rows(self, rows: u8) -> Self {
+        Self { clear: self.clear & rows, opaque: self.opaque & rows }
+    }
+}
+
+/// Finds which of the rows are what in each column, values up to `faint` from 0 and 1 being taken
+/// for those.
+#[multiversion(targets = "simd")]
+fn find_not(rows: [&[f32]; BLOCK], faint: f32, out: &mut [Not]) {
+    out.fill(Not::default());
+    for (r, row) in rows.into_iter().enumerate() {
+        for (out, &value) in out.iter_mut().zip(row) {
+            out.clear |= u8::from(value > faint) << r;
+            out.opaque |= u8::from(value < 1.0 - faint) << r;
+        }
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn combine(out: &mut [f32], rows: [&[f32]; TAPS], weights: [f32; TAPS]) {
+    let n = out.len();
+    let [a, b, c, d] = rows.map(|row| &row[..n]);
+    for i in 0..n {
+        let sum = a[i] * weights[0] + b[i] * weights[1] + c[i] * weights[2] + d[i] * weights[3];
+        out[i] = sum.clamp(0.0, 1.0);
+    }
+}
+
+fn step_at(row: &mut [f32], threshold: f32) {
+    for value in row {
+        *value = if *value >= threshold { 1.0 } else { 0.0 };
+    }
+}
+
+fn invert(row: &mut [f32]) {
+    for value in row {
+        *value = 1.0 - *value;
+    }
+}
+
+/// [0, 1] to 0 to 255, rounded.
+#[multiversion(targets = "simd")]
+fn quantise(values: &[f32], out: &mut [u8]) {
+    // Adding 1.5 · 2^23 leaves the rounded integer in the low bits of the float, which unlike a
+    // saturating cast is one instruction.
+    const ROUND: f32 = 12_582_912.0;
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = (value * 255.0 + ROUND).to_bits() as u8;
+    }
+}
+
+/// A matte that is all there, for tests.
+#[cfg(test)]
+pub(super) struct WholeMatte {
+    width: usize,
+    values: Vec<f32>,
+    codes: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+#[cfg(test)]
+impl WholeMatte {
+    /// With `value(x, y)` in it.
+    pub fn new(width: usize, height: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let at = |i: usize| value(i % width, i / width);
+        let values: Vec<f32> = (0..width * height).map(at).collect();
+        let mut codes = vec![0; values.len()];
+        quantise(&values, &mut codes);
+        let part_of = |values: &[f32]| {
+            let parts = values.iter().map(|&value| Part::of_opacity(value));
+            parts.reduce(Part::with).unwrap_or(Part::Soft)
+        };
+        let parts = values.chunks(width).flat_map(|row| row.chunks(PART).map(part_of)).collect();
+        Self { width, values, codes, parts }
+    }
+
+    /// The same, of which nobody knows what its parts are.
+    pub fn with_unknown_parts(mut self) -> Self {
+        self.parts.fill(Part::Soft);
+        self
+    }
+
+    /// `value` in all of it.
+    pub fn flat(width: usize, height: usize, value: f32) -> Self {
+        Self::new(width, height, |_, _| value)
+    }
+}
+
+#[cfg(test)]
+impl MatteRows for WholeMatte {
+    fn row(&mut self, y: usize) -> MatteRow<'_> {
+        let (pixels, parts) = (self.width, self.width.div_ceil(PART));
+        MatteRow {
+            values: &self.values[y * pixels..][..pixels],
+            codes: &self.codes[y * pixels..][..pixels],
+            parts: &self.parts[y * parts..][..parts],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::finish::{Finisher, MatteSettings};
+    use crate::matting::model::Fit;
+    use crate::matting::network::Size;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What is told of parts holds for the values, and nobody sees that they were not enlarged.
+        #[test]
+        fn a_mask_that_is_flat_in_parts_is_enlarged_as_any_other(
+            width in 1usize..700, height in 1usize..60, mask_w in 1usize..90, mask_h in 1usize..40,
+            [left, right] in [0usize..90, 0usize..90], [top, bottom] in [0usize..40, 0usize..40],
+            inside in prop::sample::select(vec![0.3f32, 0.9993, 1.0]),
+            outside in prop::sample::select(vec![0f32, 0.0007]),
+            invert: bool, threshold in prop::sample::select(vec![0f32, 0.0005, 0.5, 1.0]),
+        ) {
+            let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
+            let is_inside = |i: usize| (left..right).contains(&(i % mask_w)) && (top..bottom).contains(&(i / mask_w));
+            let values: Vec<f32> =
+                (0..mask.area()).map(|i| if is_inside(i) { inside } else { outside }).collect();
+            let settings = MatteSettings { invert, threshold, ..Default::default() };
+            let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
+            let mut reader = finisher.reader();
+            let Matte::Mask(matte) = finisher.matte(&values, &settings) else { unreachable!() };
+            let mut rows = Matte::Mask(matte).rows(&mut reader);
+            let operators = (matte.columns, matte.rows);
+            for y in 0..height {
+                let row = rows.row(y);
+                let (first, down) = operators.1.row(y);
+                for x in 0..width {
+                    let (left, across) = operators.0.row(x);
+                    let taps = |weights: &[f32], first: usize| {
+                        let taps = weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+                        taps.map(|(k, weight)| (first + k, f64::from(*weight))).collect::<Vec<_>>()
+                    };
+                    let across = taps(across, left);
+                    let sum: f64 = taps(down, first).iter().flat_map(|(r, down)| {
+                        let row = &values[r * mask_w..];
+                        across.iter().map(move |(c, weight)| weight * down * f64::from(row[*c]))
+                    }).sum();
+                    let mut want = sum.clamp(0.0, 1.0);
+                    if threshold > 0.0 {
+                        if (want - f64::from(threshold)).abs() < 1e-5 {
+                            continue;
+                        }
+                        want = f64::from(want >= f64::from(threshold));
+                    }
+                    let want = 255.0 * if invert { 1.0 - want } else { want };
+                    // Half a code, and what single precision may add.
+                    prop_assert!((f64::from(row.codes[x]) - want).abs() < 0.501, "{} {want}", row.codes[x]);
+                    let snapped = if row.parts[x / PART] == Part::Soft { 1e-3 } else { 0.5 };
+                    prop_assert!((255.0 * f64::from(row.values[x]) - want).abs() < snapped);
+                    match row.parts[x / PART] {
+                        Part::Clear => prop_assert_eq!((row.values[x], row.codes[x]), (0.0, 0)),
+                        Part::Opaque => prop_assert_eq!((row.values[x], row.codes[x]), (1.0, 255)),
+                        Part::Soft => {}
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn far_from_an_edge_nothing_is_soft() {
+        let (frame, mask) = (Size { width: 1024, height: 64 }, Size { width: 256, height: 16 });
+        let values: Vec<f32> =
+            (0..mask.area()).map(|i| if i % 256 < 128 { 0.0 } else { 0.9995 }).collect();
+        let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
+        let mut reader = finisher.reader();
+        let matte = finisher.matte(&values, &MatteSettings::default());
+        let soft = |matte: Matte<'_>, reader: &mut MatteReader| {
+            let parts = matte.rows(reader).row(32).parts.to_vec();
+            parts.iter().filter(|part| **part == Part::Soft).count()
+        };
+        assert_eq!(soft(matte, &mut reader), 2);
+        // All that is only nearly 1, and the part before, which looks at the first of it.
+        assert_eq!(soft(matte.exact(), &mut reader), 9);
+    }
+
+    #[test]
+    fn runs_are_as_long_as_can_be() {
+        use Part::*;
+        let parts = [Clear, Clear, Soft, Opaque];
+        let found: Vec<_> = runs(&parts, 200).collect();
+        assert_eq!(found, [(Clear, 0..128), (Soft, 128..192), (Opaque, 192..200)]);
+        assert_eq!(runs(&[], 0).count(), 0);
+    }
+}
