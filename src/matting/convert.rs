@@ -480,13 +480,7 @@ mod tests {
                         let mut convert = |ends: &[usize]| {
                             let mut row = vec![0; to.format.row_bytes(0, 23)];
                             for pixels in ends.windows(2).map(|ends| ends[0]..ends[1]) {
-                                converter.convert(
-                                    &frame.view(),
-                                    y,
-                                    pixels.clone(),
-                                    &[7; 23],
-                                    &mut row,
-                                );
+                                converter.convert(&frame.view(), y, pixels, &[7; 23], &mut row);
                             }
                             row
                         };

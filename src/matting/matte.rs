@@ -7,9 +7,10 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 use super::columns::{
-    BLOCK, Column, resample_windows, same_all_along, to_columns, to_part_of_rows,
+    BLOCK, Column, multiply_add, resample_windows, same_all_along, to_columns, to_part_of_rows,
 };
 use super::resample::PackedOperator;
 
@@ -141,6 +142,9 @@ pub struct MatteReader {
     parts: Vec<Part>,
     /// The first of the mask's rows that `parts` was found for.
     parts_of: Option<usize>,
+    /// Of each part, for that row and for the one that comes next.
+    not: Vec<Not>,
+    found: Vec<Not>,
     /// The pixels of the soft ones, run by run.
     soft: Vec<Range<usize>>,
 }
@@ -154,6 +158,8 @@ impl MatteReader {
             codes: vec![0; width],
             parts: vec![Part::Soft; width.div_ceil(PART)],
             parts_of: None,
+            not: vec![Not::default(); width.div_ceil(PART)],
+            found: vec![Not::default(); width.div_ceil(PART)],
             soft: Vec::with_capacity(width.div_ceil(PART)),
         }
     }
@@ -189,11 +195,13 @@ impl MaskMatte<'_> {
             reader.parts_of = Some(first);
         }
         let MatteReader { ring, row, codes, soft, .. } = reader;
-        let rows = sources.map(|source| ring.row(source));
+        let [a, b, c, d] = sources;
+        let (a, b, c, d) = (ring.row(a), ring.row(b), ring.row(c), ring.row(d));
         let weights: [f32; TAPS] = std::array::from_fn(|k| weights[k]);
         for run in soft.iter().cloned() {
             let row = &mut row[run.clone()];
-            combine(row, rows.map(|row| &row[run.clone()]), weights);
+            let of = |source| part_of(source, &run);
+            combine(row, [of(a), of(b), of(c), of(d)], weights);
             if self.threshold > 0.0 {
                 step_at(row, self.threshold);
             }
@@ -206,11 +214,15 @@ impl MaskMatte<'_> {
 
     /// Finds what the parts of rows between `sources` are, and fills those that are not soft.
     fn find_parts(&self, sources: [usize; TAPS], reader: &mut MatteReader) {
-        let MatteReader { ring, row, codes, parts, parts_of, soft } = reader;
+        let MatteReader { ring, row, codes, parts, parts_of, not, found, soft } = reader;
+        ring.find_not(sources, found);
+        if parts_of.is_some() && found == not {
+            return;
+        }
         let width = row.len();
         let pixels = row.chunks_mut(PART).zip(codes.chunks_mut(PART));
-        for (part, (out, (row, codes))) in ring.parts(sources).zip(parts.iter_mut().zip(pixels)) {
-            let part = if self.invert { part.inverted() } else { part };
+        for ((not, out), (row, codes)) in found.iter().zip(&mut *parts).zip(pixels) {
+            let part = if self.invert { not.part().inverted() } else { not.part() };
             // What was filled for the row above stays.
             if std::mem::replace(out, part) == part && parts_of.is_some() {
                 continue;
@@ -223,10 +235,16 @@ impl MaskMatte<'_> {
             row.fill(value);
             codes.fill(code);
         }
+        std::mem::swap(not, found);
         let runs = runs(parts, width).filter(|(part, _)| *part == Part::Soft);
         soft.clear();
         soft.extend(runs.map(|(_, run)| run));
     }
+}
+
+#[inline(always)]
+fn part_of<'a>(row: &'a [f32], run: &Range<usize>) -> &'a [f32] {
+    &row[run.start..run.end]
 }
 
 /// Mask rows that were enlarged horizontally: two blocks of them, so that the taps of a matte row
@@ -313,23 +331,21 @@ impl Ring {
         &self.blocks[source / BLOCK % 2][source % BLOCK * width..][..width]
     }
 
-    /// What parts are in all of some rows.
-    fn parts(&self, sources: [usize; TAPS]) -> impl Iterator<Item = Part> + '_ {
+    /// What parts are in any of some rows.
+    fn find_not(&self, sources: [usize; TAPS], found: &mut [Not]) {
         let mut rows = [0; 2];
-        sources.into_iter().for_each(|source| rows[source / BLOCK % 2] |= 1 << (source % BLOCK));
+        for source in sources {
+            rows[source / BLOCK % 2] |= 1 << (source % BLOCK);
+        }
         let [first, second] = &self.parts;
-        first.iter().zip(second).map(move |(first, second)| {
-            match first.of_rows(rows[0]).or(second.of_rows(rows[1])) {
-                Not { clear: 0, .. } => Part::Clear,
-                Not { opaque: 0, .. } => Part::Opaque,
-                _ => Part::Soft,
-            }
-        })
+        for ((found, first), second) in found.iter_mut().zip(first).zip(second) {
+            *found = first.of_rows(rows[0]).or(second.of_rows(rows[1]));
+        }
     }
 }
 
 /// Which of a block's rows are not clear, and which are not opaque, a bit for each.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 struct Not {
     clear: u8,
     opaque: u8,
@@ -340,8 +356,18 @@ impl Not {
         Self { clear: self.clear | other.clear, opaque: self.opaque | other.opaque }
     }
 
+    /// Whether any of `rows` is not, as 1 for all of them.
     fn of_rows(self, rows: u8) -> Self {
-        Self { clear: self.clear & rows, opaque: self.opaque & rows }
+        let any = |bits: u8| u8::from(bits & rows != 0);
+        Self { clear: any(self.clear), opaque: any(self.opaque) }
+    }
+
+    fn part(self) -> Part {
+        match self {
+            Self { clear: 0, .. } => Part::Clear,
+            Self { opaque: 0, .. } => Part::Opaque,
+            _ => Part::Soft,
+        }
     }
 }
 
@@ -359,12 +385,14 @@ fn find_not(rows: [&[f32]; BLOCK], faint: f32, out: &mut [Not]) {
 }
 
 #[multiversion(targets = "simd")]
-fn combine(out: &mut [f32], rows: [&[f32]; TAPS], weights: [f32; TAPS]) {
+fn combine(out: &mut [f32], [a, b, c, d]: [&[f32]; TAPS], weights: [f32; TAPS]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
     let n = out.len();
-    let [a, b, c, d] = rows.map(|row| &row[..n]);
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
     for i in 0..n {
-        let sum = a[i] * weights[0] + b[i] * weights[1] + c[i] * weights[2] + d[i] * weights[3];
-        out[i] = sum.clamp(0.0, 1.0);
+        let sum = multiply_add::<FUSED>(b[i], weights[1], a[i] * weights[0]);
+        let rest = multiply_add::<FUSED>(d[i], weights[3], c[i] * weights[2]);
+        out[i] = (sum + rest).clamp(0.0, 1.0);
     }
 }
 
