@@ -19,6 +19,7 @@
 
 pub mod backdrop;
 pub(crate) mod bands;
+mod blend;
 pub mod builtin;
 pub mod canvas;
 pub mod carry;

@@ -14,7 +14,7 @@ use multiversion::multiversion;
 use super::cells::{BLOCK, Work, runs};
 use super::estimate::gain;
 use super::levels::{Level, Sides};
-use crate::matting::compose::spread;
+use crate::matting::blend::spread;
 use crate::matting::pixel_format::{Component, PixelFormat};
 
 /// Codes have so many fractional bits.
