@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::columns::{BLOCK, Column, resample, to_columns, to_rows};
 use super::geometry::AxisGeometry;
+use super::matte::{FAINT, MaskMatte, Matte, MatteReader, MatteRows};
 use super::model::Fit;
 use super::network::Size;
 use super::region::Region;
@@ -27,10 +27,8 @@ pub struct Canvas {
     rows: PackedOperator,
     /// Where in the canvas the region lies: the first column and row.
     corner: [usize; 2],
-    block: Vec<Column>,
-    resampled: Vec<Column>,
-    /// The mask's rows at the width that they have in the canvas.
-    widened: Vec<f32>,
+    /// Enlarges masks.
+    reader: MatteReader,
 }
 
 impl Canvas {
@@ -41,15 +39,13 @@ impl Canvas {
         let side = longer.min(mask.width.max(mask.height) + FINER);
         let scaled = |pixels: usize| (pixels * side).div_ceil(longer);
         let size = Size { width: scaled(frame.width), height: scaled(frame.height) };
-        let rows = mask.height.next_multiple_of(BLOCK);
+        let columns = PackedOperator::empty(mask.width);
         Self {
             drawn: None,
-            columns: PackedOperator::empty(mask.width),
+            reader: MatteReader::new(size.width, &columns),
+            columns,
             rows: PackedOperator::empty(mask.height),
             corner: [0; 2],
-            block: vec![[0.0; BLOCK]; mask.width.max(4)],
-            resampled: Vec::with_capacity(size.width),
-            widened: Vec::with_capacity(rows * size.width),
             frame,
             input,
             mask,
@@ -75,33 +71,27 @@ impl Canvas {
         if self.drawn != Some(region) {
             self.place(region);
         }
-        let (width, count) = (self.mask.width, self.columns.outputs());
-        self.resampled.resize(count, [0.0; BLOCK]);
-        self.widened.resize(self.mask.height.next_multiple_of(BLOCK) * count, 0.0);
-        let last = self.mask.height - 1;
-        for (block, widened) in self.widened.chunks_exact_mut(BLOCK * count.max(1)).enumerate() {
-            let row = |r: usize| &mask[(block * BLOCK + r).min(last) * width..][..width];
-            to_columns(std::array::from_fn(row), &mut self.block[..width]);
-            resample(&self.block, 0, 1, &self.columns, &mut self.resampled);
-            to_rows(&self.resampled, widened);
-        }
+        let enlarged = Matte::Mask(MaskMatte {
+            mask: &mask[..self.mask.area()],
+            width: self.mask.width,
+            columns: &self.columns,
+            rows: &self.rows,
+            invert: false,
+            threshold: 0.0,
+            faint: FAINT,
+        });
+        let mut enlarged = enlarged.rows(&mut self.reader);
         let [left, top] = self.corner;
         for (y, out) in out.chunks_exact_mut(self.size.width).enumerate() {
             if y < top || y >= top + self.rows.outputs() {
                 out.fill(0.0);
                 continue;
             }
-            let (first, weights) = self.rows.row(y - top);
-            let row = |k: usize| &self.widened[(first + k).min(last) * count..][..count];
             let (before, rest) = out.split_at_mut(left);
-            let (inside, after) = rest.split_at_mut(count);
+            let (inside, after) = rest.split_at_mut(self.columns.outputs());
             before.fill(0.0);
+            inside.copy_from_slice(enlarged.row(y - top).values);
             after.fill(0.0);
-            combine(
-                inside,
-                [row(0), row(1), row(2), row(3)],
-                std::array::from_fn(|k| weights.get(k).copied().unwrap_or(0.0)),
-            );
         }
     }
 
@@ -137,6 +127,7 @@ impl Canvas {
         self.corner = [left, top];
         self.columns.set_bicubic(columns);
         self.rows.set_bicubic(rows);
+        self.reader.set_width(self.columns.outputs());
         self.drawn = Some(region);
     }
 }
@@ -148,17 +139,6 @@ pub(super) fn drawn(frame: usize, canvas: usize, start: usize, side: usize) -> R
     let from = |pixel: usize| (pixel as f64 / pixels - 0.5).ceil().max(0.0) as usize;
     let first = from(start).min(canvas);
     first..from(start + side).clamp(first, canvas)
-}
-
-/// `out` = Σ weight · row, held in [0, 1].
-#[multiversion::multiversion(targets = "simd")]
-fn combine(out: &mut [f32], rows: [&[f32]; 4], weights: [f32; 4]) {
-    let n = out.len();
-    let [a, b, c, d] = rows.map(|row| &row[..n]);
-    for i in 0..n {
-        let sum = a[i] * weights[0] + b[i] * weights[1] + c[i] * weights[2] + d[i] * weights[3];
-        out[i] = sum.clamp(0.0, 1.0);
-    }
 }
 
 #[cfg(test)]

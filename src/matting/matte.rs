@@ -163,6 +163,19 @@ impl MatteReader {
             soft: Vec::with_capacity(width.div_ceil(PART)),
         }
     }
+
+    /// From now on reads mattes `width` pixels wide, in the memory that it has if they are no wider
+    /// than the first ones.
+    pub fn set_width(&mut self, width: usize) {
+        let parts = width.div_ceil(PART);
+        self.ring.set_width(width);
+        self.row.resize(width, 0.0);
+        self.codes.resize(width, 0);
+        self.parts.resize(parts, Part::Soft);
+        self.not.resize(parts, Not::default());
+        self.found.resize(parts, Not::default());
+        self.parts_of = None;
+    }
 }
 
 /// A matte at its reader.
@@ -279,6 +292,18 @@ impl Ring {
             enlarged: vec![[0.0; BLOCK]; PART],
             width,
         }
+    }
+
+    fn set_width(&mut self, width: usize) {
+        let parts = width.div_ceil(PART);
+        self.blocks.iter_mut().for_each(|rows| rows.resize(BLOCK * width, 0.0));
+        self.parts.iter_mut().for_each(|block| block.resize(parts, Not::default()));
+        for same in &mut self.same {
+            same.clear();
+            same.resize(parts, None);
+        }
+        self.width = width;
+        self.forget();
     }
 
     fn forget(&mut self) {
