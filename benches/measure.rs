@@ -150,6 +150,12 @@ impl Way {
         self.matter.prepare(&self.frame.view(), self.network.input());
     }
 
+    /// As the element does with a buffer that it may write.
+    fn finish_in_place(&mut self) -> Result<()> {
+        let target = &mut self.frame.view_mut();
+        Ok(self.matter.compose(Colors::InPlace, &self.mask, &self.look, target)?)
+    }
+
     fn finish(&mut self) -> Result<()> {
         let colors = &self.frame.view();
         let target = &mut self.target.view_mut();
@@ -157,27 +163,42 @@ impl Way {
     }
 }
 
+/// From one format to another, for an output, and whether within the frame itself.
+type Route = (PixelFormat, PixelFormat, Output, bool);
+
 fn stages() -> Result<()> {
     println!(
-        "| one core | size | prepare, ms | finish and compose, ms | OpenCV's time | videoconvert's |"
+        "| one core | size | prepare, ms | finish and compose, ms | OpenCV's time for the matte \
+         alone | for the same | videoconvert's |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     use Output::{Composite, Cutout};
     use PixelFormat::{I420, Rgba, Yuy2};
-    let ways = [(I420, I420, Composite), (Yuy2, Yuy2, Composite), (Yuy2, Rgba, Cutout)];
+    let ways: [Route; 5] = [
+        (I420, I420, Composite, false),
+        (I420, I420, Composite, true),
+        (Yuy2, Yuy2, Composite, false),
+        (Yuy2, Yuy2, Composite, true),
+        (Yuy2, Rgba, Cutout, false),
+    ];
     // For every way and size the rounds' prepare, finish, and factors to OpenCV and videoconvert.
-    let mut found = vec![[const { Vec::new() }; 4]; ways.len() * SIZES.len()];
+    let mut found = vec![[const { Vec::new() }; 5]; ways.len() * SIZES.len()];
     for _ in 0..ROUNDS {
         let opencv = opencv();
         for (s, size) in SIZES.into_iter().enumerate() {
             let converted = videoconvert(size)?;
-            for (w, (from, to, output)) in ways.into_iter().enumerate() {
+            for (w, (from, to, output, in_place)) in ways.into_iter().enumerate() {
                 let mut way = Way::new(from, to, output, size)?;
-                let (prepare, finish) =
-                    (time(|| way.prepare()), time(|| way.finish().unwrap_or_default()));
+                let prepare = time(|| way.prepare());
+                let finish = match in_place {
+                    true => time(|| way.finish_in_place().unwrap_or_default()),
+                    false => time(|| way.finish().unwrap_or_default()),
+                };
                 let together = prepare + finish;
-                let opencv = opencv.as_ref().map_or(f64::NAN, |opencv| opencv[s]);
-                let row = [prepare, finish, opencv / together, converted / together];
+                let opencv = |step: &str| opencv_ms(&opencv, step, size) / together;
+                let same = opencv(&format!("{from:?}-{to:?}").to_uppercase());
+                let matte = opencv("prepare") + opencv("finish");
+                let row = [prepare, finish, matte, same, converted / together];
                 for (all, one) in found[w * SIZES.len() + s].iter_mut().zip(row) {
                     all.push(one);
                 }
@@ -185,15 +206,27 @@ fn stages() -> Result<()> {
         }
     }
     for (index, row) in found.into_iter().enumerate() {
-        let (from, to, output) = ways[index / SIZES.len()];
+        let (from, to, output, in_place) = ways[index / SIZES.len()];
         let [width, height] = SIZES[index % SIZES.len()];
-        let [prepare, finish, opencv, converted] = row.map(median);
+        let [prepare, finish, matte, same, converted] = row.map(median);
+        let place = if in_place { " in place" } else { "" };
         println!(
-            "| {from:?} to {to:?}, {output:?} | {width}x{height} | {prepare:.2} | {finish:.2} | \
-             {opencv:.2} times ours | {converted:.2} times ours |"
+            "| {from:?} to {to:?}, {output:?}{place} | {width}x{height} | {prepare:.2} | \
+             {finish:.2} | {matte:.1} times ours | {same:.1} times ours | {converted:.2} times ours |"
         );
     }
+    println!();
+    for [width, height] in SIZES {
+        let copied = copying(width * height * 3 / 2);
+        println!("Only to copy an I420 frame of {width}x{height} takes {copied:.2} ms.");
+    }
     Ok(())
+}
+
+/// Milliseconds to copy so many bytes: what no composite beside its frame can be quicker than.
+fn copying(bytes: usize) -> f64 {
+    let (from, mut to) = (vec![1u8; bytes], vec![0u8; bytes]);
+    time(|| std::hint::black_box(&mut to).copy_from_slice(&from))
 }
 
 /// What the properties for edges add to a frame at 1920x1080.
@@ -286,20 +319,21 @@ fn following_and_smoothing(way: &Way) -> [f64; 2] {
     [following, smoothing]
 }
 
-/// OpenCV's milliseconds to prepare and finish a frame of each size, where it is installed.
-fn opencv() -> Option<[f64; 2]> {
+/// What OpenCV takes, where it is installed: a step, a size and milliseconds on every line.
+fn opencv() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(root.join("build/venv/bin/python"))
         .arg(root.join("tests/reference/timing.py"))
         .stderr(Stdio::inherit())
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Some(SIZES.map(|[width, height]| {
-        let size = format!("{width}x{height}");
-        let steps = text.lines().filter(|line| line.contains(&size));
-        steps.filter_map(|line| line.split_whitespace().last()?.parse::<f64>().ok()).sum()
-    }))
+        .output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
+/// The milliseconds of a step, by what [`opencv`] tells.
+fn opencv_ms(told: &str, step: &str, [width, height]: [usize; 2]) -> f64 {
+    let wanted = format!("{step} {width}x{height} ");
+    let found = told.lines().find_map(|line| line.strip_prefix(&wanted)?.parse().ok());
+    found.unwrap_or(f64::NAN)
 }
 
 /// Milliseconds that `videoconvert`'s converter takes from YUY2 to RGBA.
