@@ -8,13 +8,14 @@
 use std::ops::Range;
 
 use super::backdrop::{Backdrop, BackdropRow};
-use super::blend::{halve, mix, scale, spread, weigh_over};
+use super::blend::{mix, scale, spread, weigh_over};
 use super::convert::{RowConverter, gather};
 use super::error::Error;
 use super::foreground::{Foreground, ForegroundRows, black};
 use super::frame_view::{FrameLayout, FrameView, FrameViewMut};
-use super::matte::{MatteRows, PART, Part, runs};
-use super::pixel_format::{Family, MAX_PLANES, PixelFormat};
+use super::matte::{MatteRows, PART, Part};
+use super::pixel_format::{Family, PixelFormat};
+use super::runs::{Runs, halved};
 
 /// What leaves the matting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -187,7 +188,7 @@ impl Composer {
             if layers.foreground.is_some() {
                 let [upper, lower] = &self.matte;
                 let lower = if rows == 2 { lower } else { upper };
-                halve_runs(self.to.format, &self.runs, [upper, lower], &mut self.chroma_matte);
+                self.runs.halve(self.to.format, [upper, lower], &mut self.chroma_matte);
             }
             match self.output {
                 Output::Composite => self.blend(layers, target, top, rows),
@@ -375,7 +376,7 @@ impl Composer {
         };
         let [upper, lower] = if backdrop_alpha == 255 { &self.opacity } else { &self.weights };
         let lower = if rows == 2 { lower } else { upper };
-        halve_runs(format, &self.runs, [upper, lower], &mut self.chroma_weights);
+        self.runs.halve(format, [upper, lower], &mut self.chroma_weights);
         for plane in 0..format.planes() {
             if alpha.is_some_and(|alpha| alpha.plane == plane && plane > 0) {
                 continue;
@@ -480,82 +481,6 @@ impl Composer {
 fn plane_rows(format: PixelFormat, plane: usize, top: usize, rows: usize) -> Range<usize> {
     let shift = format.plane_v_shift(plane);
     (top >> shift)..(top + rows).div_ceil(1 << shift)
-}
-
-/// The pixels of a block that are alike in all of its rows, run by run.
-struct Runs {
-    parts: Vec<Part>,
-    pixels: Vec<(Part, Range<usize>)>,
-    /// The bytes of the same, in a row of each plane.
-    bytes: [Vec<Range<usize>>; MAX_PLANES],
-}
-
-impl Runs {
-    fn new(layout: &FrameLayout) -> Self {
-        let most = layout.width.div_ceil(PART);
-        Self {
-            parts: Vec::with_capacity(most),
-            pixels: Vec::with_capacity(most),
-            bytes: std::array::from_fn(|_| Vec::with_capacity(most)),
-        }
-    }
-
-    /// Takes over the runs of `parts`, which mostly are those of the block above.
-    fn update(&mut self, layout: &FrameLayout, parts: &[Part]) {
-        if self.parts == parts {
-            return;
-        }
-        self.parts.clear();
-        self.parts.extend_from_slice(parts);
-        self.pixels.clear();
-        self.pixels.extend(runs(parts, layout.width));
-        for (plane, bytes) in self.bytes.iter_mut().enumerate() {
-            let at = |x| layout.format.row_bytes(plane, x);
-            bytes.clear();
-            bytes.extend(self.pixels.iter().map(|(_, run)| at(run.start)..at(run.end)));
-        }
-    }
-
-    fn pixels(&self, which: impl Fn(Part) -> bool) -> impl Iterator<Item = Range<usize>> {
-        let pixels = self.pixels.iter();
-        pixels.filter(move |(part, _)| which(*part)).map(|(_, run)| run.clone())
-    }
-
-    fn bytes(
-        &self,
-        plane: usize,
-        which: impl Fn(Part) -> bool,
-    ) -> impl Iterator<Item = Range<usize>> {
-        self.all(plane).filter(move |(part, ..)| which(*part)).map(|(.., bytes)| bytes)
-    }
-
-    /// What a run is, its pixels and its bytes in a row of a plane.
-    fn all(&self, plane: usize) -> impl Iterator<Item = (Part, Range<usize>, Range<usize>)> {
-        let bytes = self.bytes[plane].iter();
-        let pairs = self.pixels.iter().zip(bytes);
-        pairs.map(|((part, pixels), bytes)| (*part, pixels.clone(), bytes.clone()))
-    }
-}
-
-/// A run at the chroma's resolution.
-fn halved(run: &Range<usize>) -> Range<usize> {
-    run.start / 2..run.end.div_ceil(2)
-}
-
-/// Brings two rows of weights to the chroma's resolution, if the format has one.
-fn halve_runs(format: PixelFormat, runs: &Runs, [upper, lower]: [&[u8]; 2], out: &mut [u8]) {
-    if format.components().iter().all(|component| component.h_shift == 0) {
-        return;
-    }
-    let vertically = format.is_vertically_subsampled();
-    for (part, run) in &runs.pixels {
-        let out = &mut out[halved(run)];
-        match part {
-            Part::Clear => out.fill(0),
-            Part::Opaque => out.fill(255),
-            Part::Soft => halve(&upper[run.clone()], &lower[run.clone()], vertically, out),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! 1. [`frame_view`]: borrowed planes with strides, format and colour
 //! 2. [`prepare`]: frame to tensor, one sparse operator per axis ([`resample`], [`geometry`])
 //! 3. [`session`]: tensor to mask, by ONNX Runtime, behind the trait [`network::Network`]
-//! 4. [`finish`]: mask to matte at the frame's size
+//! 4. [`finish`]: the mask shaped, and [`matte`]: the rows of it at the frame's size, and where they are soft
 //! 5. [`foreground`]: the person's own colours where the matte is soft
 //! 6. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels; a large frame
 //!    in bands of rows, at the same time
@@ -44,6 +44,7 @@ pub mod refine;
 pub mod region;
 pub mod resample;
 mod reveal;
+mod runs;
 pub mod runtime;
 pub mod session;
 mod square_mean;
