@@ -1,6 +1,6 @@
 //! Bringing the matte of an earlier frame to the frame at hand.
 //!
-//! Motion is estimated on small pictures of the two frames (`motion.rs`), the mask is taken from
+//! Motion is estimated on small pictures of the two frames (`motion/`), the mask is taken from
 //! where each sample was, and what came out from behind something is decided by colour
 //! (`reveal.rs`).
 

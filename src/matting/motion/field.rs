@@ -1,0 +1,139 @@
+//! From the motion of patches to that of samples.
+
+// Patches are read several at a time, by row and column.
+#![allow(clippy::needless_range_loop)]
+
+use multiversion::multiversion;
+
+use super::grid::STEP;
+use super::inside::Follow;
+use super::level::Level;
+use super::patch::PATCH;
+use super::picture::Picture;
+use super::{FOLLOW, Search, Vector, level_scale};
+
+/// Adds up motion of patches, each where it explains the picture.
+pub struct Field {
+    pub x: Picture,
+    pub y: Picture,
+    weight: Picture,
+}
+
+impl Field {
+    pub fn new(width: usize, height: usize) -> Self {
+        let picture = Picture::new(width, height);
+        Self { x: picture.clone(), y: picture.clone(), weight: picture }
+    }
+
+    /// The motion of the sample nearest to `at`.
+    #[inline(always)]
+    pub fn at(&self, at: Vector) -> Vector {
+        [self.x.nearest(at), self.y.nearest(at)]
+    }
+
+    /// Whether some patch explains what is seen at a sample.
+    #[inline(always)]
+    pub fn explains(&self, x: usize, y: usize) -> bool {
+        self.weight.row(y)[x] > EXPLAINED
+    }
+
+    /// The motion of each sample: means of the patches over it, by how well they explain it.
+    pub fn fill(&mut self, search: &Search, to: [&Picture; 3], from: [&Picture; 3]) {
+        fill_field(self, search, to, from);
+    }
+}
+
+/// What the motion of the inside weighs where no patch explains the picture: as much as one that is
+/// wrong by 16 codes.
+const UNEXPLAINED: f32 = 1.0 / (16.0 * 16.0 * 16.0 * 16.0);
+/// What any motion weighs where there is no other.
+const UNKNOWN: f32 = 1e-3 * UNEXPLAINED;
+/// What patches that explain a sample weigh at least: one of them, wrong by 12 codes.
+const EXPLAINED: f32 = UNEXPLAINED + 1.0 / (12.0 * 12.0 * 12.0 * 12.0);
+/// A difference of colours, in codes, that noise may make.
+const NOISE: f32 = 4.0;
+
+#[multiversion(targets = "simd")]
+fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Picture; 3]) {
+    let Field { x, y, weight } = field;
+    let finest = FOLLOW.min(search.levels.len() - 1);
+    let follow = Follow {
+        flows: &search.follow,
+        grid: search.levels[finest].grid,
+        scale: level_scale(0, finest),
+        again: [1.0, 0.0],
+    };
+    let Level { grid, flows, searched, .. } = &search.levels[0];
+    for top in (0..weight.height).step_by(STEP) {
+        for left in (0..weight.width).step_by(STEP) {
+            let centre = [left as f32 + STEP as f32 / 2.0, top as f32 + STEP as f32 / 2.0];
+            let mut flow = follow.at(centre);
+            let mut known = UNEXPLAINED;
+            if !flow[0].is_finite() {
+                (flow, known) = (flows[grid.nearest(centre)], UNKNOWN);
+            }
+            for row in top..(top + STEP).min(weight.height) {
+                // The border takes what is too much.
+                let start = weight.start(row) + left;
+                weight.data[start..][..STEP].fill(known);
+                x.data[start..][..STEP].fill(flow[0] * known);
+                y.data[start..][..STEP].fill(flow[1] * known);
+            }
+        }
+    }
+    for index in 0..grid.len() {
+        let origin = grid.origin(index % grid.columns, index / grid.columns);
+        let flow = flows[index];
+        if !searched[index] {
+            continue;
+        }
+        let at = [origin[0] as f32 + flow[0], origin[1] as f32 + flow[1]];
+        let mut squares = [[NOISE * NOISE; PATCH]; PATCH];
+        for (to, from) in to.iter().zip(&from) {
+            let [template, ..] = to.patch(origin);
+            let found = from.sample(at);
+            for r in 0..PATCH {
+                for c in 0..PATCH {
+                    let difference = found[r][c] - template[r][c];
+                    squares[r][c] += difference * difference;
+                }
+            }
+        }
+        let mut weights = [[0.0; PATCH]; PATCH];
+        for r in 0..PATCH {
+            for c in 0..PATCH {
+                weights[r][c] = 1.0 / (squares[r][c] * squares[r][c]);
+            }
+        }
+        for r in 0..PATCH {
+            let start = weight.start(origin[1] + r) + origin[0];
+            let sums = &mut weight.data[start..][..PATCH];
+            for c in 0..PATCH {
+                sums[c] += weights[r][c];
+            }
+            let sums = &mut x.data[start..][..PATCH];
+            for c in 0..PATCH {
+                sums[c] += weights[r][c] * flow[0];
+            }
+            let sums = &mut y.data[start..][..PATCH];
+            for c in 0..PATCH {
+                sums[c] += weights[r][c] * flow[1];
+            }
+        }
+    }
+    for row in 0..weight.height {
+        let start = weight.start(row);
+        let range = start..start + weight.width;
+        for ((x, y), weight) in x.data[range.clone()]
+            .iter_mut()
+            .zip(&mut y.data[range.clone()])
+            .zip(&weight.data[range])
+        {
+            let share = 1.0 / weight;
+            *x *= share;
+            *y *= share;
+        }
+    }
+    x.extend();
+    y.extend();
+}

@@ -1,0 +1,78 @@
+//! The search of one level.
+
+use multiversion::multiversion;
+
+use super::Vector;
+use super::cells::Cells;
+use super::find::{Candidates, Pictures, Weights, find};
+use super::grid::{Grid, STEP};
+use super::inside::Follow;
+use super::patch::{EVEN, HALF};
+
+/// What is kept of a level.
+#[derive(Clone, Debug)]
+pub struct Level {
+    pub grid: Grid,
+    pub cells: Cells,
+    /// Motion of each patch.
+    pub flows: Vec<Vector>,
+    /// Whether it was searched for.
+    pub searched: Vec<bool>,
+}
+
+/// From the nearest of the coarser patches to those around a patch.
+pub const AROUND: [Vector; 5] = {
+    const AWAY: f32 = STEP as f32 / 2.0;
+    [[0.0, 0.0], [-AWAY, -AWAY], [AWAY, -AWAY], [-AWAY, AWAY], [AWAY, AWAY]]
+};
+
+#[multiversion(targets = "simd")]
+pub fn search(
+    pictures: Pictures<'_>,
+    coarser: Option<&Level>,
+    follow: &Follow<'_>,
+    level: &mut Level,
+    everywhere: bool,
+) {
+    let grid = level.grid;
+    for row in 0..grid.rows {
+        for column in 0..grid.columns {
+            let index = row * grid.columns + column;
+            let origin = grid.origin(column, row);
+            let centre = [origin[0] as f32 + HALF, origin[1] as f32 + HALF];
+            let mut candidates = Candidates { flows: [[0.0; 2]; 8], count: 0 };
+            match coarser {
+                Some(coarser) => {
+                    let at = [centre[0] / 2.0, centre[1] / 2.0];
+                    // At the finest level the neighbours already searched for spread what is needed.
+                    let around =
+                        if everywhere || follow.scale < 1.5 { &AROUND[..] } else { &AROUND[..1] };
+                    for offset in around {
+                        let flow = coarser.flows
+                            [coarser.grid.nearest([at[0] + offset[0], at[1] + offset[1]])];
+                        candidates.add([2.0 * flow[0], 2.0 * flow[1]]);
+                    }
+                }
+                None => candidates.add([0.0; 2]),
+            }
+            candidates.add(follow.at(centre));
+            let mut mixed = false;
+            for flow in &candidates.flows[..candidates.count] {
+                mixed |= level.cells.is_mixed([centre[0] + flow[0], centre[1] + flow[1]]);
+            }
+            level.searched[index] = mixed;
+            if !mixed && !everywhere {
+                level.flows[index] = candidates.flows[0];
+                continue;
+            }
+            if column > 0 {
+                candidates.add(level.flows[index - 1]);
+            }
+            if row > 0 {
+                candidates.add(level.flows[index - grid.columns]);
+            }
+            let weights = if mixed { Weights::Matte } else { Weights::Fixed(&EVEN) };
+            level.flows[index] = find(pictures, origin, &candidates, weights);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Small squares of samples, and what is summed up over them.
+
+// Patches are read several at a time, by row and column.
+#![allow(clippy::needless_range_loop)]
+
+use super::Vector;
+use super::picture::{BORDER, Picture};
+
+/// Side of a patch in samples.
+pub const PATCH: usize = 8;
+/// From a patch's origin to its centre.
+pub const HALF: f32 = PATCH as f32 / 2.0;
+/// What a sample outside the matte weighs in a patch across its edge, beside 1 inside.
+pub const OUTSIDE: f32 = 0.1;
+
+pub type Patch = [[f32; PATCH]; PATCH];
+/// Every sample the same.
+pub const EVEN: Patch = [[1.0; PATCH]; PATCH];
+
+impl Picture {
+    /// Where a patch at (x, y) may lie, so that bilinear interpolation stays inside.
+    #[inline(always)]
+    pub fn clamped(&self, [x, y]: Vector) -> Vector {
+        let most = |n: usize| (n + BORDER - PATCH - 1) as f32 - 0.01;
+        let least = -(BORDER as f32);
+        [x.clamp(least, most(self.width)), y.clamp(least, most(self.height))]
+    }
+
+    /// The patch at `at`, bilinearly.
+    #[inline(always)]
+    pub fn sample(&self, at: Vector) -> Patch {
+        let [x, y] = self.clamped(at);
+        let (x, y) = (x + BORDER as f32, y + BORDER as f32);
+        let (column, row) = (x as usize, y as usize);
+        let (tx, ty) = (x - column as f32, y - row as f32);
+        let mut above = [0.0; PATCH];
+        let mut patch = [[0.0; PATCH]; PATCH];
+        for r in 0..=PATCH {
+            let samples = &self.data[(row + r) * self.stride + column..][..PATCH + 1];
+            let mut across = [0.0; PATCH];
+            for c in 0..PATCH {
+                across[c] = samples[c] + tx * (samples[c + 1] - samples[c]);
+            }
+            if r > 0 {
+                for c in 0..PATCH {
+                    patch[r - 1][c] = above[c] + ty * (across[c] - above[c]);
+                }
+            }
+            above = across;
+        }
+        patch
+    }
+
+    /// The patch at whole numbers, and its gradients.
+    #[inline(always)]
+    pub fn patch(&self, [x, y]: [usize; 2]) -> [Patch; 3] {
+        let mut patches = [[[0.0; PATCH]; PATCH]; 3];
+        for r in 0..PATCH {
+            let start = (y + r + BORDER) * self.stride + x + BORDER - 1;
+            let samples = &self.data[start..][..PATCH + 2];
+            let above = &self.data[start + 1 - self.stride..][..PATCH];
+            let below = &self.data[start + 1 + self.stride..][..PATCH];
+            for c in 0..PATCH {
+                patches[0][r][c] = samples[c + 1];
+                patches[1][r][c] = 0.5 * (samples[c + 2] - samples[c]);
+                patches[2][r][c] = 0.5 * (below[c] - above[c]);
+            }
+        }
+        patches
+    }
+}
+
+#[inline(always)]
+pub fn difference(a: &Patch, b: &Patch) -> Patch {
+    let mut difference = [[0.0; PATCH]; PATCH];
+    for r in 0..PATCH {
+        for c in 0..PATCH {
+            difference[r][c] = a[r][c] - b[r][c];
+        }
+    }
+    difference
+}
+
+/// Weights for a patch of the matte.
+#[inline(always)]
+pub fn weigh(mask: &Patch) -> Patch {
+    let mut weights = [[0.0; PATCH]; PATCH];
+    for r in 0..PATCH {
+        for c in 0..PATCH {
+            weights[r][c] = OUTSIDE + (1.0 - OUTSIDE) * mask[r][c].clamp(0.0, 1.0);
+        }
+    }
+    weights
+}
+
+/// Σ weight · value, each column by itself first so that it vectorises.
+#[inline(always)]
+pub fn sum(weights: &Patch, value: impl Fn(usize, usize) -> f32) -> f32 {
+    let mut sums = [0.0; PATCH];
+    for r in 0..PATCH {
+        for c in 0..PATCH {
+            sums[c] += weights[r][c] * value(r, c);
+        }
+    }
+    let mut total = 0.0;
+    for sum in sums {
+        total += sum;
+    }
+    total
+}
+
+/// Weighted variance of a difference.
+#[inline(always)]
+pub fn deviation(difference: &Patch, weights: &Patch) -> f32 {
+    let (mut totals, mut firsts, mut seconds) = ([0.0; PATCH], [0.0; PATCH], [0.0; PATCH]);
+    for r in 0..PATCH {
+        for c in 0..PATCH {
+            let (weight, difference) = (weights[r][c], difference[r][c]);
+            totals[c] += weight;
+            firsts[c] += weight * difference;
+            seconds[c] += weight * difference * difference;
+        }
+    }
+    let (mut total, mut first, mut second) = (0.0, 0.0, 0.0);
+    for c in 0..PATCH {
+        total += totals[c];
+        first += firsts[c];
+        second += seconds[c];
+    }
+    (second - first * first / total) / total
+}

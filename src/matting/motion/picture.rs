@@ -1,0 +1,137 @@
+//! A plane of samples, and the same at several sizes.
+
+use multiversion::multiversion;
+
+use super::Vector;
+
+/// Samples that are repeated around a picture, so that patches may reach over its edge.
+pub const BORDER: usize = 12;
+
+/// A plane with its edge repeated around it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    pub width: usize,
+    pub height: usize,
+    pub(super) stride: usize,
+    pub(super) data: Vec<f32>,
+}
+
+impl Picture {
+    pub fn new(width: usize, height: usize) -> Self {
+        let stride = width + 2 * BORDER;
+        Self { width, height, stride, data: vec![0.0; stride * (height + 2 * BORDER)] }
+    }
+
+    #[inline(always)]
+    pub(super) fn start(&self, y: usize) -> usize {
+        (y + BORDER) * self.stride + BORDER
+    }
+
+    /// Row `y` without what is around it.
+    pub fn row(&self, y: usize) -> &[f32] {
+        &self.data[self.start(y)..][..self.width]
+    }
+
+    /// Row `y` without what is around it.
+    pub fn row_mut(&mut self, y: usize) -> &mut [f32] {
+        let start = self.start(y);
+        &mut self.data[start..][..self.width]
+    }
+
+    /// Repeats the edge, after rows were written.
+    pub fn extend(&mut self) {
+        let (stride, width) = (self.stride, self.width);
+        for row in self.data.chunks_exact_mut(stride).skip(BORDER).take(self.height) {
+            let (first, last) = (row[BORDER], row[BORDER + width - 1]);
+            row[..BORDER].fill(first);
+            row[BORDER + width..].fill(last);
+        }
+        let (top, bottom) = (BORDER * stride, (BORDER + self.height - 1) * stride);
+        for y in 0..BORDER {
+            self.data.copy_within(top..top + stride, y * stride);
+            self.data.copy_within(bottom..bottom + stride, bottom + (y + 1) * stride);
+        }
+    }
+
+    /// Makes every sample 0.
+    pub fn clear(&mut self) {
+        self.data.fill(0.0);
+    }
+
+    /// The sample nearest to `at`, the edge repeated.
+    #[inline(always)]
+    pub fn nearest(&self, [x, y]: Vector) -> f32 {
+        let index = |v: f32, n: usize| ((v + 0.5).max(0.0) as usize).min(n - 1);
+        self.data[self.start(index(y, self.height)) + index(x, self.width)]
+    }
+
+    /// The values of three pictures of one size at `at`, linearly, the edge repeated.
+    #[inline(always)]
+    pub fn at_in_three([a, b, c]: [&Self; 3], [x, y]: Vector) -> [f32; 3] {
+        let x = x.clamp(0.0, (a.width - 1) as f32);
+        let y = y.clamp(0.0, (a.height - 1) as f32);
+        let (left, top) = (x as usize, y as usize);
+        let (tx, ty) = (x - left as f32, y - top as f32);
+        let start = a.start(top) + left;
+        let one = |picture: &Self| {
+            let upper = &picture.data[start..][..2];
+            let lower = &picture.data[start + picture.stride..][..2];
+            let upper = upper[0] + tx * (upper[1] - upper[0]);
+            let lower = lower[0] + tx * (lower[1] - lower[0]);
+            upper + ty * (lower - upper)
+        };
+        [one(a), one(b), one(c)]
+    }
+
+    /// The sum of the nine samples about one.
+    pub fn around(&self, x: usize, y: usize) -> f32 {
+        let rows = (0..3)
+            .map(|r| &self.data[self.start(y) + r * self.stride + x - self.stride - 1..][..3]);
+        rows.flatten().sum()
+    }
+
+    /// Fills `half` with means of two by two samples.
+    fn halve(&self, half: &mut Self) {
+        for y in 0..half.height {
+            let start = self.start(2 * y);
+            let n = 2 * half.width;
+            let (upper, lower) = (&self.data[start..][..n], &self.data[start + self.stride..][..n]);
+            halve_rows(upper, lower, half.row_mut(y));
+        }
+        half.extend();
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn halve_rows(upper: &[f32], lower: &[f32], out: &mut [f32]) {
+    let n = out.len();
+    let (upper, lower) = (&upper[..2 * n], &lower[..2 * n]);
+    for x in 0..n {
+        out[x] = 0.25 * (upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1]);
+    }
+}
+
+/// A picture and its halves, down to some 16 samples.
+#[derive(Clone, Debug)]
+pub struct Pyramid(pub Vec<Picture>);
+
+impl Pyramid {
+    pub fn new(width: usize, height: usize) -> Self {
+        let mut levels = vec![Picture::new(width, height)];
+        let (mut width, mut height) = (width, height);
+        while width.min(height) >= 24 {
+            (width, height) = (width.div_ceil(2), height.div_ceil(2));
+            levels.push(Picture::new(width, height));
+        }
+        Self(levels)
+    }
+
+    /// Makes the smaller pictures, after the rows of the first were written.
+    pub fn fill(&mut self) {
+        self.0[0].extend();
+        for level in 1..self.0.len() {
+            let (fine, coarse) = self.0.split_at_mut(level);
+            fine[level - 1].halve(&mut coarse[0]);
+        }
+    }
+}
