@@ -255,7 +255,7 @@ impl Carrier {
         Carried::Moved
     }
 
-    /// The mask on the guide's samples.
+    /// The mask on the guide's samples, within [0, 1].
     fn shrink(&mut self, mask: &[f32]) {
         let width = self.mask.width;
         for row in 0..self.size.height {
@@ -265,7 +265,7 @@ impl Carrier {
             let out = self.masks.0[0].row_mut(row);
             for (out, tap) in out.iter_mut().zip(&self.taps[0]) {
                 let (a, b) = (self.row[tap.first], self.row[tap.second]);
-                *out = a + tap.share * (b - a);
+                *out = (a + tap.share * (b - a)).clamp(0.0, 1.0);
             }
         }
         self.masks.fill();

@@ -4,6 +4,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 use super::grid::STEP;
 use super::inside::Follow;
@@ -55,6 +56,7 @@ const NOISE: f32 = 4.0;
 
 #[multiversion(targets = "simd")]
 fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Picture; 3]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
     let Field { x, y, weight } = field;
     let finest = FOLLOW.min(search.levels.len() - 1);
     let follow = Follow {
@@ -91,7 +93,7 @@ fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Pic
         let mut squares = [[NOISE * NOISE; PATCH]; PATCH];
         for (to, from) in to.iter().zip(&from) {
             let [template, ..] = to.patch(origin);
-            let found = from.sample(at);
+            let found = from.sample::<FUSED>(at);
             for r in 0..PATCH {
                 for c in 0..PATCH {
                     let difference = found[r][c] - template[r][c];

@@ -3,8 +3,9 @@
 // Patches are read several at a time, by row and column.
 #![allow(clippy::needless_range_loop)]
 
+use super::super::columns::multiply_add;
 use super::Vector;
-use super::patch::{PATCH, Patch, deviation, difference, sum, weigh};
+use super::patch::{PATCH, Patch, add_up, difference, moments, product, total, weigh};
 use super::picture::Picture;
 
 /// Gauss-Newton steps of a patch at most.
@@ -53,70 +54,103 @@ pub enum Weights<'a> {
 
 impl Weights<'_> {
     #[inline(always)]
-    pub fn at(&self, mask: &Picture, at: Vector) -> Patch {
+    fn at<const FUSED: bool>(&self, mask: &Picture, at: Vector) -> Patch {
         match self {
             Self::Fixed(weights) => **weights,
-            Self::Matte => weigh(&mask.sample(at)),
+            Self::Matte => weigh(&mask.sample::<FUSED>(at)),
         }
+    }
+}
+
+/// A motion that was tried.
+struct Trial {
+    flow: Vector,
+    /// Between what is seen there and the patch.
+    difference: Patch,
+    weights: Patch,
+    /// Of the weights.
+    total: f32,
+    /// Weighted mean of the difference.
+    mean: f32,
+    /// Weighted variance of the difference.
+    cost: f32,
+}
+
+impl Trial {
+    #[inline(always)]
+    fn new<const FUSED: bool>(
+        pictures: Pictures<'_>,
+        origin: [usize; 2],
+        template: &Patch,
+        weights: &Weights<'_>,
+        flow: Vector,
+    ) -> Self {
+        let at = [origin[0] as f32 + flow[0], origin[1] as f32 + flow[1]];
+        let weights = weights.at::<FUSED>(pictures.mask, at);
+        let difference = difference(&pictures.from.sample::<FUSED>(at), template);
+        let total = total(&weights);
+        let [mean, cost] = moments::<FUSED>(&difference, &weights, total);
+        Self { flow, difference, weights, total, mean, cost }
     }
 }
 
 /// The motion of the patch at `origin`.
 #[inline(always)]
-pub fn find(
+pub fn find<const FUSED: bool>(
     pictures: Pictures<'_>,
     origin: [usize; 2],
     candidates: &Candidates,
     weights: Weights<'_>,
 ) -> Vector {
     let [template, mut across, mut down] = pictures.to.patch(origin);
-    let at = |flow: Vector| [origin[0] as f32 + flow[0], origin[1] as f32 + flow[1]];
-    let mut best = (f32::INFINITY, candidates.flows[0]);
-    for &flow in &candidates.flows[..candidates.count] {
-        let weights = weights.at(pictures.mask, at(flow));
-        let cost = deviation(&difference(&pictures.from.sample(at(flow)), &template), &weights);
-        if cost < best.0 {
-            best = (cost, flow);
+    let attempt = |flow| Trial::new::<FUSED>(pictures, origin, &template, &weights, flow);
+    let mut best = attempt(candidates.flows[0]);
+    for &flow in &candidates.flows[1..candidates.count.max(1)] {
+        let trial = attempt(flow);
+        if trial.cost < best.cost {
+            best = trial;
         }
     }
-    let weights = weights.at(pictures.mask, at(best.1));
-    let total = sum(&weights, |_, _| 1.0);
-    let mean =
-        [sum(&weights, |r, c| across[r][c]) / total, sum(&weights, |r, c| down[r][c]) / total];
+    let Trial { flow: start, mut difference, weights, total, mut mean, mut cost } = best;
+    let (mut xx, mut yy, mut xy) = ([0.0; PATCH], [0.0; PATCH], [0.0; PATCH]);
+    let (mut sums_x, mut sums_y) = ([0.0; PATCH], [0.0; PATCH]);
     for r in 0..PATCH {
         for c in 0..PATCH {
-            across[r][c] -= mean[0];
-            down[r][c] -= mean[1];
+            let (x, y) = (across[r][c], down[r][c]);
+            let weighted = [weights[r][c] * x, weights[r][c] * y];
+            xx[c] = multiply_add::<FUSED>(weighted[0], x, xx[c]);
+            xy[c] = multiply_add::<FUSED>(weighted[0], y, xy[c]);
+            yy[c] = multiply_add::<FUSED>(weighted[1], y, yy[c]);
+            sums_x[c] += weighted[0];
+            sums_y[c] += weighted[1];
+            [across[r][c], down[r][c]] = weighted;
         }
     }
-    let xx = sum(&weights, |r, c| across[r][c] * across[r][c]) + STIFFNESS * total;
-    let yy = sum(&weights, |r, c| down[r][c] * down[r][c]) + STIFFNESS * total;
-    let xy = sum(&weights, |r, c| across[r][c] * down[r][c]);
-    for r in 0..PATCH {
-        for c in 0..PATCH {
-            across[r][c] *= weights[r][c];
-            down[r][c] *= weights[r][c];
-        }
-    }
-    let determinant = xx * yy - xy * xy;
-    let start = best.1;
-    let mut flow = start;
-    for step in 0..STEPS {
-        let difference = difference(&pictures.from.sample(at(flow)), &template);
-        let cost = deviation(&difference, &weights);
-        if step > 0 && cost >= best.0 {
-            break;
-        }
-        best = (cost, flow);
-        let x = sum(&across, |r, c| difference[r][c]);
-        let y = sum(&down, |r, c| difference[r][c]);
-        let step = [(yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant];
+    // Gradients without their mean, as the difference is taken without its own.
+    let [sum_x, sum_y] = [add_up(sums_x), add_up(sums_y)];
+    let xx = add_up(xx) - sum_x * sum_x / total + STIFFNESS * total;
+    let yy = add_up(yy) - sum_y * sum_y / total + STIFFNESS * total;
+    let xy = add_up(xy) - sum_x * sum_y / total;
+    let scale = 1.0 / (xx * yy - xy * xy);
+    let (mut flow, mut found) = (start, start);
+    for _ in 1..STEPS {
+        let x = product::<FUSED>(&across, &difference) - sum_x * mean;
+        let y = product::<FUSED>(&down, &difference) - sum_y * mean;
+        let step = [(yy * x - xy * y) * scale, (xx * y - xy * x) * scale];
         flow = [flow[0] - step[0], flow[1] - step[1]];
         let longest = |v: Vector| v[0].abs().max(v[1].abs());
         let moved = longest([flow[0] - start[0], flow[1] - start[1]]);
         if moved > PATCH as f32 || longest(step) < SMALL_STEP {
             break;
         }
+        let at = [origin[0] as f32 + flow[0], origin[1] as f32 + flow[1]];
+        difference = self::difference(&pictures.from.sample::<FUSED>(at), &template);
+        let before = cost;
+        [mean, cost] = moments::<FUSED>(&difference, &weights, total);
+        if cost >= before {
+            break;
+        }
+        found = flow;
     }
-    best.1
+    found
 }

@@ -1,13 +1,14 @@
 //! The motion of the inside of the matte.
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 use super::Vector;
 use super::cells::Cells;
 use super::find::{Candidates, Pictures, Weights, find};
 use super::grid::Grid;
 use super::level::AROUND;
-use super::patch::{HALF, OUTSIDE, PATCH, sum, weigh};
+use super::patch::{HALF, OUTSIDE, PATCH, total, weigh};
 
 /// The motion of nothing.
 pub const NOWHERE: Vector = [f32::NAN; 2];
@@ -45,14 +46,14 @@ pub fn search_inside(
     expected: Option<Follow<'_>>,
     flows: &mut [Vector],
 ) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
     for row in 0..grid.rows {
         for column in 0..grid.columns {
             let index = row * grid.columns + column;
             let origin = grid.origin(column, row);
             let [mask, ..] = pictures.mask.patch(origin);
             let weights = weigh(&mask);
-            let total = sum(&weights, |_, _| 1.0);
-            if total < (OUTSIDE + (1.0 - OUTSIDE) * INSIDE) * (PATCH * PATCH) as f32 {
+            if total(&weights) < (OUTSIDE + (1.0 - OUTSIDE) * INSIDE) * (PATCH * PATCH) as f32 {
                 flows[index] = NOWHERE;
                 continue;
             }
@@ -90,7 +91,7 @@ pub fn search_inside(
             if candidates.count == 0 || coarser.is_none() {
                 candidates.add([0.0; 2]);
             }
-            flows[index] = find(pictures, origin, &candidates, Weights::Fixed(&weights));
+            flows[index] = find::<FUSED>(pictures, origin, &candidates, Weights::Fixed(&weights));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The search of one level.
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 use super::Vector;
 use super::cells::Cells;
@@ -34,6 +35,7 @@ pub fn search(
     level: &mut Level,
     everywhere: bool,
 ) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
     let grid = level.grid;
     for row in 0..grid.rows {
         for column in 0..grid.columns {
@@ -72,7 +74,7 @@ pub fn search(
                 candidates.add(level.flows[index - grid.columns]);
             }
             let weights = if mixed { Weights::Matte } else { Weights::Fixed(&EVEN) };
-            level.flows[index] = find(pictures, origin, &candidates, weights);
+            level.flows[index] = find::<FUSED>(pictures, origin, &candidates, weights);
         }
     }
 }

@@ -3,6 +3,7 @@
 // Patches are read several at a time, by row and column.
 #![allow(clippy::needless_range_loop)]
 
+use super::super::columns::multiply_add;
 use super::Vector;
 use super::picture::{BORDER, Picture};
 
@@ -28,7 +29,7 @@ impl Picture {
 
     /// The patch at `at`, bilinearly.
     #[inline(always)]
-    pub fn sample(&self, at: Vector) -> Patch {
+    pub fn sample<const FUSED: bool>(&self, at: Vector) -> Patch {
         let [x, y] = self.clamped(at);
         let (x, y) = (x + BORDER as f32, y + BORDER as f32);
         let (column, row) = (x as usize, y as usize);
@@ -39,11 +40,12 @@ impl Picture {
             let samples = &self.data[(row + r) * self.stride + column..][..PATCH + 1];
             let mut across = [0.0; PATCH];
             for c in 0..PATCH {
-                across[c] = samples[c] + tx * (samples[c + 1] - samples[c]);
+                let away = samples[c + 1] - samples[c];
+                across[c] = multiply_add::<FUSED>(tx, away, samples[c]);
             }
             if r > 0 {
                 for c in 0..PATCH {
-                    patch[r - 1][c] = above[c] + ty * (across[c] - above[c]);
+                    patch[r - 1][c] = multiply_add::<FUSED>(ty, across[c] - above[c], above[c]);
                 }
             }
             above = across;
@@ -87,45 +89,64 @@ pub fn weigh(mask: &Patch) -> Patch {
     let mut weights = [[0.0; PATCH]; PATCH];
     for r in 0..PATCH {
         for c in 0..PATCH {
-            weights[r][c] = OUTSIDE + (1.0 - OUTSIDE) * mask[r][c].clamp(0.0, 1.0);
+            weights[r][c] = OUTSIDE + (1.0 - OUTSIDE) * mask[r][c];
         }
     }
     weights
 }
 
-/// Σ weight · value, each column by itself first so that it vectorises.
+/// The sum of a row, halves first: so fewer additions wait for each other.
 #[inline(always)]
-pub fn sum(weights: &Patch, value: impl Fn(usize, usize) -> f32) -> f32 {
+pub fn add_up(row: [f32; PATCH]) -> f32 {
+    let mut half = [0.0; PATCH / 2];
+    for c in 0..PATCH / 2 {
+        half[c] = row[c] + row[c + PATCH / 2];
+    }
+    (half[0] + half[2]) + (half[1] + half[3])
+}
+
+/// The sum of all samples.
+#[inline(always)]
+pub fn total(patch: &Patch) -> f32 {
     let mut sums = [0.0; PATCH];
     for r in 0..PATCH {
         for c in 0..PATCH {
-            sums[c] += weights[r][c] * value(r, c);
+            sums[c] += patch[r][c];
         }
     }
-    let mut total = 0.0;
-    for sum in sums {
-        total += sum;
-    }
-    total
+    add_up(sums)
 }
 
-/// Weighted variance of a difference.
+/// Σ a · b.
 #[inline(always)]
-pub fn deviation(difference: &Patch, weights: &Patch) -> f32 {
-    let (mut totals, mut firsts, mut seconds) = ([0.0; PATCH], [0.0; PATCH], [0.0; PATCH]);
+pub fn product<const FUSED: bool>(a: &Patch, b: &Patch) -> f32 {
+    let mut sums = [0.0; PATCH];
     for r in 0..PATCH {
         for c in 0..PATCH {
-            let (weight, difference) = (weights[r][c], difference[r][c]);
-            totals[c] += weight;
-            firsts[c] += weight * difference;
-            seconds[c] += weight * difference * difference;
+            sums[c] = multiply_add::<FUSED>(a[r][c], b[r][c], sums[c]);
         }
     }
-    let (mut total, mut first, mut second) = (0.0, 0.0, 0.0);
-    for c in 0..PATCH {
-        total += totals[c];
-        first += firsts[c];
-        second += seconds[c];
+    add_up(sums)
+}
+
+/// Weighted mean and variance of a difference; `total` is the sum of the weights.
+#[inline(always)]
+pub fn moments<const FUSED: bool>(difference: &Patch, weights: &Patch, total: f32) -> [f32; 2] {
+    let (mut firsts, mut seconds) = ([0.0; PATCH], [0.0; PATCH]);
+    for r in 0..PATCH {
+        for c in 0..PATCH {
+            let difference = difference[r][c];
+            let weighted = weights[r][c] * difference;
+            firsts[c] += weighted;
+            seconds[c] = multiply_add::<FUSED>(weighted, difference, seconds[c]);
+        }
     }
-    (second - first * first / total) / total
+    let mean = add_up(firsts) / total;
+    [mean, add_up(seconds) / total - mean * mean]
+}
+
+/// Variance of a patch.
+#[inline(always)]
+pub fn variance<const FUSED: bool>(patch: &Patch) -> f32 {
+    moments::<FUSED>(patch, &EVEN, (PATCH * PATCH) as f32)[1]
 }
