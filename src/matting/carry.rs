@@ -1,22 +1,20 @@
 //! Bringing the matte of an earlier frame to the frame at hand.
 //!
 //! Motion is estimated on small pictures of the two frames (`motion/`), the mask is taken from
-//! where each sample was, and what came out from behind something is decided by colour
+//! where each sample was (`warp.rs`), and what came out from behind something is decided by colour
 //! (`reveal.rs`).
-
-use std::ops::Range;
 
 use multiversion::multiversion;
 
 use super::frame_view::{FrameLayout, FrameView};
-use super::geometry::AxisGeometry;
 use super::model::Fit;
-use super::motion::{CELL, Field, Picture, Pyramid, Search};
+use super::motion::{Field, Picture, Pyramid, Search};
 use super::network::Size;
 use super::pixel_format::Family;
 use super::prepare::Reducer;
 use super::resample::AxisOperator;
 use super::reveal::Reveal;
+use super::warp::{Alignment, Tap, warp};
 
 /// The longer side of a guide at most: a fifth of full HD.
 const GUIDE_SIDE: usize = 384;
@@ -74,81 +72,14 @@ pub enum Carried {
     Cut,
 }
 
-/// How one axis of a guide lies in the mask.
-#[derive(Clone, Copy, Debug)]
-struct Axis {
-    /// Mask samples in one of the guide.
-    scale: f32,
-    /// Of the guide's first sample in the mask.
-    first: f32,
-}
-
-impl Axis {
-    fn new(frame: usize, guide: usize, mask: usize, geometry: &AxisGeometry) -> Self {
-        let per_pixel = geometry.mask_per_frame(mask);
-        let scale = per_pixel * frame as f32 / guide as f32;
-        // Half-pixel centres: the frame's edge lies half a sample before its first.
-        let edge = geometry.frame_edge(mask);
-        Self { scale, first: edge + 0.5 * scale - 0.5 }
-    }
-
-    /// Where sample `index` of the mask lies in the guide.
-    fn guide(&self, index: usize) -> f32 {
-        (index as f32 - self.first) / self.scale
-    }
-
-    /// Samples of the mask that a block of it may be long, so that one look at the search's cells
-    /// says whether it is flat.
-    fn block(&self) -> usize {
-        ((CELL as f32 * self.scale) as usize).clamp(1, CELL)
-    }
-
-    /// For each sample of a guide that has `samples`, where in the `mask` samples it lies.
-    fn taps(&self, samples: usize, mask: usize) -> Vec<Tap> {
-        let last = mask - 1;
-        let tap = |i| {
-            let at = (self.first + i as f32 * self.scale).clamp(0.0, last as f32);
-            let first = at as usize;
-            Tap { first, second: (first + 1).min(last), share: at - first as f32 }
-        };
-        (0..samples).map(tap).collect()
-    }
-}
-
-/// Linear interpolation between two samples.
-#[derive(Clone, Copy, Debug)]
-struct Tap {
-    first: usize,
-    second: usize,
-    /// Of the second.
-    share: f32,
-}
-
-/// How masks lie in guides of size `guide`, horizontally and vertically.
-fn axes(frame: Size, guide: Size, input: Size, mask: Size, fit: Fit) -> [Axis; 2] {
-    let [x, y] = AxisGeometry::pair(frame, input, fit);
-    [
-        Axis::new(frame.width, guide.width, mask.width, &x),
-        Axis::new(frame.height, guide.height, mask.height, &y),
-    ]
-}
-
-/// For each column and row of a guide, where in the mask it lies.
-fn taps([x, y]: [Axis; 2], guide: Size, mask: Size) -> [Vec<Tap>; 2] {
-    [x.taps(guide.width, mask.width), y.taps(guide.height, mask.height)]
-}
-
 /// Carries mattes between frames of one layout.
 pub struct Carrier {
     reducer: Reducer,
     size: Size,
     frame: Size,
-    axes: [Axis; 2],
-    mask: Size,
+    alignment: Alignment,
     is_rgb: bool,
     number: u64,
-    /// From the mask to the guide, horizontally and vertically.
-    taps: [Vec<Tap>; 2],
     /// A row of the mask.
     row: Vec<f32>,
     masks: Pyramid,
@@ -167,22 +98,19 @@ impl Carrier {
         let step = frame.width.max(frame.height).div_ceil(GUIDE_SIDE);
         let size = Size { width: frame.width.div_ceil(step), height: frame.height.div_ceil(step) };
         let masks = Pyramid::new(size.width, size.height);
-        let axes = axes(frame, size, input, mask, fit);
         Self {
             reducer: Reducer::new(
                 layout,
                 &AxisOperator::area(frame.width, size.width),
                 &AxisOperator::area(frame.height, size.height),
             ),
-            taps: taps(axes, size, mask),
-            axes,
+            alignment: Alignment::new(frame, size, input, mask, fit),
             row: vec![0.0; mask.width],
             is_rgb: layout.format.family() == Family::Rgb,
             search: Search::new(&masks),
             field: Field::new(size.width, size.height),
             reveal: Reveal::new(size.width, size.height),
             masks,
-            mask,
             size,
             frame,
             number: 0,
@@ -193,10 +121,8 @@ impl Carrier {
     /// From now on carries masks of size `mask`, of an input of size `input` that holds the frames
     /// by `fit`. Guides stay what they are.
     pub fn take_masks(&mut self, input: Size, mask: Size, fit: Fit) {
-        self.axes = axes(self.frame, self.size, input, mask, fit);
-        self.taps = taps(self.axes, self.size, mask);
+        self.alignment = Alignment::new(self.frame, self.size, input, mask, fit);
         self.row.resize(mask.width, 0.0);
-        self.mask = mask;
     }
 
     /// A guide of nothing, for [`look`](Self::look).
@@ -251,19 +177,20 @@ impl Carrier {
         }
         self.field.fill(&self.search, to.planes(), from.planes());
         self.reveal.fill(&self.field, &self.search, &self.masks.0[0], to.planes());
-        self.warp(mask, out);
+        warp(&self.alignment, &self.field, &self.reveal.change, &self.search, mask, out);
         Carried::Moved
     }
 
     /// The mask on the guide's samples, within [0, 1].
     fn shrink(&mut self, mask: &[f32]) {
-        let width = self.mask.width;
+        let [columns, rows] = &self.alignment.to_mask;
+        let width = self.row.len();
         for row in 0..self.size.height {
-            let Tap { first, second, share } = self.taps[1][row];
+            let Tap { first, second, share } = rows[row];
             let rows = [first, second].map(|y| &mask[y * width..][..width]);
             blend(rows[0], rows[1], share, &mut self.row);
             let out = self.masks.0[0].row_mut(row);
-            for (out, tap) in out.iter_mut().zip(&self.taps[0]) {
+            for (out, tap) in out.iter_mut().zip(columns) {
                 let (a, b) = (self.row[tap.first], self.row[tap.second]);
                 *out = (a + tap.share * (b - a)).clamp(0.0, 1.0);
             }
@@ -281,37 +208,6 @@ impl Carrier {
                 Some([next / age, since / age])
             }
             _ => None,
-        }
-    }
-
-    /// Takes the mask from where each sample was, block by block, and adds what was revealed.
-    fn warp(&self, mask: &[f32], out: &mut [f32]) {
-        let [across, down] = self.axes.map(|axis| axis.block());
-        let [x, y] = self.axes;
-        let pictures = [&self.field.x, &self.field.y, &self.reveal.change];
-        for top in (0..self.mask.height).step_by(down) {
-            let rows = top..(top + down).min(self.mask.height);
-            for left in (0..self.mask.width).step_by(across) {
-                let columns = left..(left + across).min(self.mask.width);
-                let middle = [x.guide((left + columns.end) / 2), y.guide((top + rows.end) / 2)];
-                let flow = self.field.at(middle);
-                if self.search.is_flat([middle[0] + flow[0], middle[1] + flow[1]]) {
-                    let shift = [flow[0] * x.scale, flow[1] * y.scale];
-                    shift_block(mask, self.mask, [columns, rows.clone()], shift, out);
-                    continue;
-                }
-                for row in rows.clone() {
-                    for column in columns.clone() {
-                        let seen = [x.guide(column), y.guide(row)];
-                        let [right, down, change] = Picture::at_in_three(pictures, seen);
-                        let at = [column as f32 + right * x.scale, row as f32 + down * y.scale];
-                        let moved = bilinear(mask, self.mask, at);
-                        let value =
-                            if change == 0.0 { moved } else { (moved + change).clamp(0.0, 1.0) };
-                        out[row * self.mask.width + column] = value;
-                    }
-                }
-            }
         }
     }
 }
@@ -336,41 +232,6 @@ fn blend(a: &[f32], b: &[f32], share: f32, out: &mut [f32]) {
     for i in 0..n {
         out[i] = a[i] + share * (b[i] - a[i]);
     }
-}
-
-/// Fills a block of `out` with the samples of `mask` nearest to where they were.
-fn shift_block(
-    mask: &[f32],
-    size: Size,
-    [columns, rows]: [Range<usize>; 2],
-    shift: [f32; 2],
-    out: &mut [f32],
-) {
-    let from = |first: usize, length: usize, shift: f32, n: usize| {
-        (first as f32 + shift + 0.5).clamp(0.0, (n - length) as f32) as usize
-    };
-    let left = from(columns.start, columns.len(), shift[0], size.width);
-    let top = from(rows.start, rows.len(), shift[1], size.height);
-    for (row, source) in rows.zip(top..) {
-        out[row * size.width..][columns.clone()]
-            .copy_from_slice(&mask[source * size.width + left..][..columns.len()]);
-    }
-}
-
-/// The value at `at`, the edge repeated.
-#[inline(always)]
-fn bilinear(values: &[f32], size: Size, at: [f32; 2]) -> f32 {
-    let x = at[0].clamp(0.0, (size.width - 1) as f32);
-    let y = at[1].clamp(0.0, (size.height - 1) as f32);
-    let (left, top) = (x as usize, y as usize);
-    let (tx, ty) = (x - left as f32, y - top as f32);
-    let (right, bottom) = ((left + 1).min(size.width - 1), (top + 1).min(size.height - 1));
-    let row = |y: usize| {
-        let (a, b) = (values[y * size.width + left], values[y * size.width + right]);
-        a + tx * (b - a)
-    };
-    let (a, b) = (row(top), row(bottom));
-    a + ty * (b - a)
 }
 
 #[cfg(test)]
@@ -447,6 +308,21 @@ mod tests {
             carried = carrier.carry(&from, mask, &to, &mut out);
         }
         (carried, out)
+    }
+
+    /// The value at `at`, the edge repeated.
+    fn bilinear(values: &[f32], size: Size, at: [f32; 2]) -> f32 {
+        let x = at[0].clamp(0.0, (size.width - 1) as f32);
+        let y = at[1].clamp(0.0, (size.height - 1) as f32);
+        let (left, top) = (x as usize, y as usize);
+        let (tx, ty) = (x - left as f32, y - top as f32);
+        let (right, bottom) = ((left + 1).min(size.width - 1), (top + 1).min(size.height - 1));
+        let row = |y: usize| {
+            let (a, b) = (values[y * size.width + left], values[y * size.width + right]);
+            a + tx * (b - a)
+        };
+        let (a, b) = (row(top), row(bottom));
+        a + ty * (b - a)
     }
 
     fn difference(a: &[f32], b: &[f32]) -> f32 {

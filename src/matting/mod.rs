@@ -49,6 +49,7 @@ pub mod runtime;
 pub mod session;
 mod square_mean;
 pub mod temporal;
+mod warp;
 pub mod worker;
 
 /// What a program that mattes frames needs.

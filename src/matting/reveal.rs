@@ -8,6 +8,10 @@
 // Three channels of several things at a time.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
+use multiversion::multiversion;
+
 use super::motion::{CELL, Field, Picture, Search};
 
 /// Cells that the window of colours reaches beyond the one in its middle.
@@ -21,7 +25,7 @@ const FAR: f32 = 9.0;
 /// What the matte that was brought along is trusted at most, as odds in favour of it.
 const TRUST: f32 = 2.0;
 
-/// Number, sums and sums of squares of colours.
+/// What is known of the colours of one side: number, and sums and sums of squares of each channel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Colors {
     count: f32,
@@ -30,14 +34,6 @@ struct Colors {
 }
 
 impl Colors {
-    fn add(&mut self, color: [f32; 3], weight: f32) {
-        self.count += weight;
-        for i in 0..3 {
-            self.sums[i] += weight * color[i];
-            self.squares[i] += weight * color[i] * color[i];
-        }
-    }
-
     fn merge(&mut self, other: &Self) {
         self.count += other.count;
         for i in 0..3 {
@@ -45,15 +41,40 @@ impl Colors {
             self.squares[i] += other.squares[i];
         }
     }
+}
+
+/// A normal distribution of colours.
+#[derive(Clone, Copy, Debug)]
+struct Normal {
+    mean: [f32; 3],
+    /// 1 / variance.
+    precision: [f32; 3],
+    /// The logarithms of the variances, added up.
+    width: f32,
+}
+
+impl Normal {
+    /// That of `colors`, where there are enough of them.
+    fn of(colors: &Colors) -> Option<Self> {
+        let &Colors { count, sums, squares } = colors;
+        if count < ENOUGH {
+            return None;
+        }
+        let mean = sums.map(|sum| sum / count);
+        let mut variance = [0.0; 3];
+        for i in 0..3 {
+            variance[i] = (squares[i] / count - mean[i] * mean[i]).max(0.0) + LEAST_VARIANCE;
+        }
+        let width = variance.map(f32::ln).iter().sum();
+        Some(Self { mean, precision: variance.map(|variance| 1.0 / variance), width })
+    }
 
     /// −2 times the logarithm of the likelihood, but for a constant.
     fn distance(&self, color: [f32; 3]) -> f32 {
-        let mut distance = 0.0;
+        let mut distance = self.width;
         for i in 0..3 {
-            let mean = self.sums[i] / self.count;
-            let variance = (self.squares[i] / self.count - mean * mean).max(0.0) + LEAST_VARIANCE;
-            let away = color[i] - mean;
-            distance += (away * away / variance).min(FAR) + variance.ln();
+            let away = color[i] - self.mean[i];
+            distance += (away * away * self.precision[i]).min(FAR);
         }
         distance
     }
@@ -66,6 +87,8 @@ pub struct Reveal {
     /// Outside and inside, for each cell.
     colors: Vec<[Colors; 2]>,
     active: Vec<bool>,
+    /// Whether there are odds of samples in the cell.
+    judged: Vec<bool>,
     /// Of the matte that was brought along, at each sample of the guide.
     matte: Picture,
     /// The logarithm of the odds that a sample is inside, 0 where motion explains it.
@@ -83,6 +106,7 @@ impl Reveal {
             rows,
             colors: vec![[Colors::default(); 2]; columns * rows],
             active: vec![false; columns * rows],
+            judged: vec![false; columns * rows],
             matte: picture.clone(),
             odds: picture.clone(),
             change: picture,
@@ -98,7 +122,7 @@ impl Reveal {
         self.settle();
     }
 
-    fn cell(&self, index: usize) -> [std::ops::Range<usize>; 2] {
+    fn cell(&self, index: usize) -> [Range<usize>; 2] {
         let (left, top) = (index % self.columns * CELL, index / self.columns * CELL);
         let (width, height) = (self.matte.width, self.matte.height);
         [left..(left + CELL).min(width), top..(top + CELL).min(height)]
@@ -110,27 +134,13 @@ impl Reveal {
             let [columns, rows] = self.cell(index);
             let middle = [(columns.start + columns.end) / 2, (rows.start + rows.end) / 2];
             let flow = field.at(middle.map(|v| v as f32));
-            self.colors[index] = Default::default();
             self.active[index] =
                 !search.is_flat([middle[0] as f32 + flow[0], middle[1] as f32 + flow[1]]);
-            if !self.active[index] {
-                continue;
-            }
-            for y in rows {
-                for x in columns.clone() {
-                    let [dx, dy] = [field.x.row(y)[x], field.y.row(y)[x]];
-                    let matte = mask.nearest([x as f32 + dx, y as f32 + dy]);
-                    self.matte.row_mut(y)[x] = matte;
-                    if field.explains(x, y) {
-                        let color = colors.map(|plane| plane.row(y)[x]);
-                        // The soft edge between them says nothing of either.
-                        if matte > 0.9 {
-                            self.colors[index][1].add(color, 1.0);
-                        } else if matte < 0.1 {
-                            self.colors[index][0].add(color, 1.0);
-                        }
-                    }
-                }
+            if self.active[index] {
+                let cell = [columns, rows];
+                self.colors[index] = learn_cell(cell, field, mask, colors, &mut self.matte);
+            } else {
+                self.colors[index] = Default::default();
             }
         }
     }
@@ -138,23 +148,24 @@ impl Reveal {
     /// The odds of what motion does not explain.
     fn judge(&mut self, field: &Field, colors: [&Picture; 3]) {
         for index in 0..self.colors.len() {
+            self.judged[index] = false;
             if !self.active[index] {
                 continue;
             }
             let [columns, rows] = self.cell(index);
-            let mut window: Option<[Colors; 2]> = None;
+            let mut sides = None;
             for y in rows {
                 for x in columns.clone() {
                     if field.explains(x, y) {
                         continue;
                     }
-                    let [outside, inside] = *window.get_or_insert_with(|| self.window(index));
-                    if outside.count < ENOUGH || inside.count < ENOUGH {
-                        continue;
-                    }
+                    let sides =
+                        sides.get_or_insert_with(|| self.window(index).map(|c| Normal::of(&c)));
+                    let [Some(outside), Some(inside)] = sides else { continue };
                     let color = colors.map(|plane| plane.row(y)[x]);
                     self.odds.row_mut(y)[x] =
                         0.5 * (outside.distance(color) - inside.distance(color));
+                    self.judged[index] = true;
                 }
             }
         }
@@ -177,7 +188,7 @@ impl Reveal {
     fn settle(&mut self) {
         self.odds.extend();
         for index in 0..self.colors.len() {
-            if !self.active[index] {
+            if !self.judged[index] {
                 continue;
             }
             let [columns, rows] = self.cell(index);
@@ -198,4 +209,62 @@ impl Reveal {
         }
         self.change.extend();
     }
+}
+
+/// Writes the matte that motion brings to a cell, and tells the colours of both its sides where
+/// motion explains the picture.
+#[multiversion(targets = "simd")]
+fn learn_cell(
+    [columns, rows]: [Range<usize>; 2],
+    field: &Field,
+    mask: &Picture,
+    colors: [&Picture; 3],
+    matte: &mut Picture,
+) -> [Colors; 2] {
+    let mut counts = [[0.0; CELL]; 2];
+    let mut sums = [[[0.0; CELL]; 3]; 2];
+    let mut squares = [[[0.0; CELL]; 3]; 2];
+    for y in rows {
+        // Where a cell is cut off by the picture's edge, what is beyond counts for nothing.
+        let (across, down) =
+            (&field.x.span(columns.start, y)[..CELL], &field.y.span(columns.start, y)[..CELL]);
+        let explained = field.explained(columns.start, y);
+        let mut brought = [0.0; CELL];
+        for c in 0..CELL {
+            let x = columns.start + c;
+            brought[c] = mask.nearest([x as f32 + across[c], y as f32 + down[c]]);
+        }
+        matte.row_mut(y)[columns.clone()].copy_from_slice(&brought[..columns.len()]);
+        // The soft edge between them says nothing of either.
+        let mut weights = [[0.0; CELL]; 2];
+        for c in 0..CELL {
+            let counts = explained[c] && c < columns.len();
+            weights[0][c] = if counts && brought[c] < 0.1 { 1.0 } else { 0.0 };
+            weights[1][c] = if counts && brought[c] > 0.9 { 1.0 } else { 0.0 };
+        }
+        for side in 0..2 {
+            for c in 0..CELL {
+                counts[side][c] += weights[side][c];
+            }
+        }
+        for i in 0..3 {
+            let values = &colors[i].span(columns.start, y)[..CELL];
+            for side in 0..2 {
+                for c in 0..CELL {
+                    let weighted = weights[side][c] * values[c];
+                    sums[side][i][c] += weighted;
+                    squares[side][i][c] += weighted * values[c];
+                }
+            }
+        }
+    }
+    let mut sides = [Colors::default(); 2];
+    for (side, colors) in sides.iter_mut().enumerate() {
+        colors.count = counts[side].iter().sum();
+        for i in 0..3 {
+            colors.sums[i] = sums[side][i].iter().sum();
+            colors.squares[i] = squares[side][i].iter().sum();
+        }
+    }
+    sides
 }

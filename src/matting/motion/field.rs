@@ -6,6 +6,7 @@
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
+use super::cells::CELL;
 use super::grid::STEP;
 use super::inside::Follow;
 use super::level::Level;
@@ -29,13 +30,25 @@ impl Field {
     /// The motion of the sample nearest to `at`.
     #[inline(always)]
     pub fn at(&self, at: Vector) -> Vector {
-        [self.x.nearest(at), self.y.nearest(at)]
+        let index = self.x.nearest_index(at);
+        [self.x.data[index], self.y.data[index]]
     }
 
     /// Whether some patch explains what is seen at a sample.
     #[inline(always)]
     pub fn explains(&self, x: usize, y: usize) -> bool {
         self.weight.row(y)[x] > EXPLAINED
+    }
+
+    /// The same of [`CELL`] samples from one on.
+    #[inline(always)]
+    pub fn explained(&self, x: usize, y: usize) -> [bool; CELL] {
+        let weights = &self.weight.span(x, y)[..CELL];
+        let mut explained = [false; CELL];
+        for c in 0..CELL {
+            explained[c] = weights[c] > EXPLAINED;
+        }
+        explained
     }
 
     /// The motion of each sample: means of the patches over it, by how well they explain it.

@@ -1,5 +1,8 @@
 //! The motion of the inside of the matte.
 
+// Several planes are read side by side.
+#![allow(clippy::needless_range_loop)]
+
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
@@ -96,36 +99,94 @@ pub fn search_inside(
     }
 }
 
-/// Turns the motion of the inside around.
-pub fn turn(inside: &[Vector], grid: Grid, follow: &mut [Vector], scratch: &mut [Vector]) {
-    follow.fill(NOWHERE);
-    for (index, flow) in inside.iter().enumerate() {
-        if flow[0].is_finite() {
-            let origin = grid.origin(index % grid.columns, index / grid.columns);
-            let to = [0, 1].map(|i| (origin[i] + PATCH / 2) as f32 + flow[i]);
-            follow[grid.nearest(to)] = flow.map(|v| -v);
+/// The motion of the inside, turned around and spread beyond it.
+pub struct Spread {
+    /// Rightwards and down: 0 where it is not known, and in a border of one patch.
+    motion: [Vec<f32>; 2],
+    /// 1 where it is known.
+    known: Vec<f32>,
+    /// The same after the next step.
+    next: [Vec<f32>; 3],
+    grid: Grid,
+}
+
+impl Spread {
+    pub fn new(grid: Grid) -> Self {
+        let plane = vec![0.0; (grid.columns + 2) * (grid.rows + 2)];
+        Self {
+            motion: [plane.clone(), plane.clone()],
+            known: plane.clone(),
+            next: [plane.clone(), plane.clone(), plane],
+            grid,
         }
     }
-    for _ in 0..SPREAD {
-        scratch.copy_from_slice(follow);
-        for index in 0..grid.len() {
-            if scratch[index][0].is_finite() {
-                continue;
-            }
-            let (column, row) = (index % grid.columns, index / grid.columns);
-            let (mut sum, mut count) = ([0.0; 2], 0.0);
-            for y in row.saturating_sub(1)..(row + 2).min(grid.rows) {
-                for x in column.saturating_sub(1)..(column + 2).min(grid.columns) {
-                    let flow = scratch[y * grid.columns + x];
-                    if flow[0].is_finite() {
-                        sum = [sum[0] + flow[0], sum[1] + flow[1]];
-                        count += 1.0;
-                    }
-                }
-            }
-            if count > 0.0 {
-                follow[index] = sum.map(|v| v / count);
+
+    /// The index of a patch.
+    fn place(&self, index: usize) -> usize {
+        let Grid { columns, .. } = self.grid;
+        (index / columns + 1) * (columns + 2) + index % columns + 1
+    }
+
+    /// Turns around the motion of patches that are `inside`, and gives that of every patch, not
+    /// finite where there is none.
+    pub fn turn(&mut self, inside: &[Vector], follow: &mut [Vector]) {
+        for plane in self.motion.iter_mut().chain([&mut self.known]) {
+            plane.fill(0.0);
+        }
+        for (index, flow) in inside.iter().enumerate() {
+            if flow[0].is_finite() {
+                let Grid { columns, .. } = self.grid;
+                let origin = self.grid.origin(index % columns, index / columns);
+                let to = [0, 1].map(|i| (origin[i] + PATCH / 2) as f32 + flow[i]);
+                let place = self.place(self.grid.nearest(to));
+                self.motion[0][place] = -flow[0];
+                self.motion[1][place] = -flow[1];
+                self.known[place] = 1.0;
             }
         }
+        for _ in 0..SPREAD {
+            for row in 0..self.grid.rows {
+                spread_row(&self.motion, &self.known, &mut self.next, self.grid.columns, row);
+            }
+            let [x, y, known] = &mut self.next;
+            std::mem::swap(&mut self.motion[0], x);
+            std::mem::swap(&mut self.motion[1], y);
+            std::mem::swap(&mut self.known, known);
+        }
+        for (index, follow) in follow.iter_mut().enumerate() {
+            let place = self.place(index);
+            let flow = [self.motion[0][place], self.motion[1][place]];
+            *follow = if self.known[place] > 0.0 { flow } else { NOWHERE };
+        }
+    }
+}
+
+/// Where nothing is known, the mean of what is known of the patches around.
+#[multiversion(targets = "simd")]
+fn spread_row(
+    [x, y]: &[Vec<f32>; 2],
+    known: &[f32],
+    next: &mut [Vec<f32>; 3],
+    columns: usize,
+    row: usize,
+) {
+    let stride = columns + 2;
+    let start = (row + 1) * stride + 1;
+    let [next_x, next_y, next_known] = next.each_mut().map(|plane| &mut plane[start..][..columns]);
+    let around: [[&[f32]; 9]; 3] = [x, y, known].map(|plane| {
+        std::array::from_fn(|i| &plane[start + i / 3 * stride + i % 3 - stride - 1..][..columns])
+    });
+    for c in 0..columns {
+        let mut sums = [0.0; 3];
+        for k in 0..3 {
+            for i in 0..9 {
+                sums[k] += around[k][i][c];
+            }
+        }
+        let share = 1.0 / sums[2].max(1.0);
+        let is_known = around[2][4][c] > 0.0;
+        next_x[c] = if is_known { around[0][4][c] } else { sums[0] * share };
+        next_y[c] = if is_known { around[1][4][c] } else { sums[1] * share };
+        next_known[c] = if sums[2] > 0.0 { 1.0 } else { 0.0 };
     }
 }

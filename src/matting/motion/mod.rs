@@ -30,7 +30,7 @@ pub use self::field::Field;
 use self::find::Pictures;
 use self::found::{FEW, count_found};
 use self::grid::Grid;
-use self::inside::{Follow, NOWHERE, search_inside, turn};
+use self::inside::{Follow, NOWHERE, Spread, search_inside};
 use self::level::{Level, search};
 pub use self::picture::{Picture, Pyramid};
 
@@ -55,7 +55,7 @@ pub struct Search {
     /// The same motion where it leads to, and backwards: for each patch of the level [`FOLLOW`] of
     /// the later picture.
     follow: Vec<Vector>,
-    scratch: Vec<Vector>,
+    spread: Spread,
 }
 
 impl Search {
@@ -72,8 +72,9 @@ impl Search {
         };
         let levels: Vec<Level> = like.0.iter().map(level).collect();
         let inside: Vec<_> = levels.iter().map(|level| vec![NOWHERE; level.grid.len()]).collect();
-        let follow = vec![[0.0; 2]; inside[FOLLOW.min(levels.len() - 1)].len()];
-        Self { levels, inside, scratch: follow.clone(), follow }
+        let grid = levels[FOLLOW.min(levels.len() - 1)].grid;
+        let follow = vec![[0.0; 2]; grid.len()];
+        Self { levels, inside, follow, spread: Spread::new(grid) }
     }
 
     /// Finds where in `from` each patch of `to` was. `mask` is the matte of `from`.
@@ -108,7 +109,7 @@ impl Search {
             );
         }
         let grid = self.levels[finest].grid;
-        turn(&self.inside[finest], grid, &mut self.follow, &mut self.scratch);
+        self.spread.turn(&self.inside[finest], &mut self.follow);
         for index in (0..self.levels.len()).rev() {
             let (fine, coarse) = self.levels.split_at_mut(index + 1);
             let level = &mut fine[index];

@@ -60,27 +60,21 @@ impl Picture {
 
     /// The sample nearest to `at`, the edge repeated.
     #[inline(always)]
-    pub fn nearest(&self, [x, y]: Vector) -> f32 {
-        let index = |v: f32, n: usize| ((v + 0.5).max(0.0) as usize).min(n - 1);
-        self.data[self.start(index(y, self.height)) + index(x, self.width)]
+    pub fn nearest(&self, at: Vector) -> f32 {
+        self.data[self.nearest_index(at)]
     }
 
-    /// The values of three pictures of one size at `at`, linearly, the edge repeated.
+    /// The index of the sample nearest to `at`.
     #[inline(always)]
-    pub fn at_in_three([a, b, c]: [&Self; 3], [x, y]: Vector) -> [f32; 3] {
-        let x = x.clamp(0.0, (a.width - 1) as f32);
-        let y = y.clamp(0.0, (a.height - 1) as f32);
-        let (left, top) = (x as usize, y as usize);
-        let (tx, ty) = (x - left as f32, y - top as f32);
-        let start = a.start(top) + left;
-        let one = |picture: &Self| {
-            let upper = &picture.data[start..][..2];
-            let lower = &picture.data[start + picture.stride..][..2];
-            let upper = upper[0] + tx * (upper[1] - upper[0]);
-            let lower = lower[0] + tx * (lower[1] - lower[0]);
-            upper + ty * (lower - upper)
-        };
-        [one(a), one(b), one(c)]
+    pub(super) fn nearest_index(&self, [x, y]: Vector) -> usize {
+        let index = |v: f32, n: usize| ((v + 0.5).max(0.0) as u32 as usize).min(n - 1);
+        self.start(index(y, self.height)) + index(x, self.width)
+    }
+
+    /// What is on row `y` from `x` on, and what comes after it: [`BORDER`] samples and more.
+    #[inline(always)]
+    pub fn span(&self, x: usize, y: usize) -> &[f32] {
+        &self.data[self.start(y) + x..]
     }
 
     /// The sum of the nine samples about one.
