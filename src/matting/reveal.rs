@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::motion::{CELL, Field, Picture, Search};
+use super::motion::{CELL, Field, Picture, Search, add_up};
 
 /// Cells that the window of colours reaches beyond the one in its middle.
 const REACH: usize = 2;
@@ -87,7 +87,7 @@ pub struct Reveal {
     /// Outside and inside, for each cell.
     colors: Vec<[Colors; 2]>,
     active: Vec<bool>,
-    /// Whether there are odds of samples in the cell.
+    /// Whether motion does not explain all of a cell, so that there may be odds.
     judged: Vec<bool>,
     /// Of the matte that was brought along, at each sample of the guide.
     matte: Picture,
@@ -138,9 +138,12 @@ impl Reveal {
                 !search.is_flat([middle[0] as f32 + flow[0], middle[1] as f32 + flow[1]]);
             if self.active[index] {
                 let cell = [columns, rows];
-                self.colors[index] = learn_cell(cell, field, mask, colors, &mut self.matte);
+                let learnt = learn_cell(cell, field, mask, colors, &mut self.matte);
+                self.colors[index] = learnt.colors;
+                self.judged[index] = !learnt.explained;
             } else {
                 self.colors[index] = Default::default();
+                self.judged[index] = false;
             }
         }
     }
@@ -148,8 +151,7 @@ impl Reveal {
     /// The odds of what motion does not explain.
     fn judge(&mut self, field: &Field, colors: [&Picture; 3]) {
         for index in 0..self.colors.len() {
-            self.judged[index] = false;
-            if !self.active[index] {
+            if !self.judged[index] {
                 continue;
             }
             let [columns, rows] = self.cell(index);
@@ -165,7 +167,6 @@ impl Reveal {
                     let color = colors.map(|plane| plane.row(y)[x]);
                     self.odds.row_mut(y)[x] =
                         0.5 * (outside.distance(color) - inside.distance(color));
-                    self.judged[index] = true;
                 }
             }
         }
@@ -211,8 +212,15 @@ impl Reveal {
     }
 }
 
-/// Writes the matte that motion brings to a cell, and tells the colours of both its sides where
-/// motion explains the picture.
+/// What there is in a cell.
+struct Learnt {
+    /// Outside and inside, where motion explains the picture.
+    colors: [Colors; 2],
+    /// Whether it explains all of it.
+    explained: bool,
+}
+
+/// Looks at a cell, and writes the matte that motion brings there.
 #[multiversion(targets = "simd")]
 fn learn_cell(
     [columns, rows]: [Range<usize>; 2],
@@ -220,27 +228,25 @@ fn learn_cell(
     mask: &Picture,
     colors: [&Picture; 3],
     matte: &mut Picture,
-) -> [Colors; 2] {
+) -> Learnt {
     let mut counts = [[0.0; CELL]; 2];
     let mut sums = [[[0.0; CELL]; 3]; 2];
     let mut squares = [[[0.0; CELL]; 3]; 2];
+    let mut all_explained = true;
     for y in rows {
-        // Where a cell is cut off by the picture's edge, what is beyond counts for nothing.
-        let (across, down) =
-            (&field.x.span(columns.start, y)[..CELL], &field.y.span(columns.start, y)[..CELL]);
-        let explained = field.explained(columns.start, y);
-        let mut brought = [0.0; CELL];
-        for c in 0..CELL {
-            let x = columns.start + c;
-            brought[c] = mask.nearest([x as f32 + across[c], y as f32 + down[c]]);
-        }
+        let brought = field.bring(mask, columns.start, y);
         matte.row_mut(y)[columns.clone()].copy_from_slice(&brought[..columns.len()]);
+        // Where a cell is cut off by the picture's edge, what is beyond counts for nothing.
+        let mut explained = field.explained(columns.start, y);
+        for c in 0..CELL {
+            all_explained &= explained[c] || c >= columns.len();
+            explained[c] &= c < columns.len();
+        }
         // The soft edge between them says nothing of either.
         let mut weights = [[0.0; CELL]; 2];
         for c in 0..CELL {
-            let counts = explained[c] && c < columns.len();
-            weights[0][c] = if counts && brought[c] < 0.1 { 1.0 } else { 0.0 };
-            weights[1][c] = if counts && brought[c] > 0.9 { 1.0 } else { 0.0 };
+            weights[0][c] = if explained[c] && brought[c] < 0.1 { 1.0 } else { 0.0 };
+            weights[1][c] = if explained[c] && brought[c] > 0.9 { 1.0 } else { 0.0 };
         }
         for side in 0..2 {
             for c in 0..CELL {
@@ -259,12 +265,12 @@ fn learn_cell(
         }
     }
     let mut sides = [Colors::default(); 2];
-    for (side, colors) in sides.iter_mut().enumerate() {
-        colors.count = counts[side].iter().sum();
+    for side in 0..2 {
+        sides[side].count = add_up(counts[side]);
         for i in 0..3 {
-            colors.sums[i] = sums[side][i].iter().sum();
-            colors.squares[i] = squares[side][i].iter().sum();
+            sides[side].sums[i] = add_up(sums[side][i]);
+            sides[side].squares[i] = add_up(squares[side][i]);
         }
     }
-    sides
+    Learnt { colors: sides, explained: all_explained }
 }

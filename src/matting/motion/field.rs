@@ -40,7 +40,27 @@ impl Field {
         self.weight.row(y)[x] > EXPLAINED
     }
 
-    /// The same of [`CELL`] samples from one on.
+    /// What motion brings of `plane` to [`CELL`] samples from (`x`, `y`) on, of which the first is in
+    /// the picture.
+    #[inline(always)]
+    pub fn bring(&self, plane: &Picture, x: usize, y: usize) -> [f32; CELL] {
+        let (across, down) = (&self.x.span(x, y)[..CELL], &self.y.span(x, y)[..CELL]);
+        let (columns, rows) = (plane.width as u32 - 1, plane.height as u32 - 1);
+        let mut places = [0; CELL];
+        for c in 0..CELL {
+            let column = ((x + c) as f32 + across[c] + 0.5) as u32;
+            let row = (y as f32 + down[c] + 0.5) as u32;
+            places[c] = row.min(rows) * plane.stride as u32 + column.min(columns);
+        }
+        let data = plane.span(0, 0);
+        let mut values = [0.0; CELL];
+        for c in 0..CELL {
+            values[c] = data[places[c] as usize];
+        }
+        values
+    }
+
+    /// Whether some patch explains each of [`CELL`] samples from (`x`, `y`) on.
     #[inline(always)]
     pub fn explained(&self, x: usize, y: usize) -> [bool; CELL] {
         let weights = &self.weight.span(x, y)[..CELL];
@@ -71,6 +91,7 @@ const NOISE: f32 = 4.0;
 fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Picture; 3]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
     let Field { x, y, weight } = field;
+    let width = weight.width;
     let finest = FOLLOW.min(search.levels.len() - 1);
     let follow = Follow {
         flows: &search.follow,
@@ -80,6 +101,7 @@ fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Pic
     };
     let Level { grid, flows, searched, .. } = &search.levels[0];
     for top in (0..weight.height).step_by(STEP) {
+        let first = weight.start(top);
         for left in (0..weight.width).step_by(STEP) {
             let centre = [left as f32 + STEP as f32 / 2.0, top as f32 + STEP as f32 / 2.0];
             let mut flow = follow.at(centre);
@@ -87,12 +109,15 @@ fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Pic
             if !flow[0].is_finite() {
                 (flow, known) = (flows[grid.nearest(centre)], UNKNOWN);
             }
-            for row in top..(top + STEP).min(weight.height) {
-                // The border takes what is too much.
-                let start = weight.start(row) + left;
-                weight.data[start..][..STEP].fill(known);
-                x.data[start..][..STEP].fill(flow[0] * known);
-                y.data[start..][..STEP].fill(flow[1] * known);
+            // The border takes what is too much.
+            weight.data[first + left..][..STEP].fill(known);
+            x.data[first + left..][..STEP].fill(flow[0] * known);
+            y.data[first + left..][..STEP].fill(flow[1] * known);
+        }
+        for row in top + 1..(top + STEP).min(weight.height) {
+            let start = weight.start(row);
+            for plane in [&mut weight.data, &mut x.data, &mut y.data] {
+                plane.copy_within(first..first + width, start);
             }
         }
     }

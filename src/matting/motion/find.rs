@@ -3,9 +3,8 @@
 // Patches are read several at a time, by row and column.
 #![allow(clippy::needless_range_loop)]
 
-use super::super::columns::multiply_add;
 use super::Vector;
-use super::patch::{PATCH, Patch, add_up, difference, moments, product, total, weigh};
+use super::patch::{self, PATCH, Patch, difference, moments, product, times, weigh};
 use super::picture::Picture;
 
 /// Gauss-Newton steps of a patch at most.
@@ -88,7 +87,7 @@ impl Trial {
         let at = [origin[0] as f32 + flow[0], origin[1] as f32 + flow[1]];
         let weights = weights.at::<FUSED>(pictures.mask, at);
         let difference = difference(&pictures.from.sample::<FUSED>(at), template);
-        let total = total(&weights);
+        let total = patch::total(&weights);
         let [mean, cost] = moments::<FUSED>(&difference, &weights, total);
         Self { flow, difference, weights, total, mean, cost }
     }
@@ -102,7 +101,7 @@ pub fn find<const FUSED: bool>(
     candidates: &Candidates,
     weights: Weights<'_>,
 ) -> Vector {
-    let [template, mut across, mut down] = pictures.to.patch(origin);
+    let [template, across, down] = pictures.to.patch(origin);
     let attempt = |flow| Trial::new::<FUSED>(pictures, origin, &template, &weights, flow);
     let mut best = attempt(candidates.flows[0]);
     for &flow in &candidates.flows[1..candidates.count.max(1)] {
@@ -112,30 +111,18 @@ pub fn find<const FUSED: bool>(
         }
     }
     let Trial { flow: start, mut difference, weights, total, mut mean, mut cost } = best;
-    let (mut xx, mut yy, mut xy) = ([0.0; PATCH], [0.0; PATCH], [0.0; PATCH]);
-    let (mut sums_x, mut sums_y) = ([0.0; PATCH], [0.0; PATCH]);
-    for r in 0..PATCH {
-        for c in 0..PATCH {
-            let (x, y) = (across[r][c], down[r][c]);
-            let weighted = [weights[r][c] * x, weights[r][c] * y];
-            xx[c] = multiply_add::<FUSED>(weighted[0], x, xx[c]);
-            xy[c] = multiply_add::<FUSED>(weighted[0], y, xy[c]);
-            yy[c] = multiply_add::<FUSED>(weighted[1], y, yy[c]);
-            sums_x[c] += weighted[0];
-            sums_y[c] += weighted[1];
-            [across[r][c], down[r][c]] = weighted;
-        }
-    }
     // Gradients without their mean, as the difference is taken without its own.
-    let [sum_x, sum_y] = [add_up(sums_x), add_up(sums_y)];
-    let xx = add_up(xx) - sum_x * sum_x / total + STIFFNESS * total;
-    let yy = add_up(yy) - sum_y * sum_y / total + STIFFNESS * total;
-    let xy = add_up(xy) - sum_x * sum_y / total;
+    let weighted = [times(&weights, &across), times(&weights, &down)];
+    let [sum_x, sum_y] = [patch::total(&weighted[0]), patch::total(&weighted[1])];
+    let stiffness = STIFFNESS * total;
+    let xx = product::<FUSED>(&weighted[0], &across) - sum_x * sum_x / total + stiffness;
+    let yy = product::<FUSED>(&weighted[1], &down) - sum_y * sum_y / total + stiffness;
+    let xy = product::<FUSED>(&weighted[0], &down) - sum_x * sum_y / total;
     let scale = 1.0 / (xx * yy - xy * xy);
     let (mut flow, mut found) = (start, start);
     for _ in 1..STEPS {
-        let x = product::<FUSED>(&across, &difference) - sum_x * mean;
-        let y = product::<FUSED>(&down, &difference) - sum_y * mean;
+        let x = product::<FUSED>(&weighted[0], &difference) - sum_x * mean;
+        let y = product::<FUSED>(&weighted[1], &difference) - sum_y * mean;
         let step = [(yy * x - xy * y) * scale, (xx * y - xy * x) * scale];
         flow = [flow[0] - step[0], flow[1] - step[1]];
         let longest = |v: Vector| v[0].abs().max(v[1].abs());

@@ -133,9 +133,9 @@ impl Spread {
         for plane in self.motion.iter_mut().chain([&mut self.known]) {
             plane.fill(0.0);
         }
+        let Grid { columns, .. } = self.grid;
         for (index, flow) in inside.iter().enumerate() {
             if flow[0].is_finite() {
-                let Grid { columns, .. } = self.grid;
                 let origin = self.grid.origin(index % columns, index / columns);
                 let to = [0, 1].map(|i| (origin[i] + PATCH / 2) as f32 + flow[i]);
                 let place = self.place(self.grid.nearest(to));
@@ -145,48 +145,58 @@ impl Spread {
             }
         }
         for _ in 0..SPREAD {
-            for row in 0..self.grid.rows {
-                spread_row(&self.motion, &self.known, &mut self.next, self.grid.columns, row);
-            }
+            spread(&self.motion, &self.known, &mut self.next, self.grid);
             let [x, y, known] = &mut self.next;
             std::mem::swap(&mut self.motion[0], x);
             std::mem::swap(&mut self.motion[1], y);
             std::mem::swap(&mut self.known, known);
         }
-        for (index, follow) in follow.iter_mut().enumerate() {
-            let place = self.place(index);
-            let flow = [self.motion[0][place], self.motion[1][place]];
-            *follow = if self.known[place] > 0.0 { flow } else { NOWHERE };
+        for (row, follow) in follow.chunks_exact_mut(columns).enumerate() {
+            let start = (row + 1) * (columns + 2) + 1;
+            for (place, follow) in (start..).zip(follow) {
+                let flow = [self.motion[0][place], self.motion[1][place]];
+                *follow = if self.known[place] > 0.0 { flow } else { NOWHERE };
+            }
         }
     }
 }
 
 /// Where nothing is known, the mean of what is known of the patches around.
 #[multiversion(targets = "simd")]
-fn spread_row(
-    [x, y]: &[Vec<f32>; 2],
-    known: &[f32],
-    next: &mut [Vec<f32>; 3],
-    columns: usize,
-    row: usize,
-) {
-    let stride = columns + 2;
-    let start = (row + 1) * stride + 1;
-    let [next_x, next_y, next_known] = next.each_mut().map(|plane| &mut plane[start..][..columns]);
-    let around: [[&[f32]; 9]; 3] = [x, y, known].map(|plane| {
-        std::array::from_fn(|i| &plane[start + i / 3 * stride + i % 3 - stride - 1..][..columns])
-    });
-    for c in 0..columns {
-        let mut sums = [0.0; 3];
-        for k in 0..3 {
-            for i in 0..9 {
-                sums[k] += around[k][i][c];
-            }
+fn spread([x, y]: &[Vec<f32>; 2], known: &[f32], next: &mut [Vec<f32>; 3], grid: Grid) {
+    let stride = grid.columns + 2;
+    let [next_x, next_y, next_known] = next;
+    for row in 0..grid.rows {
+        let start = row * stride;
+        let (next_x, next_y) = (&mut next_x[start + stride..], &mut next_y[start + stride..]);
+        let next_known = &mut next_known[start + stride..][..stride];
+        let (next_x, next_y) = (&mut next_x[..stride], &mut next_y[..stride]);
+        sum_around(x, start, stride, next_x);
+        sum_around(y, start, stride, next_y);
+        sum_around(known, start, stride, next_known);
+        let here = start + stride..start + 2 * stride;
+        let (x, y, known) = (&x[here.clone()], &y[here.clone()], &known[here]);
+        for c in 0..stride {
+            let share = 1.0 / next_known[c].max(1.0);
+            next_x[c] = if known[c] > 0.0 { x[c] } else { share * next_x[c] };
+            next_y[c] = if known[c] > 0.0 { y[c] } else { share * next_y[c] };
+            next_known[c] = if next_known[c] > 0.0 { 1.0 } else { 0.0 };
         }
-        let share = 1.0 / sums[2].max(1.0);
-        let is_known = around[2][4][c] > 0.0;
-        next_x[c] = if is_known { around[0][4][c] } else { sums[0] * share };
-        next_y[c] = if is_known { around[1][4][c] } else { sums[1] * share };
-        next_known[c] = if sums[2] > 0.0 { 1.0 } else { 0.0 };
     }
+}
+
+/// For each value but the first and the last of the row after that from `start` on, the sum of the
+/// nine about it; those two are 0.
+#[inline(always)]
+fn sum_around(plane: &[f32], start: usize, stride: usize, sums: &mut [f32]) {
+    let above = &plane[start..][..stride];
+    let here = &plane[start + stride..][..stride];
+    let below = &plane[start + 2 * stride..][..stride];
+    let sums = &mut sums[..stride];
+    for c in 1..stride - 1 {
+        let left = above[c - 1] + here[c - 1] + below[c - 1];
+        let right = above[c + 1] + here[c + 1] + below[c + 1];
+        sums[c] = left + (above[c] + here[c] + below[c]) + right;
+    }
+    (sums[0], sums[stride - 1]) = (0.0, 0.0);
 }

@@ -32,6 +32,7 @@ use self::found::{FEW, count_found};
 use self::grid::Grid;
 use self::inside::{Follow, NOWHERE, Spread, search_inside};
 use self::level::{Level, search};
+pub use self::patch::add_up;
 pub use self::picture::{Picture, Pyramid};
 
 /// The level whose patches the motion of the inside is found for at the finest.

@@ -117,6 +117,18 @@ pub fn total(patch: &Patch) -> f32 {
     add_up(sums)
 }
 
+/// Sample by sample.
+#[inline(always)]
+pub fn times(a: &Patch, b: &Patch) -> Patch {
+    let mut product = [[0.0; PATCH]; PATCH];
+    for r in 0..PATCH {
+        for c in 0..PATCH {
+            product[r][c] = a[r][c] * b[r][c];
+        }
+    }
+    product
+}
+
 /// Σ a · b.
 #[inline(always)]
 pub fn product<const FUSED: bool>(a: &Patch, b: &Patch) -> f32 {
