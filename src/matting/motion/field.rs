@@ -7,7 +7,7 @@ use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
 use super::cells::CELL;
-use super::grid::STEP;
+use super::grid::{STEP, nearest};
 use super::inside::Follow;
 use super::level::Level;
 use super::patch::PATCH;
@@ -19,12 +19,15 @@ pub struct Field {
     pub x: Picture,
     pub y: Picture,
     weight: Picture,
+    /// For every few columns of samples, the patches of the inside's motion that are nearest.
+    columns: Vec<usize>,
 }
 
 impl Field {
     pub fn new(width: usize, height: usize) -> Self {
         let picture = Picture::new(width, height);
-        Self { x: picture.clone(), y: picture.clone(), weight: picture }
+        let columns = vec![0; width.div_ceil(STEP)];
+        Self { x: picture.clone(), y: picture.clone(), weight: picture, columns }
     }
 
     /// The motion of the sample nearest to `at`.
@@ -90,7 +93,7 @@ const NOISE: f32 = 4.0;
 #[multiversion(targets = "simd")]
 fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Picture; 3]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    let Field { x, y, weight } = field;
+    let Field { x, y, weight, columns } = field;
     let width = weight.width;
     let finest = FOLLOW.min(search.levels.len() - 1);
     let follow = Follow {
@@ -100,13 +103,18 @@ fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Pic
         again: [1.0, 0.0],
     };
     let Level { grid, flows, searched, .. } = &search.levels[0];
+    let middle = |first: usize| (first as f32 + STEP as f32 / 2.0) / follow.scale;
+    for (column, left) in columns.iter_mut().zip((0..).step_by(STEP)) {
+        *column = nearest(middle(left), follow.grid.columns);
+    }
     for top in (0..weight.height).step_by(STEP) {
         let first = weight.start(top);
-        for left in (0..weight.width).step_by(STEP) {
-            let centre = [left as f32 + STEP as f32 / 2.0, top as f32 + STEP as f32 / 2.0];
-            let mut flow = follow.at(centre);
+        let row = nearest(middle(top), follow.grid.rows) * follow.grid.columns;
+        for (&column, left) in columns.iter().zip((0..).step_by(STEP)) {
+            let mut flow = follow.of(row + column);
             let mut known = UNEXPLAINED;
             if !flow[0].is_finite() {
+                let centre = [left, top].map(|v| v as f32 + STEP as f32 / 2.0);
                 (flow, known) = (flows[grid.nearest(centre)], UNKNOWN);
             }
             // The border takes what is too much.

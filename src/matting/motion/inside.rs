@@ -9,8 +9,7 @@ use multiversion::target::target_cfg_f;
 use super::Vector;
 use super::cells::Cells;
 use super::find::{Candidates, Pictures, Weights, find};
-use super::grid::Grid;
-use super::level::AROUND;
+use super::grid::{Around, Grid};
 use super::patch::{HALF, OUTSIDE, PATCH, total, weigh};
 
 /// The motion of nothing.
@@ -31,11 +30,17 @@ pub struct Follow<'a> {
 }
 
 impl Follow<'_> {
+    /// The motion of a patch.
+    #[inline(always)]
+    pub fn of(&self, index: usize) -> Vector {
+        let flow = self.flows[index];
+        [flow[0] * self.scale, flow[1] * self.scale]
+    }
+
     /// The motion at `at`, a place in the later picture of the level at hand.
     #[inline(always)]
     pub fn at(&self, at: Vector) -> Vector {
-        let flow = self.flows[self.grid.nearest([at[0] / self.scale, at[1] / self.scale])];
-        [flow[0] * self.scale, flow[1] * self.scale]
+        self.of(self.grid.nearest([at[0] / self.scale, at[1] / self.scale]))
     }
 }
 
@@ -43,7 +48,8 @@ impl Follow<'_> {
 #[multiversion(targets = "simd")]
 pub fn search_inside(
     pictures: Pictures<'_>,
-    [grid, coarser_grid]: [Grid; 2],
+    grid: Grid,
+    around: &Around,
     near_edge: Option<&Cells>,
     coarser: Option<&[Vector]>,
     expected: Option<Follow<'_>>,
@@ -65,15 +71,13 @@ pub fn search_inside(
             if let (Some(coarser), Some(cells)) = (coarser, near_edge)
                 && !cells.is_mixed(centre)
             {
-                let flow = coarser[coarser_grid.nearest([centre[0] / 2.0, centre[1] / 2.0])];
+                let flow = coarser[around.of(Around::ALL[0], column, row)];
                 flows[index] = [2.0 * flow[0], 2.0 * flow[1]];
                 continue;
             }
             if let Some(coarser) = coarser {
-                let at = [centre[0] / 2.0, centre[1] / 2.0];
-                for offset in AROUND {
-                    let flow =
-                        coarser[coarser_grid.nearest([at[0] + offset[0], at[1] + offset[1]])];
+                for which in Around::ALL {
+                    let flow = coarser[around.of(which, column, row)];
                     candidates.add([2.0 * flow[0], 2.0 * flow[1]]);
                 }
             }

@@ -6,7 +6,7 @@ use multiversion::target::target_cfg_f;
 use super::Vector;
 use super::cells::Cells;
 use super::find::{Candidates, Pictures, Weights, find};
-use super::grid::{Grid, STEP};
+use super::grid::{Around, Grid, Nearest};
 use super::inside::Follow;
 use super::patch::{EVEN, HALF};
 
@@ -14,18 +14,16 @@ use super::patch::{EVEN, HALF};
 #[derive(Clone, Debug)]
 pub struct Level {
     pub grid: Grid,
+    /// The patches of the coarser level, where there is one, and of that which the motion of the
+    /// inside is known for.
+    pub coarser: Around,
+    pub follow: Nearest,
     pub cells: Cells,
     /// Motion of each patch.
     pub flows: Vec<Vector>,
     /// Whether it was searched for.
     pub searched: Vec<bool>,
 }
-
-/// From the nearest of the coarser patches to those around a patch.
-pub const AROUND: [Vector; 5] = {
-    const AWAY: f32 = STEP as f32 / 2.0;
-    [[0.0, 0.0], [-AWAY, -AWAY], [AWAY, -AWAY], [-AWAY, AWAY], [AWAY, AWAY]]
-};
 
 #[multiversion(targets = "simd")]
 pub fn search(
@@ -45,19 +43,20 @@ pub fn search(
             let mut candidates = Candidates { flows: [[0.0; 2]; 8], count: 0 };
             match coarser {
                 Some(coarser) => {
-                    let at = [centre[0] / 2.0, centre[1] / 2.0];
                     // At the finest level the neighbours already searched for spread what is needed.
-                    let around =
-                        if everywhere || follow.scale < 1.5 { &AROUND[..] } else { &AROUND[..1] };
-                    for offset in around {
-                        let flow = coarser.flows
-                            [coarser.grid.nearest([at[0] + offset[0], at[1] + offset[1]])];
+                    let around = if everywhere || follow.scale < 1.5 {
+                        &Around::ALL[..]
+                    } else {
+                        &Around::ALL[..1]
+                    };
+                    for &which in around {
+                        let flow = coarser.flows[level.coarser.of(which, column, row)];
                         candidates.add([2.0 * flow[0], 2.0 * flow[1]]);
                     }
                 }
                 None => candidates.add([0.0; 2]),
             }
-            candidates.add(follow.at(centre));
+            candidates.add(follow.of(level.follow.index(column, row)));
             let mut mixed = false;
             for flow in &candidates.flows[..candidates.count] {
                 mixed |= level.cells.is_mixed([centre[0] + flow[0], centre[1] + flow[1]]);

@@ -29,7 +29,7 @@ use self::cells::Cells;
 pub use self::field::Field;
 use self::find::Pictures;
 use self::found::{FEW, count_found};
-use self::grid::Grid;
+use self::grid::{Around, Grid};
 use self::inside::{Follow, NOWHERE, Spread, search_inside};
 use self::level::{Level, search};
 pub use self::patch::add_up;
@@ -62,18 +62,22 @@ pub struct Search {
 impl Search {
     /// For pyramids like `like`.
     pub fn new(like: &Pyramid) -> Self {
-        let level = |picture: &Picture| {
-            let grid = Grid::new(picture);
+        let grids: Vec<Grid> = like.0.iter().map(Grid::new).collect();
+        let finest = FOLLOW.min(grids.len() - 1);
+        let level = |(index, picture): (usize, &Picture)| {
+            let grid = grids[index];
             Level {
                 grid,
+                coarser: Around::new(grid, grids[(index + 1).min(grids.len() - 1)]),
+                follow: grid.nearest_of(grids[finest], level_scale(index, finest), 0.0),
                 cells: Cells::new(picture),
                 flows: vec![[0.0; 2]; grid.len()],
                 searched: vec![false; grid.len()],
             }
         };
-        let levels: Vec<Level> = like.0.iter().map(level).collect();
+        let levels: Vec<Level> = like.0.iter().enumerate().map(level).collect();
         let inside: Vec<_> = levels.iter().map(|level| vec![NOWHERE; level.grid.len()]).collect();
-        let grid = levels[FOLLOW.min(levels.len() - 1)].grid;
+        let grid = grids[finest];
         let follow = vec![[0.0; 2]; grid.len()];
         Self { levels, inside, follow, spread: Spread::new(grid) }
     }
@@ -89,8 +93,6 @@ impl Search {
             let pictures =
                 Pictures { to: &from.0[index], from: &to.0[index], mask: &mask.0[index] };
             let (fine, coarse) = self.inside.split_at_mut(index + 1);
-            let grids = [&self.levels[index], &self.levels[(index + 1).min(self.levels.len() - 1)]]
-                .map(|level| level.grid);
             let expected = again.map(|again| Follow {
                 flows: &self.follow,
                 grid: self.levels[finest].grid,
@@ -102,7 +104,8 @@ impl Search {
                 (index == finest && !coarse.is_empty()).then_some(&self.levels[index].cells);
             search_inside(
                 pictures,
-                grids,
+                self.levels[index].grid,
+                &self.levels[index].coarser,
                 near_edge,
                 coarse.first().map(Vec::as_slice),
                 expected,

@@ -58,12 +58,6 @@ impl Picture {
         self.data.fill(0.0);
     }
 
-    /// The sample nearest to `at`, the edge repeated.
-    #[inline(always)]
-    pub fn nearest(&self, at: Vector) -> f32 {
-        self.data[self.nearest_index(at)]
-    }
-
     /// The index of the sample nearest to `at`.
     #[inline(always)]
     pub(super) fn nearest_index(&self, [x, y]: Vector) -> usize {
