@@ -33,14 +33,16 @@ impl Candidates {
     /// Adds one that is not nearly there already.
     #[inline(always)]
     pub fn add(&mut self, flow: Vector) {
-        let mut fresh = flow[0].is_finite() && self.count < self.flows.len();
+        if !flow[0].is_finite() || self.count == self.flows.len() {
+            return;
+        }
         for other in &self.flows[..self.count] {
-            fresh &= (other[0] - flow[0]).abs() + (other[1] - flow[1]).abs() >= 0.5;
+            if (other[0] - flow[0]).abs() + (other[1] - flow[1]).abs() < 0.5 {
+                return;
+            }
         }
-        if fresh {
-            self.flows[self.count] = flow;
-            self.count += 1;
-        }
+        self.flows[self.count] = flow;
+        self.count += 1;
     }
 }
 

@@ -34,21 +34,15 @@ impl Picture {
         let (x, y) = (x + BORDER as f32, y + BORDER as f32);
         let (column, row) = (x as usize, y as usize);
         let (tx, ty) = (x - column as f32, y - row as f32);
-        let mut above = [0.0; PATCH];
+        let mut rows = self.data[row * self.stride + column..].chunks(self.stride);
+        let mut above = shifted::<FUSED>(rows.next(), tx);
         let mut patch = [[0.0; PATCH]; PATCH];
-        for r in 0..=PATCH {
-            let samples = &self.data[(row + r) * self.stride + column..][..PATCH + 1];
-            let mut across = [0.0; PATCH];
+        for r in 0..PATCH {
+            let here = shifted::<FUSED>(rows.next(), tx);
             for c in 0..PATCH {
-                let away = samples[c + 1] - samples[c];
-                across[c] = multiply_add::<FUSED>(tx, away, samples[c]);
+                patch[r][c] = multiply_add::<FUSED>(ty, here[c] - above[c], above[c]);
             }
-            if r > 0 {
-                for c in 0..PATCH {
-                    patch[r - 1][c] = multiply_add::<FUSED>(ty, across[c] - above[c], above[c]);
-                }
-            }
-            above = across;
+            above = here;
         }
         patch
     }
@@ -56,20 +50,38 @@ impl Picture {
     /// The patch at whole numbers, and its gradients.
     #[inline(always)]
     pub fn patch(&self, [x, y]: [usize; 2]) -> [Patch; 3] {
+        let first = (y + BORDER - 1) * self.stride + x + BORDER - 1;
+        let mut rows = self.data[first..].chunks(self.stride);
+        let (mut above, mut here) = (surrounded(rows.next()), surrounded(rows.next()));
         let mut patches = [[[0.0; PATCH]; PATCH]; 3];
         for r in 0..PATCH {
-            let start = (y + r + BORDER) * self.stride + x + BORDER - 1;
-            let samples = &self.data[start..][..PATCH + 2];
-            let above = &self.data[start + 1 - self.stride..][..PATCH];
-            let below = &self.data[start + 1 + self.stride..][..PATCH];
+            let below = surrounded(rows.next());
             for c in 0..PATCH {
-                patches[0][r][c] = samples[c + 1];
-                patches[1][r][c] = 0.5 * (samples[c + 2] - samples[c]);
-                patches[2][r][c] = 0.5 * (below[c] - above[c]);
+                patches[0][r][c] = here[c + 1];
+                patches[1][r][c] = 0.5 * (here[c + 2] - here[c]);
+                patches[2][r][c] = 0.5 * (below[c + 1] - above[c + 1]);
             }
+            (above, here) = (here, below);
         }
         patches
     }
+}
+
+/// The first samples of a row, each `share` of the way to the next one.
+#[inline(always)]
+fn shifted<const FUSED: bool>(row: Option<&[f32]>, share: f32) -> [f32; PATCH] {
+    let samples = &row.unwrap_or_default()[..PATCH + 1];
+    let mut shifted = [0.0; PATCH];
+    for c in 0..PATCH {
+        shifted[c] = multiply_add::<FUSED>(share, samples[c + 1] - samples[c], samples[c]);
+    }
+    shifted
+}
+
+/// The first samples of a row: those of a patch, and one on each side.
+#[inline(always)]
+fn surrounded(row: Option<&[f32]>) -> &[f32] {
+    &row.unwrap_or_default()[..PATCH + 2]
 }
 
 #[inline(always)]
