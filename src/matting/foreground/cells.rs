@@ -10,6 +10,9 @@ use crate::matting::color::Affine;
 /// Cells side by side that are worked on together, or not.
 pub const BLOCK: usize = 8;
 
+/// A block's cells. What is done to them in loops of this length becomes straight vector code.
+pub type Cells = [f32; BLOCK];
+
 /// What is done with a block of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
@@ -42,58 +45,114 @@ pub fn known_blocks([upper, lower]: [&[Work]; 2]) -> impl Iterator<Item = Range<
     })
 }
 
+/// The length of a row of `width` cells with a block more on both sides: beyond the border there is
+/// what is at it, so that every cell has its neighbours where it looks for them.
+pub const fn padded(width: usize) -> usize {
+    width + 2 * BLOCK
+}
+
+/// The cells of a padded row.
+pub fn inner(row: &mut [u8]) -> &mut [u8] {
+    let width = row.len() - 2 * BLOCK;
+    &mut row[BLOCK..][..width]
+}
+
+/// The eight cells from `at` on.
+#[inline(always)]
+pub fn load<T: Copy + Default>(row: &[T], at: usize) -> [T; BLOCK] {
+    let mut cells = [T::default(); BLOCK];
+    cells.copy_from_slice(&row[at..at + BLOCK]);
+    cells
+}
+
+/// The eight cells from `at` on, times `scale`.
+#[inline(always)]
+pub fn load_scaled(row: &[u8], at: usize, scale: f32) -> Cells {
+    let bytes = load(row, at);
+    let mut cells = [0.0; BLOCK];
+    for i in 0..BLOCK {
+        cells[i] = scale * f32::from(bytes[i]);
+    }
+    cells
+}
+
+/// Writes what is beyond the border of a padded row.
+pub fn pad<T: Copy>(row: &mut [T]) {
+    let last = row.len() - BLOCK - 1;
+    let (left, right) = (row[BLOCK], row[last]);
+    row[..BLOCK].fill(left);
+    row[last + 1..].fill(right);
+}
+
 /// Means over `size` values each, the last of which may be fewer; what is beyond repeats the last.
-pub fn means<T: Copy + Into<f32>>(row: &[T], size: usize, cells: &mut [f32]) {
+pub fn means(row: &[u8], size: usize, cells: &mut [u8]) {
     match size {
-        1 => means_over::<1, T>(row, cells),
-        2 => means_over::<2, T>(row, cells),
-        4 => means_over::<4, T>(row, cells),
-        8 => means_over::<8, T>(row, cells),
-        _ => means_over::<16, T>(row, cells),
+        1 => means_over::<1>(row, cells),
+        2 => means_over::<2>(row, cells),
+        4 => means_over::<4>(row, cells),
+        8 => means_over::<8>(row, cells),
+        _ => means_over::<16>(row, cells),
     }
 }
 
 #[multiversion(targets = "simd")]
-fn means_over<const N: usize, T: Copy + Into<f32>>(row: &[T], cells: &mut [f32]) {
-    let whole = row.len() / N;
-    for (cell, values) in cells.iter_mut().zip(row.chunks_exact(N)) {
-        let mut sum = 0.0;
-        for value in values {
-            sum += (*value).into();
-        }
-        *cell = sum / N as f32;
+fn means_over<const N: usize>(row: &[u8], cells: &mut [u8]) {
+    let (whole, rest) = row.as_chunks::<N>();
+    for (cell, values) in cells.iter_mut().zip(whole) {
+        *cell = ((sum(values) + N as u32 / 2) / N as u32) as u8;
     }
-    let rest = &row[whole * N..];
     let last = match rest.len() {
-        0 => cells[whole - 1],
-        n => rest.iter().map(|&value| value.into()).sum::<f32>() / n as f32,
+        0 => cells[whole.len() - 1],
+        n => (rest.iter().fold(n / 2, |sum, &value| sum + usize::from(value)) / n) as u8,
     };
-    cells[whole..].fill(last);
+    cells[whole.len()..].fill(last);
+}
+
+/// The sum of up to 16 bytes.
+#[inline(always)]
+fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    // Every second byte of a word, and the others, then both halves: there are no lanes to cross.
+    let mut pairs = 0;
+    for bytes in words {
+        let word = u32::from_le_bytes(*bytes);
+        pairs += (word & 0x00ff_00ff) + (word >> 8 & 0x00ff_00ff);
+    }
+    let mut sum = (pairs & 0xffff) + (pairs >> 16);
+    for byte in rest {
+        sum += u32::from(*byte);
+    }
+    sum
 }
 
 /// Takes rows of three components to the output's codes.
 #[multiversion(targets = "simd")]
-pub fn convert(first: &mut [f32], second: &mut [f32], third: &mut [f32], to_codes: &Affine) {
+pub fn convert(first: &mut [u8], second: &mut [u8], third: &mut [u8], to_codes: &Affine) {
     let n = first.len();
     let (second, third) = (&mut second[..n], &mut third[..n]);
     let Affine { matrix: [a, b, c], offset } = *to_codes;
     for i in 0..n {
-        let (x, y, z) = (first[i], second[i], third[i]);
-        first[i] = clip(a[0] * x + a[1] * y + a[2] * z + offset[0]);
-        second[i] = clip(b[0] * x + b[1] * y + b[2] * z + offset[1]);
-        third[i] = clip(c[0] * x + c[1] * y + c[2] * z + offset[2]);
+        let [x, y, z] = [f32::from(first[i]), f32::from(second[i]), f32::from(third[i])];
+        first[i] = code(a[0] * x + a[1] * y + a[2] * z + offset[0]);
+        second[i] = code(b[0] * x + b[1] * y + b[2] * z + offset[1]);
+        third[i] = code(c[0] * x + c[1] * y + c[2] * z + offset[2]);
     }
 }
 
-/// Means over pairs of cells of two rows. Where `out` goes on there is what is at the border.
+/// The nearest code.
+#[inline(always)]
+fn code(value: f32) -> u8 {
+    // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the float.
+    const ROUND: f32 = 12_582_912.0;
+    (clip(value) + ROUND).to_bits() as u8
+}
+
+/// Means over pairs of cells of two rows.
 #[multiversion(targets = "simd")]
-pub fn halve(upper: &[f32], lower: &[f32], out: &mut [f32]) {
-    let (pairs, last) = (upper.len() / 2, upper.len() - 1);
-    let border = 0.5 * (upper[last] + lower[last]);
-    let (halved, beyond) = out.split_at_mut(pairs);
-    for ((out, a), b) in halved.iter_mut().zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
-        let (a, b): (&[f32; 2], &[f32; 2]) = (a, b);
-        *out = 0.25 * ((a[0] + b[0]) + (a[1] + b[1]));
+pub fn halve(upper: &[u8], lower: &[u8], out: &mut [u8]) {
+    for ((out, a), b) in out.iter_mut().zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
+        let (a, b): (&[u8; 2], &[u8; 2]) = (a, b);
+        let [a, b] = [u16::from_le_bytes(*a), u16::from_le_bytes(*b)];
+        *out = (((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2) as u8;
     }
-    beyond.fill(border);
 }

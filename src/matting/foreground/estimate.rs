@@ -2,16 +2,15 @@
 //! they do not explain, and blurred.
 //!
 //! All that is done to a row is done while it is in the first-level cache: a row is blurred as soon
-//! as the one below it is begun.
+//! as the one below it is begun. Soft parts are narrow, so that rows are taken block by block, in
+//! vectors of a known length.
 
 // Rows are read together at the same index.
 #![allow(clippy::needless_range_loop)]
 
-use std::ops::Range;
-
 use multiversion::multiversion;
 
-use super::cells::{BLOCK, Work, runs};
+use super::cells::{BLOCK, Cells, Work, load, load_scaled, pad, padded};
 use super::levels::{Level, SIDES, Sides};
 
 /// Weight that a colour keeps in blurring where there is none of it.
@@ -19,28 +18,28 @@ const FAINT: f32 = 0.01;
 /// Held against sharing out all that is unexplained: a matte is never quite right, and what it is
 /// wrong by would become the opposite of the old background in the person.
 const DAMPING: f32 = 0.15;
+/// Rows that a blurred row is made of.
+const BLURRED: usize = 3;
 
 /// Rows that estimating needs.
 pub struct Scratch {
-    /// Both sides' colours in the row above and in the row at hand, as they were before they were
-    /// blurred.
-    above: Vec<f32>,
-    here: Vec<f32>,
-    /// A row, with a cell more on both sides.
-    row: Vec<f32>,
-    /// A factor for each cell.
-    factors: Vec<f32>,
+    /// Both sides' colours before they are blurred, each weighed by how much of it is there, in the
+    /// row above, the one at hand and the one below.
+    weighed: Vec<f32>,
 }
 
 impl Scratch {
     /// For levels up to `width` cells wide.
     pub fn new(width: usize) -> Self {
-        Self {
-            above: vec![0.0; SIDES * width],
-            here: vec![0.0; SIDES * width],
-            row: vec![0.0; width + 2],
-            factors: vec![0.0; width],
-        }
+        Self { weighed: vec![0.0; BLURRED * SIDES * padded(width)] }
+    }
+
+    fn row(&self, y: usize, stride: usize) -> &[f32] {
+        &self.weighed[y % BLURRED * SIDES * stride..][..SIDES * stride]
+    }
+
+    fn row_mut(&mut self, y: usize, stride: usize) -> &mut [f32] {
+        &mut self.weighed[y % BLURRED * SIDES * stride..][..SIDES * stride]
     }
 }
 
@@ -51,9 +50,13 @@ impl Level {
         sides.restart(0);
         self.estimate_until(self.height - 1, coarser, &mut sides, scratch);
         for _ in 1..iterations {
-            for y in 0..self.height {
-                self.blur(y, &mut sides, scratch);
-                self.correct(y, &mut sides, scratch);
+            for y in 0..=self.height {
+                if y < self.height {
+                    self.weigh(y, &sides, scratch);
+                }
+                if y > 0 {
+                    self.blur(y - 1, 0, &mut sides, scratch);
+                }
             }
         }
         self.sides = sides;
@@ -73,145 +76,146 @@ impl Level {
             let next = sides.next;
             if next < self.height {
                 self.begin(next, coarser, sides, scratch);
-                self.correct(next, sides, scratch);
             }
             if next > sides.first {
-                self.blur(next - 1, sides, scratch);
-                self.correct(next - 1, sides, scratch);
+                self.blur(next - 1, sides.first, sides, scratch);
             }
             sides.next += 1;
         }
     }
 
-    /// Starts row `y` with what the coarser level found, or with the frame's colours.
+    /// Starts row `y` with what the coarser level found, or with the frame's colours, and corrects it.
     fn begin(&self, y: usize, coarser: Option<&Self>, sides: &mut Sides, scratch: &mut Scratch) {
-        let (blocks, range) = (self.blocks(), sides.range(y));
-        let work = &self.work[y * blocks..][..blocks];
-        let codes = &self.codes[3 * y * self.width..][..3 * self.width];
-        let sides = &mut sides.values[range];
-        let most = if coarser.is_some() { Work::Border } else { Work::Estimate };
-        begin_row(work, most, codes, sides);
-        if let Some(coarser) = coarser {
+        let coarse = coarser.map(|coarser| {
             let far = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
-            let [near, far] = [y / 2, far.min(coarser.height - 1)].map(|y| coarser.sides.row(y));
-            double_row(work, near, far, &mut scratch.row, sides);
-        }
+            [y / 2, far.min(coarser.height - 1)].map(|y| coarser.sides.row(y))
+        });
+        let weighed = scratch.row_mut(y, padded(self.width));
+        let (work, matte, codes) = (self.work_row(y), self.matte_row(y), self.codes_row(y));
+        begin_row(work, matte, codes, coarse, sides.row_mut(y), weighed);
     }
 
-    /// Shares out between both sides what they do not explain of the frame's colours in row `y`.
-    fn correct(&self, y: usize, sides: &mut Sides, scratch: &mut Scratch) {
-        let (blocks, range) = (self.blocks(), sides.range(y));
-        correct_row(
-            &self.work[y * blocks..][..blocks],
-            &self.matte[y * self.width..][..self.width],
-            &self.codes[3 * y * self.width..][..3 * self.width],
-            &mut scratch.factors,
-            &mut sides.values[range],
-        );
+    /// Weighs row `y` of both sides, for blurring it.
+    fn weigh(&self, y: usize, sides: &Sides, scratch: &mut Scratch) {
+        let weighed = scratch.row_mut(y, padded(self.width));
+        weigh_row(self.work_row(y), self.matte_row(y), sides.row(y), weighed);
     }
 
-    /// Blurs both sides of row `y` over 3 x 3 cells, each weighed by how much of it is there. The
-    /// row above has been blurred before.
-    fn blur(&self, y: usize, sides: &mut Sides, scratch: &mut Scratch) {
-        let (blocks, width) = (self.blocks(), self.width);
-        let work = &self.work[y * blocks..][..blocks];
-        let [above, below] = [y.saturating_sub(1), (y + 1).min(self.height - 1)];
-        let mattes = [above, y, below].map(|y| &self.matte[y * width..][..width]);
-        let range = sides.range(y);
-        let kept = &mut scratch.here[..SIDES * width];
-        for run in runs(work, Work::Border) {
-            let rows =
-                kept.chunks_exact_mut(width).zip(sides.values[range.clone()].chunks_exact(width));
-            for (kept, row) in rows {
-                kept[run.clone()].copy_from_slice(&row[run.clone()]);
-            }
-        }
-        let here = &scratch.here[..SIDES * width];
-        let above = if above < y { &scratch.above } else { here };
-        // Beyond the last row there is what is in it.
-        let ranges = [range.clone(), sides.range(below)];
-        let (sides, below) = match sides.values.get_disjoint_mut(ranges) {
-            Ok([sides, below]) => (sides, &*below),
-            Err(_) => (&mut sides.values[range], here),
-        };
-        let rows = [above, here, below];
-        blur_row(work, mattes, rows, &mut scratch.row, &mut scratch.factors, sides);
-        std::mem::swap(&mut scratch.above, &mut scratch.here);
+    /// Blurs both sides of row `y` over 3 x 3 cells, each weighed by how much of it is there, and
+    /// corrects them. Rows from `first` on have been weighed, to the one below.
+    fn blur(&self, y: usize, first: usize, sides: &mut Sides, scratch: &Scratch) {
+        let rows = [y.saturating_sub(1).max(first), y, (y + 1).min(self.height - 1)];
+        let mattes = rows.map(|y| self.matte_row(y));
+        let weighed = rows.map(|y| scratch.row(y, padded(self.width)));
+        blur_row(self.work_row(y), mattes, weighed, self.codes_row(y), sides.row_mut(y));
     }
 }
 
-/// The frame's colours on both sides, where there is something to do, but at most `most`.
-fn begin_row(work: &[Work], most: Work, codes: &[f32], sides: &mut [f32]) {
-    let blocks = work.len();
-    let (codes, _) = codes.as_chunks::<BLOCK>();
-    let (sides, _) = sides.as_chunks_mut::<BLOCK>();
-    for (block, work) in work.iter().enumerate() {
-        if (Work::Border..=most).contains(work) {
-            for row in 0..SIDES {
-                sides[row * blocks + block] = codes[row % 3 * blocks + block];
-            }
-        }
-    }
-}
-
-/// Cells of a row that is `width` cells wide, with a neighbour on both sides where there is one.
+/// One of the rows of all components.
 #[inline(always)]
-fn with_neighbours(cells: &Range<usize>, width: usize) -> Range<usize> {
-    cells.start.saturating_sub(1)..(cells.end + 1).min(width)
+fn plane<T>(rows: &[T], index: usize, stride: usize) -> &[T] {
+    &rows[index * stride..][..stride]
 }
 
-/// Fills in the neighbours of `row`'s first and last cell that are not there: beyond the border
-/// there is what is at it. `known` are the cells that `row`, beginning with the one before `cells`,
-/// has got already.
 #[inline(always)]
-fn extend(row: &mut [f32], cells: &Range<usize>, known: &Range<usize>) {
-    if known.start == cells.start {
-        row[0] = row[1];
-    }
-    if known.end == cells.end {
-        row[cells.len() + 1] = row[cells.len()];
-    }
+fn store(cells: Cells, rows: &mut [f32], index: usize, stride: usize, at: usize) {
+    rows[index * stride + at..][..BLOCK].copy_from_slice(&cells);
 }
 
-/// Twice as many cells, where they are to be estimated, between the two rows of the coarser level
-/// that are the nearest.
+/// Begins a row with the colours of the two rows of the coarser level that are the nearest, or else
+/// with the frame's, where there is something to estimate, and weighs it for blurring. At the border
+/// there are the frame's colours.
 #[multiversion(targets = "simd")]
-fn double_row(work: &[Work], near: &[f32], far: &[f32], row: &mut [f32], sides: &mut [f32]) {
-    let width = near.len() / SIDES;
-    for run in runs(work, Work::Estimate) {
-        let cells = run.start / 2..run.end / 2;
-        let known = with_neighbours(&cells, width);
-        let row = &mut row[..cells.len() + 2];
-        let planes = near.chunks_exact(width).zip(far.chunks_exact(width));
-        for ((near, far), out) in planes.zip(sides.chunks_exact_mut(work.len() * BLOCK)) {
-            let mixed = &mut row[known.start + 1 - cells.start..][..known.len()];
-            mix(&near[known.clone()], &far[known.clone()], mixed);
-            extend(row, &cells, &known);
-            double(row, &mut out[run.clone()]);
+fn begin_row(
+    work: &[Work],
+    matte: &[u8],
+    codes: &[u8],
+    coarse: Option<[&[f32]; 2]>,
+    sides: &mut [f32],
+    weighed: &mut [f32],
+) {
+    let stride = matte.len();
+    for (block, work) in work.iter().enumerate() {
+        let at = (block + 1) * BLOCK;
+        let alphas = load_scaled(matte, at, 1.0 / 255.0);
+        let (estimates, gains) = match (work, coarse) {
+            (Work::None, _) => continue,
+            (Work::Estimate, Some(_)) => (true, gains_of(&alphas)),
+            _ => (*work == Work::Estimate, [0.0; BLOCK]),
+        };
+        for component in 0..3 {
+            let code = load_scaled(plane(codes, component, stride), at, 1.0);
+            let mut both = [code, code];
+            if let (true, Some(coarse)) = (estimates, coarse) {
+                both[0] = double(coarse, component, block);
+                both[1] = double(coarse, 3 + component, block);
+                share_out(&alphas, &gains, &code, &mut both);
+            }
+            for side in 0..2 {
+                let index = 3 * side + component;
+                store(both[side], sides, index, stride, at);
+                store(weigh(&alphas, side, &both[side]), weighed, index, stride, at);
+            }
         }
     }
+    pad_rows(work, sides, stride);
+    pad_rows(work, weighed, stride);
 }
 
-/// Three quarters of `near`, and one of `far`.
+#[multiversion(targets = "simd")]
+fn weigh_row(work: &[Work], matte: &[u8], sides: &[f32], weighed: &mut [f32]) {
+    let stride = matte.len();
+    for (block, _) in work.iter().enumerate().filter(|(_, work)| **work != Work::None) {
+        let at = (block + 1) * BLOCK;
+        let alphas = load_scaled(matte, at, 1.0 / 255.0);
+        for index in 0..SIDES {
+            let cells = load(plane(sides, index, stride), at);
+            store(weigh(&alphas, index / 3, &cells), weighed, index, stride, at);
+        }
+    }
+    pad_rows(work, weighed, stride);
+}
+
+/// Writes what is beyond the border of rows where somebody may look at it.
 #[inline(always)]
-fn mix(near: &[f32], far: &[f32], out: &mut [f32]) {
-    let n = out.len();
-    let (near, far) = (&near[..n], &far[..n]);
-    for i in 0..n {
-        out[i] = 0.75 * near[i] + 0.25 * far[i];
+fn pad_rows(work: &[Work], rows: &mut [f32], stride: usize) {
+    let ends = [work.first(), work.last()];
+    if ends.into_iter().flatten().any(|work| *work != Work::None) {
+        rows.chunks_exact_mut(stride).for_each(pad);
     }
 }
 
-/// Cells, with a neighbour on both sides, at twice as many places.
+/// A block of one row, from the row of the coarser level that is `near` and the `far` one: twice as
+/// many cells, linearly.
 #[inline(always)]
-fn double(cells: &[f32], out: &mut [f32]) {
-    let pairs = out.as_chunks_mut::<2>().0;
-    let n = pairs.len();
-    let (left, here, right) = (&cells[..n], &cells[1..n + 1], &cells[2..n + 2]);
-    for i in 0..n {
-        let near = 0.75 * here[i];
-        pairs[i] = [near + 0.25 * left[i], near + 0.25 * right[i]];
+fn double(coarse: [&[f32]; 2], index: usize, block: usize) -> Cells {
+    let stride = coarse[0].len() / SIDES;
+    // From the cell before the first that this block lies in.
+    let at = BLOCK + block * 4 - 1;
+    let near = load(plane(coarse[0], index, stride), at);
+    let far = load(plane(coarse[1], index, stride), at);
+    let mut mixed = [0.0; BLOCK];
+    for i in 0..BLOCK {
+        mixed[i] = 0.75 * near[i] + 0.25 * far[i];
     }
+    let [a, b, c, d, e, f, ..] = mixed;
+    let (here, other) = ([b, b, c, c, d, d, e, e], [a, c, b, d, c, e, d, f]);
+    let mut out = [0.0; BLOCK];
+    for i in 0..BLOCK {
+        out[i] = 0.75 * here[i] + 0.25 * other[i];
+    }
+    out
+}
+
+/// Weight of the person's colour, or of what is behind.
+#[inline(always)]
+fn weigh(alphas: &Cells, side: usize, cells: &Cells) -> Cells {
+    let [base, slope] = if side == 0 { [FAINT, 1.0] } else { [1.0 + FAINT, -1.0] };
+    let mut weighed = [0.0; BLOCK];
+    for i in 0..BLOCK {
+        weighed[i] = (base + slope * alphas[i]) * cells[i];
+    }
+    weighed
 }
 
 /// How much of an unexplained difference goes to the person: the smallest change of F and B that
@@ -222,6 +226,15 @@ pub fn gain(matte: f32) -> f32 {
     1.0 / (matte * matte + behind * behind + DAMPING)
 }
 
+#[inline(always)]
+fn gains_of(alphas: &Cells) -> Cells {
+    let mut gains = [0.0; BLOCK];
+    for i in 0..BLOCK {
+        gains[i] = gain(alphas[i]);
+    }
+    gains
+}
+
 /// Within the codes. Unlike `clamp`, which keeps what is not a number, it is two vector
 /// instructions.
 #[inline(always)]
@@ -230,117 +243,85 @@ pub fn clip(code: f32) -> f32 {
     if code < 255.0 { code } else { 255.0 }
 }
 
-#[multiversion(targets = "simd")]
-fn correct_row(work: &[Work], matte: &[f32], codes: &[f32], gains: &mut [f32], sides: &mut [f32]) {
-    let width = matte.len();
-    for run in runs(work, Work::Estimate) {
-        let matte = &matte[run.clone()];
-        let gains = &mut gains[..run.len()];
-        for (gain_here, matte) in gains.iter_mut().zip(matte) {
-            *gain_here = gain(*matte);
-        }
-        let (person, behind) = sides.split_at_mut(3 * width);
-        let planes = person.chunks_exact_mut(width).zip(behind.chunks_exact_mut(width));
-        for ((person, behind), codes) in planes.zip(codes.chunks_exact(width)) {
-            let (person, behind) = (&mut person[run.clone()], &mut behind[run.clone()]);
-            share_out(matte, gains, &codes[run.clone()], person, behind);
-        }
-    }
-}
-
+/// Shares out between both sides what they do not explain of the frame's colours.
 #[inline(always)]
-fn share_out(matte: &[f32], gains: &[f32], codes: &[f32], person: &mut [f32], behind: &mut [f32]) {
-    let n = matte.len();
-    let (gains, codes) = (&gains[..n], &codes[..n]);
-    let (person, behind) = (&mut person[..n], &mut behind[..n]);
-    for i in 0..n {
-        let other = 1.0 - matte[i];
-        let rest = (codes[i] - matte[i] * person[i] - other * behind[i]) * gains[i];
-        person[i] = clip(person[i] + matte[i] * rest);
+fn share_out(alphas: &Cells, gains: &Cells, codes: &Cells, [person, behind]: &mut [Cells; 2]) {
+    for i in 0..BLOCK {
+        let other = 1.0 - alphas[i];
+        let rest = (codes[i] - alphas[i] * person[i] - other * behind[i]) * gains[i];
+        person[i] = clip(person[i] + alphas[i] * rest);
         behind[i] = clip(behind[i] + other * rest);
     }
 }
 
-/// Means of three rows, and of each cell with its neighbours, where `work` says so.
+/// The sum of the mattes of each cell and its neighbours.
+#[inline(always)]
+fn sum_weights(mattes: [&[u8]; BLURRED], at: usize) -> Cells {
+    let mut sums = [0u16; BLOCK];
+    for row in mattes {
+        let window = &row[at - 1..][..BLOCK + 2];
+        for i in 0..BLOCK {
+            let sides = u16::from(window[i]) + u16::from(window[i + 2]);
+            sums[i] += sides + u16::from(window[i + 1]);
+        }
+    }
+    let mut weights = [0.0; BLOCK];
+    for i in 0..BLOCK {
+        weights[i] = f32::from(sums[i]) * (1.0 / 255.0);
+    }
+    weights
+}
+
+/// The sum over three rows, which begin at `start`, of each cell and its neighbours.
+#[inline(always)]
+fn sum_around(rows: [&[f32]; BLURRED], start: usize, at: usize) -> Cells {
+    let mut sums = [0.0; BLOCK];
+    for row in rows {
+        let window = &row[start + at - 1..][..BLOCK + 2];
+        for i in 0..BLOCK {
+            sums[i] += (window[i] + window[i + 1]) + window[i + 2];
+        }
+    }
+    sums
+}
+
+/// Means over three rows that were weighed, and of each cell with its neighbours, where colours are
+/// estimated; corrected.
 #[multiversion(targets = "simd")]
 fn blur_row(
     work: &[Work],
-    mattes: [&[f32]; 3],
-    rows: [&[f32]; 3],
-    sums: &mut [f32],
-    factors: &mut [f32],
+    mattes: [&[u8]; BLURRED],
+    weighed: [&[f32]; BLURRED],
+    codes: &[u8],
     sides: &mut [f32],
 ) {
-    let width = mattes[0].len();
-    for run in runs(work, Work::Estimate) {
-        let known = with_neighbours(&run, width);
-        let mattes = mattes.map(|row| &row[known.clone()]);
-        let sums = &mut sums[..run.len() + 2];
-        let factors = &mut factors[..run.len()];
-        let first = known.start + 1 - run.start;
-        for (side, sides) in sides.chunks_exact_mut(3 * width).enumerate() {
-            // What is there of the side is the matte, or what the matte leaves.
-            let weight = if side == 0 { [FAINT, 1.0] } else { [1.0 + FAINT, -1.0] };
-            sum_weights(mattes, weight, &mut sums[first..][..known.len()]);
-            extend(sums, &run, &known);
-            invert_sums(sums, factors);
-            for (component, out) in sides.chunks_exact_mut(width).enumerate() {
-                let plane = (3 * side + component) * width;
-                let [above, here, below] = rows.map(|row| &row[plane..][known.clone()]);
-                let out_of_rows = &mut sums[first..][..known.len()];
-                sum_rows(mattes, weight, above, here, below, out_of_rows);
-                extend(sums, &run, &known);
-                scale_sums(sums, factors, &mut out[run.clone()]);
+    let stride = mattes[0].len();
+    for (block, _) in work.iter().enumerate().filter(|(_, work)| **work == Work::Estimate) {
+        let at = (block + 1) * BLOCK;
+        let alphas = load_scaled(mattes[1], at, 1.0 / 255.0);
+        let gains = gains_of(&alphas);
+        // Nine cells' weights, of which the matte is one side's and what it leaves the other's.
+        let sums = sum_weights(mattes, at);
+        let mut scales = [[0.0; BLOCK]; 2];
+        for i in 0..BLOCK {
+            scales[0][i] = 1.0 / (9.0 * FAINT + sums[i]);
+            scales[1][i] = 1.0 / (9.0 * (1.0 + FAINT) - sums[i]);
+        }
+        for component in 0..3 {
+            let mut both = [
+                sum_around(weighed, component * stride, at),
+                sum_around(weighed, (3 + component) * stride, at),
+            ];
+            for side in 0..2 {
+                for i in 0..BLOCK {
+                    both[side][i] *= scales[side][i];
+                }
             }
+            let code = load_scaled(plane(codes, component, stride), at, 1.0);
+            share_out(&alphas, &gains, &code, &mut both);
+            store(both[0], sides, component, stride, at);
+            store(both[1], sides, 3 + component, stride, at);
         }
     }
-}
-
-#[inline(always)]
-fn sum_weights(mattes: [&[f32]; 3], [base, slope]: [f32; 2], out: &mut [f32]) {
-    let n = out.len();
-    let [a, b, c] = mattes.map(|row| &row[..n]);
-    for i in 0..n {
-        out[i] = 3.0 * base + slope * (a[i] + b[i] + c[i]);
-    }
-}
-
-#[inline(always)]
-fn sum_rows(
-    mattes: [&[f32]; 3],
-    [base, slope]: [f32; 2],
-    above: &[f32],
-    here: &[f32],
-    below: &[f32],
-    out: &mut [f32],
-) {
-    let n = out.len();
-    let [a, b, c] = mattes.map(|row| &row[..n]);
-    let (above, here, below) = (&above[..n], &here[..n], &below[..n]);
-    for i in 0..n {
-        out[i] = (base + slope * a[i]) * above[i]
-            + (base + slope * b[i]) * here[i]
-            + (base + slope * c[i]) * below[i];
-    }
-}
-
-/// One by the sum of each cell and its neighbours.
-#[inline(always)]
-fn invert_sums(cells: &[f32], out: &mut [f32]) {
-    let n = out.len();
-    let (left, here, right) = (&cells[..n], &cells[1..n + 1], &cells[2..n + 2]);
-    for i in 0..n {
-        out[i] = 1.0 / (left[i] + here[i] + right[i]);
-    }
-}
-
-/// The sum of each cell and its neighbours, times a factor.
-#[inline(always)]
-fn scale_sums(cells: &[f32], factors: &[f32], out: &mut [f32]) {
-    let n = out.len();
-    let (left, here, right) = (&cells[..n], &cells[1..n + 1], &cells[2..n + 2]);
-    let factors = &factors[..n];
-    for i in 0..n {
-        out[i] = (left[i] + here[i] + right[i]) * factors[i];
-    }
+    pad_rows(work, sides, stride);
 }

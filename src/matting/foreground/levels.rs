@@ -1,27 +1,32 @@
 //! The frame at several sizes, from which the estimate goes from coarse to fine.
+//!
+//! Where a matte is 0 or 1, its cells and what follows of them stay as they are from frame to frame,
+//! and are not looked at.
 
 use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::cells::{BLOCK, Work, halve};
+use super::cells::{BLOCK, Work, halve, inner, load, means, pad, padded};
+use crate::matting::matte::{MatteRow, PART, Part};
 
-/// A matte this far from 0 and 1 is soft: half of what 8 bits can say.
-const SOFT: f32 = 0.5 / 255.0;
 /// Rows of a level's colours for each row of cells: three components of the person, and three of
 /// what is behind.
 pub const SIDES: usize = 6;
 
-/// The frame at one size, row by row.
+/// The frame at one size, row by row. Rows are [padded](padded).
 pub struct Level {
     /// Cells in a row, whole blocks of them.
     pub width: usize,
     pub height: usize,
-    pub matte: Vec<f32>,
+    /// 0 to 255.
+    matte: Vec<u8>,
     /// For each row of cells a row of each of the three components.
-    pub codes: Vec<f32>,
+    codes: Vec<u8>,
     /// Every row's colours; of the finest level none, see [`Sides`].
     pub sides: Sides,
+    /// What the matte is in each block.
+    parts: Vec<Part>,
     /// Which of a block's cells are soft, a bit for each.
     soft: Vec<u8>,
     /// Of each block.
@@ -31,9 +36,9 @@ pub struct Level {
 /// The colours of both sides in rows of cells, as many of them as are kept.
 #[derive(Default)]
 pub struct Sides {
-    /// For each row of cells [`SIDES`] rows.
+    /// For each row of cells [`SIDES`] padded rows.
     pub values: Vec<f32>,
-    width: usize,
+    stride: usize,
     kept: usize,
     /// The row of cells that is begun next.
     pub next: usize,
@@ -44,7 +49,8 @@ pub struct Sides {
 impl Sides {
     /// For rows of `width` cells, of which the last `kept` that were estimated are at hand.
     pub fn new(width: usize, kept: usize) -> Self {
-        Self { values: vec![0.0; SIDES * width * kept], width, kept, next: 0, first: 0 }
+        let stride = padded(width);
+        Self { values: vec![0.0; SIDES * stride * kept], stride, kept, next: 0, first: 0 }
     }
 
     /// Begins anew, at row `y`.
@@ -57,10 +63,16 @@ impl Sides {
         &self.values[self.range(y)]
     }
 
-    /// Where the rows of all components of both sides are.
-    pub fn range(&self, y: usize) -> Range<usize> {
-        let start = y % self.kept * SIDES * self.width;
-        start..start + SIDES * self.width
+    /// The rows of all components of both sides.
+    pub fn row_mut(&mut self, y: usize) -> &mut [f32] {
+        let range = self.range(y);
+        &mut self.values[range]
+    }
+
+    fn range(&self, y: usize) -> Range<usize> {
+        let length = SIDES * self.stride;
+        let start = y % self.kept * length;
+        start..start + length
     }
 }
 
@@ -68,12 +80,14 @@ impl Level {
     /// With `blocks` of cells in each of `height` rows, and the colours of `kept` of them.
     pub fn new(blocks: usize, height: usize, kept: usize) -> Self {
         let width = blocks * BLOCK;
+        let stride = padded(width);
         Self {
             width,
             height,
-            matte: vec![0.0; width * height],
-            codes: vec![0.0; 3 * width * height],
+            matte: vec![0; stride * height],
+            codes: vec![0; 3 * stride * height],
             sides: Sides::new(width, kept),
+            parts: vec![Part::Clear; blocks * height],
             soft: vec![0; blocks * height],
             work: vec![Work::None; blocks * height],
         }
@@ -87,30 +101,88 @@ impl Level {
         &self.work[y * self.blocks()..][..self.blocks()]
     }
 
-    pub fn matte_row(&self, y: usize) -> &[f32] {
-        &self.matte[y * self.width..][..self.width]
+    pub fn matte_row(&self, y: usize) -> &[u8] {
+        let stride = padded(self.width);
+        &self.matte[y * stride..][..stride]
     }
 
     /// The rows of all components.
-    pub fn codes_row(&self, y: usize) -> &[f32] {
-        &self.codes[3 * y * self.width..][..3 * self.width]
+    pub fn codes_row(&self, y: usize) -> &[u8] {
+        let stride = padded(self.width);
+        &self.codes[3 * y * stride..][..3 * stride]
+    }
+
+    /// The rows of all components.
+    pub fn codes_row_mut(&mut self, y: usize) -> &mut [u8] {
+        let stride = padded(self.width);
+        &mut self.codes[3 * y * stride..][..3 * stride]
+    }
+
+    /// Takes in a row of the matte, `factor` pixels a cell, for row `y`.
+    pub fn take_matte_row(&mut self, y: usize, matte: MatteRow<'_>, factor: usize) {
+        let (blocks, stride) = (self.blocks(), padded(self.width));
+        let parts = &mut self.parts[y * blocks..][..blocks];
+        let row = &mut self.matte[y * stride..][..stride];
+        let span = BLOCK * factor;
+        let part_of = |block: usize| {
+            let pixels = block * span..matte.codes.len().min((block + 1) * span);
+            let parts = &matte.parts[pixels.start / PART..pixels.end.div_ceil(PART)];
+            parts.iter().copied().reduce(Part::with).unwrap_or(Part::Soft)
+        };
+        let mut block = 0;
+        while block < blocks {
+            let part = part_of(block);
+            let cells = block * BLOCK..(block + 1) * BLOCK;
+            if part != Part::Soft {
+                replace_part(&mut parts[block], part, &mut inner(row)[cells]);
+                block += 1;
+                continue;
+            }
+            let start = block;
+            while block < blocks && part_of(block) == Part::Soft {
+                parts[block] = Part::Soft;
+                block += 1;
+            }
+            let codes = &matte.codes[start * span..matte.codes.len().min(block * span)];
+            let cells = &mut inner(row)[start * BLOCK..block * BLOCK];
+            means(codes, factor, cells);
+        }
+        pad(row);
     }
 
     /// The matte, from that of the finer level.
     pub fn take_matte(&mut self, finer: &Self) {
-        for (y, out) in self.matte.chunks_exact_mut(self.width).enumerate() {
-            let [upper, lower] = finer.pair(y).map(|y| finer.matte_row(y));
-            halve(upper, lower, out);
+        let (blocks, stride) = (self.blocks(), padded(self.width));
+        let rows = self.matte.chunks_exact_mut(stride).zip(self.parts.chunks_exact_mut(blocks));
+        for (y, (row, parts)) in rows.enumerate() {
+            let pair = finer.pair(y);
+            let parts_of = pair.map(|y| &finer.parts[y * finer.blocks()..][..finer.blocks()]);
+            let [upper, lower] = pair.map(|y| finer.matte_row(y));
+            for (block, old) in parts.iter_mut().enumerate() {
+                let finer_blocks = 2 * block..finer.blocks().min(2 * block + 2);
+                let finer_parts = parts_of.iter().flat_map(|parts| &parts[finer_blocks.clone()]);
+                let part = finer_parts.copied().reduce(Part::with).unwrap_or(Part::Soft);
+                let cells = &mut inner(row)[block * BLOCK..(block + 1) * BLOCK];
+                if part == Part::Soft {
+                    let pairs = (2 * block + 1) * BLOCK..(2 * block + 3) * BLOCK;
+                    halve(&upper[pairs.clone()], &lower[pairs], cells);
+                }
+                replace_part(old, part, cells);
+            }
+            pad(row);
         }
     }
 
-    /// The colours, from those of the finer level.
-    pub fn take_codes(&mut self, finer: &Self) {
-        for (y, out) in self.codes.chunks_exact_mut(3 * self.width).enumerate() {
-            let [upper, lower] = finer.pair(y).map(|y| finer.codes_row(y).chunks(finer.width));
-            for ((upper, lower), out) in upper.zip(lower).zip(out.chunks_exact_mut(self.width)) {
-                halve(upper, lower, out);
-            }
+    /// Row `y` of the colours, from those of the finer level.
+    pub fn take_codes(&mut self, y: usize, finer: &Self) {
+        let stride = padded(finer.width);
+        let [upper, lower] = finer.pair(y).map(|y| finer.codes_row(y).chunks_exact(stride));
+        let own = padded(self.width);
+        for ((upper, lower), out) in
+            upper.zip(lower).zip(self.codes_row_mut(y).chunks_exact_mut(own))
+        {
+            halve(&upper[BLOCK..], &lower[BLOCK..], inner(out));
+            pad(out);
         }
     }
 
@@ -126,8 +198,11 @@ impl Level {
         for y in 0..self.height {
             let (before, here) = self.soft.split_at_mut(y * blocks);
             let (above, here) = (&mut before[y.saturating_sub(1) * blocks..], &mut here[..blocks]);
-            let row = |y: usize| &self.matte[y * self.width..][..self.width];
-            find_soft_in_row(row(y), row(y.saturating_sub(1)), here, above);
+            let rows = [y, y.saturating_sub(1)];
+            let parts = rows.map(|y| &self.parts[y * blocks..][..blocks]);
+            let stride = padded(self.width);
+            let mattes = rows.map(|y| &self.matte[y * stride..][..stride]);
+            find_soft_in_row(parts, mattes, here, above);
             let Some(finer) = finer else { continue };
             for row in finer.pair(y).map(|y| finer.soft[y * finer.blocks()..].chunks(2)) {
                 for (soft, pair) in here.iter_mut().zip(row) {
@@ -163,6 +238,18 @@ impl Level {
     }
 }
 
+/// Makes a block what it is now. What is flat and was so stays as it is.
+fn replace_part(old: &mut Part, part: Part, cells: &mut [u8]) {
+    if std::mem::replace(old, part) == part {
+        return;
+    }
+    match part {
+        Part::Clear => cells.fill(0),
+        Part::Opaque => cells.fill(255),
+        Part::Soft => {}
+    }
+}
+
 /// Estimates where a cell or a neighbour, in three rows of blocks, is soft.
 #[multiversion(targets = "simd")]
 fn plan_row(above: &[u8], here: &[u8], below: &[u8], work: &mut [Work]) {
@@ -176,17 +263,27 @@ fn plan_row(above: &[u8], here: &[u8], below: &[u8], work: &mut [Work]) {
     }
 }
 
-/// Marks in `soft` the cells that are soft, and there and in `soft_above`, which may be empty,
-/// those that differ between both rows.
+/// Marks in `soft` the cells of a row that are soft, and there and in `soft_above`, which may be
+/// empty, those that differ from the row above, which comes second.
 #[multiversion(targets = "simd")]
-fn find_soft_in_row(matte: &[f32], above: &[f32], soft: &mut [u8], soft_above: &mut [u8]) {
-    let rows = matte.as_chunks::<BLOCK>().0.iter().zip(above.as_chunks::<BLOCK>().0);
-    for (block, ((matte, above), out)) in rows.zip(soft).enumerate() {
-        let (matte, above): (&[f32; BLOCK], &[f32; BLOCK]) = (matte, above);
+fn find_soft_in_row(
+    parts: [&[Part]; 2],
+    mattes: [&[u8]; 2],
+    soft: &mut [u8],
+    soft_above: &mut [u8],
+) {
+    for (block, out) in soft.iter_mut().enumerate() {
+        let (part, part_above) = (parts[0][block], parts[1][block]);
+        if part == part_above && part != Part::Soft {
+            *out = 0;
+            continue;
+        }
+        let at = (block + 1) * BLOCK;
+        let (matte, above) = (load(mattes[0], at), load(mattes[1], at));
         let (mut is_soft, mut differs) = ([0; BLOCK], [0; BLOCK]);
         for i in 0..BLOCK {
-            is_soft[i] = u8::from((matte[i] > SOFT) & (matte[i] < 1.0 - SOFT));
-            differs[i] = u8::from((matte[i] - above[i]).abs() > SOFT);
+            is_soft[i] = u8::from(matte[i].wrapping_add(1) > 1);
+            differs[i] = u8::from(matte[i] != above[i]);
         }
         let steps = pack_bits(differs);
         *out = pack_bits(is_soft) | steps;

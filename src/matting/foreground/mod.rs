@@ -22,7 +22,7 @@ mod unmix;
 
 use std::ops::Range;
 
-use self::cells::{BLOCK, Work, convert, known_blocks, means};
+use self::cells::{BLOCK, Work, convert, inner, known_blocks, means, pad, padded};
 use self::estimate::Scratch;
 use self::levels::{Level, Sides};
 use self::unmix::{Between, Unmixer};
@@ -168,7 +168,7 @@ impl Foreground {
     ) {
         let between = self.rows_around(y, self.to.format.plane_v_shift(plane));
         self.find_known(rows, between);
-        let (pixel, bytes) = self.black_pixel(plane);
+        let (pixel, bytes) = if clears { self.black_pixel(plane) } else { ([0; 4], 1) };
         let finest = &self.levels[0];
         let ForegroundRows { sides, scratch, unmixers, known, .. } = rows;
         if !known.is_empty() {
@@ -209,7 +209,7 @@ impl Foreground {
         let finest = &mut self.levels[0];
         for y in 0..finest.height {
             let row = matte.row(middle_row(y, self.factor, self.from.height));
-            means(row.values, self.factor, &mut finest.matte[y * finest.width..][..finest.width]);
+            finest.take_matte_row(y, row, self.factor);
         }
         for index in 0..self.levels.len() {
             let (finer, rest) = self.levels.split_at_mut(index);
@@ -224,38 +224,52 @@ impl Foreground {
 
     /// Brings the frame's colours down to all levels, in the output's codes.
     fn take_codes(&mut self, frame: &FrameView<'_>) {
+        for y in 0..self.levels[0].height {
+            self.take_codes_row(frame, y);
+            // Rows that are complete are halved while they are in the cache.
+            let (mut y, mut index) = (y, 1);
+            while index < self.levels.len()
+                && (y % 2 == 1 || y == self.levels[index - 1].height - 1)
+            {
+                y /= 2;
+                let (finer, coarser) = self.levels.split_at_mut(index);
+                coarser[0].take_codes(y, &finer[index - 1]);
+                index += 1;
+            }
+        }
+    }
+
+    /// The finest level's row `y` of the frame's colours.
+    fn take_codes_row(&mut self, frame: &FrameView<'_>, y: usize) {
+        let y_in_frame = middle_row(y, self.factor, self.from.height);
         let finest = &mut self.levels[0];
-        let width = finest.width;
+        let (width, stride) = (finest.width, padded(finest.width));
+        let rows = finest.codes_row_mut(y);
         let components = self.from.format.color_components();
-        for (y, row) in finest.codes.chunks_exact_mut(3 * width).enumerate() {
-            let y_in_frame = middle_row(y, self.factor, self.from.height);
-            for (component, cells) in components.iter().zip(row.chunks_exact_mut(width)) {
-                let row = frame.row(component.plane, y_in_frame >> component.v_shift);
-                let size = self.factor >> component.h_shift;
-                let count = component.width(self.from.width);
-                if component.step == 1 {
-                    means(&row[..count], size, cells);
-                } else {
-                    let samples = &mut self.samples[..count];
-                    gather(row, component.offset, component.step, samples);
-                    means(samples, size, cells);
-                }
-            }
-            if components.len() == 1 {
-                // Gray is the same in all three.
-                row.copy_within(..width, width);
-                row.copy_within(..width, 2 * width);
-            }
-            if self.to_codes != Affine::IDENTITY {
-                let (first, rest) = row.split_at_mut(width);
-                let (second, third) = rest.split_at_mut(width);
-                convert(first, second, third, &self.to_codes);
+        for (component, row) in components.iter().zip(rows.chunks_exact_mut(stride)) {
+            let source = frame.row(component.plane, y_in_frame >> component.v_shift);
+            let size = self.factor >> component.h_shift;
+            let count = component.width(self.from.width);
+            if component.step == 1 {
+                means(&source[..count], size, inner(row));
+            } else {
+                let samples = &mut self.samples[..count];
+                gather(source, component.offset, component.step, samples);
+                means(samples, size, inner(row));
             }
         }
-        for index in 1..self.levels.len() {
-            let (finer, rest) = self.levels.split_at_mut(index);
-            rest[0].take_codes(&finer[index - 1]);
+        if components.len() == 1 {
+            // Gray is the same in all three.
+            rows.copy_within(..stride, stride);
+            rows.copy_within(..stride, 2 * stride);
         }
+        if self.to_codes != Affine::IDENTITY {
+            let (first, rest) = rows[BLOCK..].split_at_mut(stride);
+            let (second, third) = rest.split_at_mut(stride);
+            let cells = ..width;
+            convert(&mut first[cells], &mut second[cells], &mut third[cells], &self.to_codes);
+        }
+        rows.chunks_exact_mut(stride).for_each(pad);
     }
 }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::cells::{BLOCK, Work, runs};
+use super::cells::{BLOCK, Work, padded, runs};
 use super::estimate::gain;
 use super::levels::{Level, Sides};
 use crate::matting::blend::spread;
@@ -19,6 +19,8 @@ use crate::matting::pixel_format::{Component, PixelFormat};
 
 /// Codes have so many fractional bits.
 const FRACTION: u32 = 6;
+/// Bytes that are taken apart together: loops of a known length become straight vector code.
+const LANES: usize = 16;
 /// The whole, as a factor.
 const ALL: i16 = i16::MAX;
 
@@ -33,17 +35,15 @@ pub struct Unmixer {
     uniform: Option<[usize; 2]>,
     /// Components of the plane: which of the three, and where in the plane.
     components: Vec<(usize, Component)>,
-    /// For each weight the [share](share_of_rest) of the bytes of a sample or pixel.
-    shares_of: Box<[Factors; 256]>,
+    /// 255 for the bytes of a sample or pixel that hold no colour, which stay as they are.
+    fixed: [u8; 4],
+    share: ShareOfRest,
     rows: [Enlarged; 2],
     /// Cells of a row, in fixed point, and the samples of one component.
     cells: Vec<i16>,
     of_component: Vec<i16>,
     /// The matte, spread over the bytes.
     weights: Vec<u8>,
-    /// And as factors.
-    alphas: Vec<i16>,
-    shares: Vec<i16>,
 }
 
 /// A row of cells, with as many values as the plane has bytes.
@@ -81,21 +81,16 @@ impl Unmixer {
             samples: most,
             bytes,
             uniform: is_uniform.then_some([most, step]),
-            shares_of: Box::new(std::array::from_fn(|weight| {
-                let mut shares = [share_of_rest(weight as u8); 4];
-                // Bytes that hold no colour stay as they are.
-                let holds_color = |byte| components.iter().any(|(_, c)| c.offset == byte);
-                let others = (0..step).filter(|&byte| is_uniform && !holds_color(byte));
-                others.for_each(|byte| shares[byte] = ALL);
-                shares
-            })),
+            fixed: std::array::from_fn(|byte| {
+                let holds_color = components.iter().any(|(_, c)| c.offset == byte);
+                if is_uniform && byte < step && !holds_color { 255 } else { 0 }
+            }),
+            share: ShareOfRest::new(),
             components,
             rows: [enlarged(), enlarged()],
             cells: vec![0; (width + 2) * step],
             of_component: row(),
             weights: vec![0; width * bytes],
-            alphas: row(),
-            shares: row(),
         }
     }
 
@@ -142,7 +137,8 @@ impl Unmixer {
                 blocks.end -= 1;
             }
             if !blocks.is_empty() {
-                self.unmix_blocks((level, sides), between, blocks, [matte, half], row);
+                let hides = clear.is_none();
+                self.unmix_blocks((level, sides), between, blocks, [matte, half], hides, row);
             }
         }
         if let Some(pixel) = clear {
@@ -162,6 +158,7 @@ impl Unmixer {
         between: Between,
         blocks: Range<usize>,
         [matte, half]: [&[u8]; 2],
+        hides: bool,
         row: &mut [u8],
     ) {
         let Between { upper, lower, share } = between;
@@ -182,19 +179,16 @@ impl Unmixer {
         let share = (share * 32768.0) as i16;
         let person = [&upper.person[bytes.clone()], &lower.person[bytes.clone()]];
         let behind = [&upper.behind[bytes.clone()], &lower.behind[bytes]];
-        let is_half = self.is_half();
-        let (alphas, shares) = (&mut self.alphas[..row.len()], &mut self.shares[..row.len()]);
-        let (step, weights) = match self.uniform {
-            Some([_, step]) => (step, if is_half { half } else { full }),
-            None => (1, spread(self.format, self.plane, full, half, &mut self.weights)),
+        let samples = if self.is_half() { half } else { full };
+        let (fixed, out) = (self.fixed, &mut self.weights);
+        let weights = match self.uniform {
+            Some([_, 1]) => samples,
+            Some([_, 2]) => repeat::<2>(samples, fixed, out),
+            Some([_, 3]) => repeat::<3>(samples, fixed, out),
+            Some(_) => repeat::<4>(samples, fixed, out),
+            None => spread(self.format, self.plane, full, half, out),
         };
-        match step {
-            1 => find_factors::<1>(weights, &self.shares_of, alphas, shares),
-            2 => find_factors::<2>(weights, &self.shares_of, alphas, shares),
-            3 => find_factors::<3>(weights, &self.shares_of, alphas, shares),
-            _ => find_factors::<4>(weights, &self.shares_of, alphas, shares),
-        }
-        unmix_bytes(person, behind, share, alphas, shares, row);
+        unmix_bytes(person, behind, share, weights, self.share, hides, row);
     }
 
     /// Makes sure that row `y` of the cells is there at the plane's size.
@@ -203,16 +197,16 @@ impl Unmixer {
         if enlarged.of.replace(y) == Some(y) {
             return;
         }
-        let width = level.width;
+        let stride = padded(level.width);
         for run in runs(level.work_row(y), Work::Border) {
             let bytes = run.start * self.bytes..run.end * self.bytes;
             let sides = [&mut enlarged.person, &mut enlarged.behind];
-            for (sides, out) in colors.chunks_exact(3 * width).zip(sides) {
+            for (sides, out) in colors.chunks_exact(3 * stride).zip(sides) {
                 let out = &mut out[bytes.clone()];
                 if let Some([samples, step]) = self.uniform {
                     let cells = &mut self.cells[..(run.len() + 2) * step];
                     for (index, component) in &self.components {
-                        let side = &sides[index * width..][..width];
+                        let side = &sides[index * stride..][..stride];
                         fix(side, &run, component.offset, step, cells);
                     }
                     enlarge(samples, step, cells, out);
@@ -222,7 +216,7 @@ impl Unmixer {
                     let Component { offset, step, .. } = *component;
                     let samples = self.bytes / step;
                     let cells = &mut self.cells[..run.len() + 2];
-                    fix(&sides[index * width..][..width], &run, 0, 1, cells);
+                    fix(&sides[index * stride..][..stride], &run, 0, 1, cells);
                     let enlarged = &mut self.of_component[..run.len() * samples];
                     enlarge(samples, 1, cells, enlarged);
                     out[offset..].iter_mut().step_by(step).zip(enlarged).for_each(|(o, e)| *o = *e);
@@ -263,8 +257,8 @@ fn clear_pixels(matte: &[u8], pixel: &[u8], bytes: &mut [u8]) {
     }
 }
 
-/// Brings the cells of a run, with a neighbour on both sides, to fixed point, at every `step`-th
-/// place from `offset` on. Beyond the border there is what is at it.
+/// Brings the cells of a run of a padded row, with a neighbour on both sides, to fixed point, at every
+/// `step`-th place from `offset` on.
 fn fix(row: &[f32], run: &Range<usize>, offset: usize, step: usize, out: &mut [i16]) {
     match step {
         1 => fix_to::<1>(row, run, offset, out),
@@ -279,12 +273,8 @@ fn fix_to<const STEP: usize>(row: &[f32], run: &Range<usize>, offset: usize, out
     // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the float.
     const ROUND: f32 = 12_582_912.0;
     let fixed = |code: f32| (code * (1 << FRACTION) as f32 + ROUND).to_bits() as i16;
-    let out = out.as_chunks_mut::<STEP>().0;
-    let cells = &row[run.clone()];
-    let (first, last) = (0, out.len() - 1);
-    out[first][offset] = fixed(row[run.start.saturating_sub(1)]);
-    out[last][offset] = fixed(row[run.end.min(row.len() - 1)]);
-    for (out, code) in out[first + 1..last].iter_mut().zip(cells) {
+    let cells = &row[BLOCK + run.start - 1..];
+    for (out, code) in out.as_chunks_mut::<STEP>().0.iter_mut().zip(cells) {
         out[offset] = fixed(*code);
     }
 }
@@ -342,61 +332,137 @@ fn mix(a: i16, b: i16, share: i16) -> i16 {
     a + times(b - a, share)
 }
 
-/// A factor for each of up to four bytes that have one weight.
-type Factors = [i16; 4];
-
-/// How much of an unexplained difference is the person's: α times the [gain].
-fn share_of_rest(weight: u8) -> i16 {
-    // What is all the person's stays as it is.
-    if weight == 255 {
-        return ALL;
-    }
-    let alpha = f32::from(weight) / 255.0;
-    (alpha * gain(alpha) * 32768.0) as i16
-}
-
-/// For `STEP` bytes of each weight the weight as a factor, and what `shares_of` has for it.
-fn find_factors<const STEP: usize>(
-    weights: &[u8],
-    shares_of: &[Factors; 256],
-    alphas: &mut [i16],
-    shares: &mut [i16],
-) {
-    weights_to_factors::<STEP>(weights, alphas);
-    for (shares, weight) in shares.as_chunks_mut::<STEP>().0.iter_mut().zip(weights) {
-        let factors = &shares_of[usize::from(*weight)];
-        *shares = std::array::from_fn(|byte| factors[byte]);
-    }
-}
-
+/// Each weight for `STEP` bytes, those that are `fixed` aside.
 #[multiversion(targets = "simd")]
-fn weights_to_factors<const STEP: usize>(weights: &[u8], out: &mut [i16]) {
-    for (out, weight) in out.as_chunks_mut::<STEP>().0.iter_mut().zip(weights) {
-        *out = [i16::from(*weight) << 7 | i16::from(*weight) >> 1; STEP];
+fn repeat<'a, const STEP: usize>(weights: &[u8], fixed: [u8; 4], out: &'a mut [u8]) -> &'a [u8] {
+    for (bytes, weight) in out.as_chunks_mut::<STEP>().0.iter_mut().zip(weights) {
+        for (byte, fixed) in bytes.iter_mut().zip(fixed) {
+            *byte = weight | fixed;
+        }
+    }
+    &out[..STEP * weights.len()]
+}
+
+/// How much of an unexplained difference is the person's: α times the [gain], as a factor.
+///
+/// The gain is the same for α and 1 − α, so that it is a polynomial of (2 α − 1)².
+#[derive(Clone, Copy)]
+struct ShareOfRest {
+    /// Of half the gain, which is less than 1; the constant first.
+    coefficients: [i16; 4],
+}
+
+impl ShareOfRest {
+    /// Interpolates at Chebyshev's points, by Newton's divided differences.
+    fn new() -> Self {
+        const N: usize = 4;
+        let points: [f64; N] = std::array::from_fn(|k| {
+            0.5 - 0.5 * (std::f64::consts::PI * (k as f64 + 0.5) / N as f64).cos()
+        });
+        let alpha = |point: f64| (0.5 + 0.5 * point.sqrt()) as f32;
+        let mut differences = points.map(|point| f64::from(gain(alpha(point))) / 2.0);
+        for order in 1..N {
+            for k in (order..N).rev() {
+                let step = points[k] - points[k - order];
+                differences[k] = (differences[k] - differences[k - 1]) / step;
+            }
+        }
+        // Multiplied out, from the innermost factor.
+        let mut coefficients = [0.0; N];
+        for k in (0..N).rev() {
+            for power in (0..N).rev() {
+                let lower = if power > 0 { coefficients[power - 1] } else { 0.0 };
+                coefficients[power] = lower - points[k] * coefficients[power];
+            }
+            coefficients[0] += differences[k];
+        }
+        Self { coefficients: coefficients.map(|value| (value * 32768.0).round() as i16) }
+    }
+
+    /// For a weight as a factor.
+    #[inline(always)]
+    fn of(self, alpha: i16) -> i16 {
+        let [a, b, c, d] = self.coefficients;
+        let twice = alpha.wrapping_mul(2).wrapping_add(i16::MIN);
+        let square = times(twice, twice);
+        let half_gain = a + times(square, b + times(square, c + times(square, d)));
+        let half = times(alpha, half_gain);
+        // What is all the person's stays as it is.
+        if alpha == ALL { ALL } else { half + half }
     }
 }
 
 /// Replaces the bytes of a row by the person's part of them. Both sides' colours lie in an upper
-/// and a lower row, whose share is `lower`.
+/// and a lower row, whose share is `lower`. Where it `hides`, nobody sees what weighs nothing.
 #[multiversion(targets = "simd")]
 fn unmix_bytes(
     [upper_person, lower_person]: [&[i16]; 2],
     [upper_behind, lower_behind]: [&[i16]; 2],
     lower: i16,
-    alphas: &[i16],
-    shares: &[i16],
+    weights: &[u8],
+    share: ShareOfRest,
+    hides: bool,
     row: &mut [u8],
 ) {
     let n = row.len();
-    let (upper_person, lower_person) = (&upper_person[..n], &lower_person[..n]);
-    let (upper_behind, lower_behind) = (&upper_behind[..n], &lower_behind[..n]);
-    let (alphas, shares) = (&alphas[..n], &shares[..n]);
-    for i in 0..n {
+    let whole = n - n % LANES;
+    for start in (0..whole).step_by(LANES) {
+        let mut here = [0; LANES];
+        here.copy_from_slice(&weights[start..start + LANES]);
+        // Edges are narrower than the cells around them.
+        let all = u128::from_ne_bytes(here);
+        if all == u128::MAX || all == 0 && hides {
+            continue;
+        }
+        let mut bytes = [0; LANES];
+        bytes.copy_from_slice(&row[start..start + LANES]);
+        let persons = [lanes(upper_person, start), lanes(lower_person, start)];
+        let behinds = [lanes(upper_behind, start), lanes(lower_behind, start)];
+        for i in 0..LANES {
+            let person = mix(persons[0][i], persons[1][i], lower);
+            let behind = mix(behinds[0][i], behinds[1][i], lower);
+            bytes[i] = unmix(bytes[i], here[i], [person, behind], share);
+        }
+        row[start..start + LANES].copy_from_slice(&bytes);
+    }
+    for i in whole..n {
         let person = mix(upper_person[i], lower_person[i], lower);
         let behind = mix(upper_behind[i], lower_behind[i], lower);
-        let code = i16::from(row[i]) << FRACTION;
-        let rest = code - behind - times(person - behind, alphas[i]);
-        let own = person + times(rest, shares[i]);
-        row[i] = ((own + (1 << (FRACTION - 1))) >> FRACTION).clamp(0, 255) as u8;
+        row[i] = unmix(row[i], weights[i], [person, behind], share);
+    }
+}
+
+#[inline(always)]
+fn lanes(row: &[i16], start: usize) -> [i16; LANES] {
+    let mut lanes = [0; LANES];
+    lanes.copy_from_slice(&row[start..start + LANES]);
+    lanes
+}
+
+/// The person's part of a byte.
+#[inline(always)]
+fn unmix(byte: u8, weight: u8, [person, behind]: [i16; 2], share: ShareOfRest) -> u8 {
+    let weight = i16::from(weight);
+    let alpha = weight << 7 | weight >> 1;
+    let code = i16::from(byte) << FRACTION;
+    let rest = code - behind - times(person - behind, alpha);
+    let own = person + times(rest, share.of(alpha));
+    ((own + (1 << (FRACTION - 1))) >> FRACTION).clamp(0, 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_the_rest_is_right_to_a_thousandth() {
+        let share = ShareOfRest::new();
+        for weight in 0..255i16 {
+            let alpha = f32::from(weight) / 255.0;
+            let want = alpha * gain(alpha);
+            let got = f32::from(share.of(weight << 7 | weight >> 1)) / 32768.0;
+            assert!((got - want).abs() < 1e-3, "{got}, {want} of {weight}");
+        }
+        assert_eq!(share.of(ALL), ALL);
     }
 }
