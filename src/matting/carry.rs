@@ -7,6 +7,7 @@
 use multiversion::multiversion;
 
 use super::frame_view::{FrameLayout, FrameView};
+use super::half::Halver;
 use super::model::Fit;
 use super::motion::{Field, Picture, Pyramid, Search};
 use super::network::Size;
@@ -18,6 +19,9 @@ use super::warp::{Alignment, Tap, warp};
 
 /// The longer side of a guide at most: a fifth of full HD.
 const GUIDE_SIDE: usize = 384;
+/// Pixels of a frame along a sample of its guide from which on the frame is halved before it is
+/// reduced with care.
+const FAR_SMALLER: usize = 4;
 
 /// The share of a picture that is found in an earlier one of the same scene, at the least. Between
 /// different scenes mostly 0.05 to 0.3 is found, by chance; half a second apart in one scene, with
@@ -74,6 +78,7 @@ pub enum Carried {
 
 /// Carries mattes between frames of one layout.
 pub struct Carrier {
+    halver: Option<Halver>,
     reducer: Reducer,
     size: Size,
     frame: Size,
@@ -98,11 +103,14 @@ impl Carrier {
         let step = frame.width.max(frame.height).div_ceil(GUIDE_SIDE);
         let size = Size { width: frame.width.div_ceil(step), height: frame.height.div_ceil(step) };
         let masks = Pyramid::new(size.width, size.height);
+        let halver = (step >= FAR_SMALLER).then(|| Halver::new(layout));
+        let reduced = halver.as_ref().map_or(*layout, Halver::layout);
         Self {
+            halver,
             reducer: Reducer::new(
-                layout,
-                &AxisOperator::area(frame.width, size.width),
-                &AxisOperator::area(frame.height, size.height),
+                &reduced,
+                &AxisOperator::area(reduced.width, size.width),
+                &AxisOperator::area(reduced.height, size.height),
             ),
             alignment: Alignment::new(frame, size, input, mask, fit),
             row: vec![0.0; mask.width],
@@ -139,7 +147,11 @@ impl Carrier {
     pub fn look(&mut self, frame: &FrameView<'_>, guide: &mut Guide) {
         self.number += 1;
         guide.number = self.number;
-        let mut reduced = self.reducer.reduce(frame);
+        let frame = match &mut self.halver {
+            Some(halver) => halver.halve(frame),
+            None => *frame,
+        };
+        let mut reduced = self.reducer.reduce(&frame);
         for y in 0..self.size.height {
             let [a, b, c] = reduced.row(y);
             let luma = guide.luma.0[0].row_mut(y);

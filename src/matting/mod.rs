@@ -32,6 +32,7 @@ pub mod finish;
 pub mod foreground;
 pub mod frame_view;
 pub mod geometry;
+mod half;
 pub mod mask;
 pub mod matte;
 pub mod matter;

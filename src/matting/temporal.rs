@@ -43,6 +43,8 @@ const LARGE_COUNTS: f32 = 0.5;
 const INVISIBLE: f32 = 1.0 / 512.0;
 /// Samples that are looked at together.
 const CHUNK: usize = 16;
+/// Parts of a code in which changes of the guide are counted.
+const PARTS: f32 = 16.0;
 
 /// What became of the picture since the frame before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +59,17 @@ pub enum Change {
 pub struct Smoother {
     guide: Size,
     mask: Size,
-    /// The frame before: luma and both chroma planes; empty before the first.
-    before: [Vec<f32>; 3],
+    /// The frame before: luma and both chroma planes, in parts of a code.
+    before: [Vec<i16>; 3],
     has_before: bool,
+    /// By how much each sample of the guide and its neighbours changed, in parts of a code.
+    changes: Vec<u16>,
+    scratch: Vec<u16>,
     /// How much each sample of the guide stands still, 0 to 1.
     still: Vec<f32>,
-    scratch: Vec<f32>,
-    /// For each column and row of the mask, where in the guide it lies.
-    taps: [Vec<Tap>; 2],
+    /// For each row of the mask, where in the guide it lies.
+    rows: Vec<Tap>,
+    columns: Columns,
     line: Vec<f32>,
     smoothed: Vec<f32>,
     has_smoothed: bool,
@@ -72,7 +77,13 @@ pub struct Smoother {
     trend: Vec<f32>,
     /// Chunks whose trend is not 0.
     restless: Vec<bool>,
+    /// Between which values a chunk of a mask may lie to make no change that is seen, whatever in the
+    /// chunk it meets. Nearly all chunks are flat, and not looked at any closer.
+    quiet: Vec<[f32; 2]>,
 }
+
+/// Nothing lies between these.
+const NEVER: [f32; 2] = [f32::INFINITY, f32::NEG_INFINITY];
 
 /// Linear interpolation between two neighbours.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +91,47 @@ struct Tap {
     first: usize,
     second: usize,
     share: f32,
+}
+
+/// Linear interpolation of chunks of a row, each as a sum over neighbouring samples.
+struct Columns {
+    /// Samples that a chunk needs at most.
+    window: usize,
+    /// The first of them, for each chunk.
+    first: Vec<usize>,
+    /// For each chunk and each of its samples, their share in each value.
+    shares: Vec<[f32; CHUNK]>,
+}
+
+impl Columns {
+    fn new(taps: &[Tap]) -> Self {
+        let chunks = || taps.chunks(CHUNK);
+        let first = |chunk: &[Tap]| chunk.iter().map(|tap| tap.first).min().unwrap_or_default();
+        let last = |chunk: &[Tap]| chunk.iter().map(|tap| tap.second).max().unwrap_or_default();
+        let window = chunks().map(|chunk| last(chunk) - first(chunk) + 1).max().unwrap_or(1);
+        let mut shares = vec![[0.0; CHUNK]; window * chunks().len()];
+        for (chunk, shares) in chunks().zip(shares.chunks_exact_mut(window)) {
+            for (i, tap) in chunk.iter().enumerate() {
+                shares[tap.first - first(chunk)][i] += 1.0 - tap.share;
+                shares[tap.second - first(chunk)][i] += tap.share;
+            }
+        }
+        Self { window, first: chunks().map(first).collect(), shares }
+    }
+
+    /// The values of a chunk, from a row with [`window`](Self::window) samples behind it.
+    #[inline(always)]
+    fn interpolate(&self, chunk: usize, line: &[f32]) -> [f32; CHUNK] {
+        let samples = &line[self.first[chunk]..][..self.window];
+        let shares = &self.shares[chunk * self.window..][..self.window];
+        let mut values = [0.0; CHUNK];
+        for k in 0..self.window {
+            for i in 0..CHUNK {
+                values[i] += samples[k] * shares[k][i];
+            }
+        }
+        values
+    }
 }
 
 impl Smoother {
@@ -99,21 +151,23 @@ impl Smoother {
             (0..mask).map(tap).collect()
         };
         let [x, y] = AxisGeometry::pair(frame, input, fit);
+        let columns = Columns::new(&taps(x, frame.width, size.width, mask.width));
+        let chunks = mask.height * mask.width.div_ceil(CHUNK);
         Self {
             guide: size,
-            before: std::array::from_fn(|_| vec![0.0; size.area()]),
+            before: std::array::from_fn(|_| vec![0; size.area()]),
             has_before: false,
+            changes: vec![0; size.area()],
+            scratch: vec![0; size.area()],
             still: vec![0.0; size.area()],
-            scratch: vec![0.0; size.area()],
-            taps: [
-                taps(x, frame.width, size.width, mask.width),
-                taps(y, frame.height, size.height, mask.height),
-            ],
-            line: vec![0.0; size.width],
+            rows: taps(y, frame.height, size.height, mask.height),
+            line: vec![0.0; size.width + columns.window],
+            columns,
             smoothed: vec![0.0; mask.area()],
             has_smoothed: false,
             trend: vec![0.0; mask.area()],
-            restless: vec![false; mask.height * mask.width.div_ceil(CHUNK)],
+            restless: vec![false; chunks],
+            quiet: vec![NEVER; chunks],
             mask,
         }
     }
@@ -137,19 +191,15 @@ impl Smoother {
             let range = y * width..(y + 1) * width;
             let now = planes.map(|plane| &plane.row(y)[..width]);
             let [luma, first, second] = self.before.each_mut().map(|p| &mut p[range.clone()]);
-            differ(now, luma, first, second, &mut self.still[range]);
+            differ(now, luma, first, second, &mut self.changes[range]);
         }
         if !std::mem::replace(&mut self.has_before, true) {
             self.still.fill(0.0);
             return Change::Scene;
         }
-        let (still, scratch) = (&mut self.still, &mut self.scratch);
-        filter(still, scratch, width, |a, b, c| (a + b + c) / 3.0);
-        filter(still, scratch, width, |a, b, c| a.max(b).max(c));
-        let moved: u32 = still.iter().map(|&change| u32::from(change > MOVED)).sum();
-        for value in still.iter_mut() {
-            *value = ((MOVED - *value) / (MOVED - STILL)).clamp(0.0, 1.0);
-        }
+        around::<SUM>(&mut self.changes, &mut self.scratch, width);
+        around::<MAX>(&mut self.changes, &mut self.scratch, width);
+        let moved = find_still(&self.changes, &mut self.still);
         if moved as f32 <= CUT * self.guide.area() as f32 {
             return Change::Scene;
         }
@@ -164,22 +214,23 @@ impl Smoother {
             self.smoothed.copy_from_slice(mask);
             self.trend.fill(0.0);
             self.restless.fill(false);
+            self.quiet.fill(NEVER);
             return &self.smoothed;
         }
         let width = self.mask.width;
         let chunks = width.div_ceil(CHUNK);
-        let [columns, rows] = &self.taps;
-        for (y, tap) in rows.iter().enumerate() {
+        for (y, tap) in self.rows.iter().enumerate() {
             let range = y * width..(y + 1) * width;
             let row = Row {
                 mask: &mask[range.clone()],
                 smoothed: &mut self.smoothed[range.clone()],
                 trend: &mut self.trend[range],
                 restless: &mut self.restless[y * chunks..(y + 1) * chunks],
+                quiet: &mut self.quiet[y * chunks..(y + 1) * chunks],
             };
             let still = [tap.first, tap.second]
                 .map(|row| &self.still[row * self.guide.width..][..self.guide.width]);
-            smooth_row(row, still[0], still[1], tap.share, &mut self.line, columns, strength);
+            smooth_row(row, still, tap.share, &mut self.line, &self.columns, strength);
         }
         &self.smoothed
     }
@@ -191,6 +242,7 @@ struct Row<'a> {
     smoothed: &'a mut [f32],
     trend: &'a mut [f32],
     restless: &'a mut [bool],
+    quiet: &'a mut [[f32; 2]],
 }
 
 /// Smooths a row. `upper` and `lower` are the rows of the guide around it, of which `share` of the
@@ -198,44 +250,69 @@ struct Row<'a> {
 #[multiversion(targets = "simd")]
 fn smooth_row(
     row: Row<'_>,
-    upper: &[f32],
-    lower: &[f32],
+    [upper, lower]: [&[f32]; 2],
     share: f32,
     line: &mut [f32],
-    columns: &[Tap],
+    columns: &Columns,
     strength: f32,
 ) {
     let mut has_line = false;
-    let mut smooth = |mask: &_, smoothed: &mut _, trend: &mut _, columns, restless: &mut bool| {
-        // Where nothing is seen to change, which is nearly everywhere, nothing is done.
+    let mut smooth = |chunk, mask: &_, smoothed: &mut _, trend: &mut _, state: (&mut _, &mut _)| {
+        let (restless, quiet): (&mut bool, &mut _) = state;
         if !*restless && largest_difference(mask, smoothed) < INVISIBLE {
+            *quiet = quiet_about(smoothed);
             return;
         }
         if !std::mem::replace(&mut has_line, true) {
-            blend_rows(upper, lower, share, line);
+            blend_rows(upper, lower, share, &mut line[..upper.len()]);
         }
-        *restless = smooth_chunk(mask, smoothed, trend, &stillness(line, columns), strength);
+        *restless =
+            smooth_chunk(mask, smoothed, trend, &columns.interpolate(chunk, line), strength);
+        *quiet = if *restless { NEVER } else { quiet_about(smoothed) };
     };
     let (masks, mask) = row.mask.as_chunks::<CHUNK>();
     let (smootheds, smoothed) = row.smoothed.as_chunks_mut::<CHUNK>();
     let (trends, trend) = row.trend.as_chunks_mut::<CHUNK>();
-    let (restless, last_restless) = row.restless.split_at_mut(masks.len());
-    let (columns, last_columns) = columns.as_chunks::<CHUNK>();
-    let chunks = masks.iter().zip(smootheds).zip(trends).zip(columns).zip(restless);
-    for ((((mask, smoothed), trend), columns), restless) in chunks {
-        smooth(mask, smoothed, trend, columns, restless);
+    let whole = masks.len();
+    for chunk in 0..whole {
+        // Where nothing is seen to change, which is nearly everywhere, nothing is done.
+        if is_between(&masks[chunk], row.quiet[chunk]) {
+            continue;
+        }
+        let state = (&mut row.restless[chunk], &mut row.quiet[chunk]);
+        smooth(chunk, &masks[chunk], &mut smootheds[chunk], &mut trends[chunk], state);
     }
-    if let Some(restless) = last_restless.first_mut() {
+    if let (Some(restless), Some(quiet)) = (row.restless.get_mut(whole), row.quiet.get_mut(whole)) {
         // As long as the others, with zeros that nothing comes of.
         let [mut long_mask, mut long_smoothed, mut long_trend] = [[0.0; CHUNK]; 3];
         let n = mask.len();
         long_mask[..n].copy_from_slice(mask);
         long_smoothed[..n].copy_from_slice(smoothed);
         long_trend[..n].copy_from_slice(trend);
-        smooth(&long_mask, &mut long_smoothed, &mut long_trend, last_columns, restless);
+        smooth(whole, &long_mask, &mut long_smoothed, &mut long_trend, (restless, quiet));
         smoothed.copy_from_slice(&long_smoothed[..n]);
         trend.copy_from_slice(&long_trend[..n]);
     }
+}
+
+/// Whether all of a chunk lies between two values.
+#[inline(always)]
+fn is_between(mask: &[f32; CHUNK], [low, high]: [f32; 2]) -> bool {
+    let mut outside = 0;
+    for i in 0..CHUNK {
+        outside |= u32::from(mask[i] <= low) | u32::from(mask[i] >= high);
+    }
+    outside == 0
+}
+
+/// Between which values nothing is seen to differ from any of a chunk.
+#[inline(always)]
+fn quiet_about(smoothed: &[f32; CHUNK]) -> [f32; 2] {
+    let mut negative = [0.0; CHUNK];
+    for i in 0..CHUNK {
+        negative[i] = -smoothed[i];
+    }
+    [largest(*smoothed) - INVISIBLE, INVISIBLE - largest(negative)]
 }
 
 #[inline(always)]
@@ -245,17 +322,6 @@ fn blend_rows(upper: &[f32], lower: &[f32], share: f32, out: &mut [f32]) {
     for i in 0..n {
         out[i] = upper[i] + share * (lower[i] - upper[i]);
     }
-}
-
-/// How much up to a chunk of samples of the mask stand still.
-#[inline(always)]
-fn stillness(line: &[f32], columns: &[Tap]) -> [f32; CHUNK] {
-    let mut still = [0.0; CHUNK];
-    for (still, tap) in still.iter_mut().zip(columns) {
-        let (a, b) = (line[tap.first], line[tap.second]);
-        *still = a + tap.share * (b - a);
-    }
-    still
 }
 
 /// Smooths a chunk of samples; whether any of their trends can still be seen.
@@ -296,63 +362,93 @@ fn largest_difference(a: &[f32; CHUNK], b: &[f32; CHUNK]) -> f32 {
     for i in 0..CHUNK {
         differences[i] = (a[i] - b[i]).abs();
     }
+    largest(differences)
+}
+
+#[inline(always)]
+fn largest(mut values: [f32; CHUNK]) -> f32 {
     let mut n = CHUNK;
     while n > 1 {
         n /= 2;
         for i in 0..n {
-            let (a, b) = (differences[i], differences[n + i]);
-            differences[i] = if a > b { a } else { b };
+            let (a, b) = (values[i], values[n + i]);
+            values[i] = if a > b { a } else { b };
         }
     }
-    differences[0]
+    values[0]
 }
 
 /// The largest change of the three planes since `luma`, `first` and `second`, which become `now`.
 #[multiversion(targets = "simd")]
 fn differ(
     now: [&[f32]; 3],
-    luma: &mut [f32],
-    first: &mut [f32],
-    second: &mut [f32],
-    out: &mut [f32],
+    luma: &mut [i16],
+    first: &mut [i16],
+    second: &mut [i16],
+    out: &mut [u16],
 ) {
+    // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the float.
+    const ROUND: f32 = 12_582_912.0;
+    let parts = |code: f32| (code * PARTS + ROUND).to_bits() as i16;
     let n = out.len();
-    let [a, b, c] = now.map(|row| &row[..n]);
+    let (a, b, c) = (&now[0][..n], &now[1][..n], &now[2][..n]);
     let (luma, first, second) = (&mut luma[..n], &mut first[..n], &mut second[..n]);
     for i in 0..n {
-        let change = (a[i] - luma[i]).abs();
-        let change = change.max((b[i] - first[i]).abs());
-        out[i] = change.max((c[i] - second[i]).abs());
+        let (a, b, c) = (parts(a[i]), parts(b[i]), parts(c[i]));
+        let change = (a - luma[i]).unsigned_abs();
+        let change = change.max((b - first[i]).unsigned_abs());
+        out[i] = change.max((c - second[i]).unsigned_abs());
+        (luma[i], first[i], second[i]) = (a, b, c);
     }
-    luma.copy_from_slice(a);
-    first.copy_from_slice(b);
-    second.copy_from_slice(c);
 }
 
-/// Replaces each sample by what `of` makes of it and its neighbours, first along rows, then along
-/// columns; the picture's edge is repeated.
-fn filter(
-    picture: &mut [f32],
-    scratch: &mut [f32],
-    width: usize,
-    of: impl Fn(f32, f32, f32) -> f32 + Copy,
-) {
+const SUM: bool = false;
+const MAX: bool = true;
+
+/// Replaces each sample by the sum or the largest of the nine about it; the picture's edge is
+/// repeated.
+fn around<const OF: bool>(picture: &mut [u16], scratch: &mut [u16], width: usize) {
     let height = picture.len() / width;
     for (row, out) in picture.chunks_exact(width).zip(scratch.chunks_exact_mut(width)) {
         let last = width - 1;
-        out[0] = of(row[0], row[0], row[last.min(1)]);
-        for i in 1..last.max(1) {
-            out[i] = of(row[i - 1], row[i], row[i + 1]);
+        if last > 0 {
+            join_rows::<OF>([&row[..last - 1], &row[1..last], &row[2..]], &mut out[1..last]);
         }
-        out[last] = of(row[last.saturating_sub(1)], row[last], row[last]);
+        out[0] = join::<OF>(row[0], row[0], row[last.min(1)]);
+        out[last] = join::<OF>(row[last.saturating_sub(1)], row[last], row[last]);
     }
     for (y, out) in picture.chunks_exact_mut(width).enumerate() {
         let row = |y: usize| &scratch[y * width..][..width];
-        let (above, at, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
-        for i in 0..width {
-            out[i] = of(above[i], at[i], below[i]);
-        }
+        let rows = [row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1))];
+        join_rows::<OF>(rows, out);
     }
+}
+
+#[multiversion(targets = "simd")]
+fn join_rows<const OF: bool>(rows: [&[u16]; 3], out: &mut [u16]) {
+    let n = out.len();
+    let (a, b, c) = (&rows[0][..n], &rows[1][..n], &rows[2][..n]);
+    for i in 0..n {
+        out[i] = join::<OF>(a[i], b[i], c[i]);
+    }
+}
+
+#[inline(always)]
+fn join<const OF: bool>(a: u16, b: u16, c: u16) -> u16 {
+    if OF == MAX { a.max(b).max(c) } else { a + b + c }
+}
+
+/// How much samples stand still whose neighbourhoods' changes have these sums, and how many moved.
+#[multiversion(targets = "simd")]
+fn find_still(changes: &[u16], still: &mut [f32]) -> u32 {
+    const WHOLE: f32 = 9.0 * PARTS;
+    const MOST: u16 = (MOVED * WHOLE) as u16;
+    let mut moved = 0;
+    for (still, &change) in still.iter_mut().zip(changes) {
+        moved += u32::from(change > MOST);
+        *still = within_1((MOVED * WHOLE - f32::from(change)) / ((MOVED - STILL) * WHOLE));
+    }
+    moved
 }
 
 #[cfg(test)]
