@@ -45,7 +45,7 @@ impl Runs {
     /// The pixels of the runs of some parts.
     pub fn pixels(&self, which: impl Fn(Part) -> bool) -> impl Iterator<Item = Range<usize>> {
         let pixels = self.pixels.iter();
-        pixels.filter(move |(part, _)| which(*part)).map(|(_, run)| run.clone())
+        joined(pixels.filter(move |(part, _)| which(*part)).map(|(_, run)| run.clone()))
     }
 
     /// The bytes of the same, in a row of a plane.
@@ -54,7 +54,7 @@ impl Runs {
         plane: usize,
         which: impl Fn(Part) -> bool,
     ) -> impl Iterator<Item = Range<usize>> {
-        self.all(plane).filter(move |(part, ..)| which(*part)).map(|(.., bytes)| bytes)
+        joined(self.all(plane).filter(move |(part, ..)| which(*part)).map(|(.., bytes)| bytes))
     }
 
     /// What every run is, its pixels, and its bytes in a row of a plane.
@@ -79,6 +79,18 @@ impl Runs {
             }
         }
     }
+}
+
+/// The same runs, those that follow on one another as one.
+fn joined(runs: impl Iterator<Item = Range<usize>>) -> impl Iterator<Item = Range<usize>> {
+    let mut runs = runs.peekable();
+    std::iter::from_fn(move || {
+        let mut run = runs.next()?;
+        while let Some(next) = runs.next_if(|next| next.start == run.end) {
+            run.end = next.end;
+        }
+        Some(run)
+    })
 }
 
 /// A run at the chroma's resolution.
@@ -114,6 +126,8 @@ mod tests {
         // The last pixel has a pair of chroma of its own.
         assert!(runs.bytes(1, |part| part == Part::Opaque).eq(std::iter::once(192..202)));
         assert_eq!(runs.pixels(|part| part == Part::Soft).collect::<Vec<_>>(), [soft]);
+        // What lies side by side is done together.
+        assert!(runs.pixels(|part| part != Part::Clear).eq(std::iter::once(64..201)));
         runs.update(&layout, &[Part::Opaque; 4]);
         assert!(runs.pixels(|_| true).eq(std::iter::once(0..201)));
     }
