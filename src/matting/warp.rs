@@ -11,7 +11,7 @@ use multiversion::target::target_cfg_f;
 use super::columns::multiply_add;
 use super::geometry::AxisGeometry;
 use super::model::Fit;
-use super::motion::{CELL, Field, Picture, Search};
+use super::motion::{CELL, Field, Picture, Search, floor};
 use super::network::Size;
 
 /// Samples of a mask that are taken together, and the side of its blocks at most.
@@ -53,9 +53,11 @@ impl Axis {
         (0..samples).map(|i| Tap::new(self.first + i as f32 * self.scale, mask)).collect()
     }
 
-    /// For each of the `mask` samples, and [`LANES`] more, where in the guide's `samples` it lies.
-    fn to_guide(self, mask: usize, samples: usize) -> Vec<Tap> {
-        (0..mask + LANES).map(|i| Tap::new(self.guide(i), samples)).collect()
+    /// For each of the `mask` samples, and [`LANES`] more, where in the guide's `samples` it lies:
+    /// the first of two, and the share of the second.
+    fn to_guide(self, mask: usize, samples: usize) -> (Vec<u32>, Vec<f32>) {
+        let taps = (0..mask + LANES).map(|i| Tap::new(self.guide(i), samples));
+        taps.map(|tap| (tap.first as u32, tap.share)).unzip()
     }
 }
 
@@ -87,7 +89,7 @@ pub struct Alignment {
     axes: [Axis; 2],
     /// Of a guide's samples in the mask.
     pub to_mask: [Vec<Tap>; 2],
-    to_guide: [Vec<Tap>; 2],
+    to_guide: [(Vec<u32>, Vec<f32>); 2],
 }
 
 impl Alignment {
@@ -160,18 +162,17 @@ fn warp_lanes<const FUSED: bool>(
     let change = interpolate::<FUSED>(alignment, change, [left, row]);
     let (last_column, last_row) = ((width - 1) as f32, (height - 1) as f32);
     // Of the four samples about a place the first is never the last of its row or column.
-    let (most_columns, most_rows) =
-        (width.saturating_sub(2) as u32, height.saturating_sub(2) as u32);
+    let most = [width, height].map(|n| n.saturating_sub(2) as f32);
     let (next, below) = (width.min(2) - 1, if height > 1 { width } else { 0 });
     let (mut starts, mut shares) = ([0; LANES], [[0.0; LANES]; 2]);
     for c in 0..LANES {
         let at_x = multiply_add::<FUSED>(right[c], x.scale, (left + c) as f32);
         let at_y = multiply_add::<FUSED>(down[c], y.scale, row as f32);
         let (at_x, at_y) = (at_x.clamp(0.0, last_column), at_y.clamp(0.0, last_row));
-        let (first, upper) = ((at_x as u32).min(most_columns), (at_y as u32).min(most_rows));
-        starts[c] = upper * width as u32 + first;
-        shares[0][c] = at_x - first as f32;
-        shares[1][c] = at_y - upper as f32;
+        let (first, upper) = (at_x.min(most[0]).floor(), at_y.min(most[1]).floor());
+        starts[c] = floor(upper) * width as u32 + floor(first);
+        shares[0][c] = at_x - first;
+        shares[1][c] = at_y - upper;
     }
     let mut corners = [[0.0; LANES]; 4];
     for c in 0..LANES {
@@ -199,10 +200,11 @@ fn interpolate<const FUSED: bool>(
     picture: &Picture,
     [left, row]: [usize; 2],
 ) -> [f32; LANES] {
-    let taps = &alignment.to_guide[0][left..][..LANES];
-    let Tap { first: upper, share: down, .. } = alignment.to_guide[1][row];
-    let first = taps[0].first;
-    let (above, below) = (picture.span(first, upper), picture.span(first, upper + 1));
+    let [(columns, across), (rows, down)] = &alignment.to_guide;
+    let (columns, across) = (&columns[left..][..LANES], &across[left..][..LANES]);
+    let (first, upper, down) = (columns[0], rows[row] as usize, down[row]);
+    let above = picture.span(first as usize, upper);
+    let below = picture.span(first as usize, upper + 1);
     let (above, below) = (&above[..SPAN], &below[..SPAN]);
     let mut between = [0.0; SPAN];
     for i in 0..SPAN {
@@ -210,8 +212,8 @@ fn interpolate<const FUSED: bool>(
     }
     let mut values = [0.0; LANES];
     for c in 0..LANES {
-        let i = (taps[c].first - first).min(SPAN - 2);
-        values[c] = mix::<FUSED>(between[i], between[i + 1], taps[c].share);
+        let i = (columns[c] - first).min(SPAN as u32 - 2) as usize;
+        values[c] = mix::<FUSED>(between[i], between[i + 1], across[c]);
     }
     values
 }

@@ -6,12 +6,13 @@
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
+use super::super::columns::multiply_add;
 use super::cells::CELL;
 use super::grid::{STEP, nearest};
 use super::inside::Follow;
 use super::level::Level;
-use super::patch::PATCH;
-use super::picture::Picture;
+use super::patch::{PATCH, difference};
+use super::picture::{Picture, floor};
 use super::{FOLLOW, Search, Vector, level_scale};
 
 /// Adds up motion of patches, each where it explains the picture.
@@ -48,12 +49,12 @@ impl Field {
     #[inline(always)]
     pub fn bring(&self, plane: &Picture, x: usize, y: usize) -> [f32; CELL] {
         let (across, down) = (&self.x.span(x, y)[..CELL], &self.y.span(x, y)[..CELL]);
-        let (columns, rows) = (plane.width as u32 - 1, plane.height as u32 - 1);
+        let (columns, rows) = ((plane.width - 1) as f32, (plane.height - 1) as f32);
         let mut places = [0; CELL];
         for c in 0..CELL {
-            let column = ((x + c) as f32 + across[c] + 0.5) as u32;
-            let row = (y as f32 + down[c] + 0.5) as u32;
-            places[c] = row.min(rows) * plane.stride as u32 + column.min(columns);
+            let column = ((x + c) as f32 + across[c] + 0.5).clamp(0.0, columns);
+            let row = (y as f32 + down[c] + 0.5).clamp(0.0, rows);
+            places[c] = floor(row) * plane.stride as u32 + floor(column);
         }
         let data = plane.span(0, 0);
         let mut values = [0.0; CELL];
@@ -137,13 +138,14 @@ fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Pic
         }
         let at = [origin[0] as f32 + flow[0], origin[1] as f32 + flow[1]];
         let mut squares = [[NOISE * NOISE; PATCH]; PATCH];
-        for (to, from) in to.iter().zip(&from) {
-            let [template, ..] = to.patch(origin);
-            let found = from.sample::<FUSED>(at);
+        for plane in 0..3 {
+            let found = from[plane].sample::<FUSED>(at);
+            let difference = difference(&found, &to[plane].whole(origin));
             for r in 0..PATCH {
                 for c in 0..PATCH {
-                    let difference = found[r][c] - template[r][c];
-                    squares[r][c] += difference * difference;
+                    let square = squares[r][c];
+                    squares[r][c] =
+                        multiply_add::<FUSED>(difference[r][c], difference[r][c], square);
                 }
             }
         }
@@ -153,19 +155,14 @@ fn fill_field(field: &mut Field, search: &Search, to: [&Picture; 3], from: [&Pic
                 weights[r][c] = 1.0 / (squares[r][c] * squares[r][c]);
             }
         }
-        for r in 0..PATCH {
-            let start = weight.start(origin[1] + r) + origin[0];
-            let sums = &mut weight.data[start..][..PATCH];
-            for c in 0..PATCH {
-                sums[c] += weights[r][c];
-            }
-            let sums = &mut x.data[start..][..PATCH];
-            for c in 0..PATCH {
-                sums[c] += weights[r][c] * flow[0];
-            }
-            let sums = &mut y.data[start..][..PATCH];
-            for c in 0..PATCH {
-                sums[c] += weights[r][c] * flow[1];
+        for (plane, value) in [(&mut *weight, 1.0), (&mut *x, flow[0]), (&mut *y, flow[1])] {
+            for r in 0..PATCH {
+                let sums = plane.lanes_mut([origin[0], origin[1] + r]);
+                let mut added = *sums;
+                for c in 0..PATCH {
+                    added[c] = multiply_add::<FUSED>(weights[r][c], value, added[c]);
+                }
+                *sums = added;
             }
         }
     }

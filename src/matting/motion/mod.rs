@@ -33,7 +33,7 @@ use self::grid::{Around, Grid};
 use self::inside::{Follow, NOWHERE, Spread, search_inside};
 use self::level::{Level, search};
 pub use self::patch::add_up;
-pub use self::picture::{Picture, Pyramid};
+pub use self::picture::{Picture, Pyramid, floor};
 
 /// The level whose patches the motion of the inside is found for at the finest.
 const FOLLOW: usize = 1;

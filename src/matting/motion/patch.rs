@@ -47,6 +47,23 @@ impl Picture {
         patch
     }
 
+    /// The patch at whole numbers.
+    #[inline(always)]
+    pub fn whole(&self, [x, y]: [usize; 2]) -> Patch {
+        let mut patch = [[0.0; PATCH]; PATCH];
+        for (r, row) in patch.iter_mut().enumerate() {
+            *row = self.data[self.start(y + r) + x..].as_chunks().0[0];
+        }
+        patch
+    }
+
+    /// [`PATCH`] samples from one on.
+    #[inline(always)]
+    pub fn lanes_mut(&mut self, [x, y]: [usize; 2]) -> &mut [f32; PATCH] {
+        let start = self.start(y) + x;
+        &mut self.data[start..].as_chunks_mut().0[0]
+    }
+
     /// The patch at whole numbers, and its gradients.
     #[inline(always)]
     pub fn patch(&self, [x, y]: [usize; 2]) -> [Patch; 3] {

@@ -7,6 +7,13 @@ use super::Vector;
 /// Samples that are repeated around a picture, so that patches may reach over its edge.
 pub const BORDER: usize = 12;
 
+/// The whole number at or below a value of 0 to 2^22, which unlike a cast is made of several values
+/// at once: adding 2^23 leaves it in the low bits of the float.
+#[inline(always)]
+pub fn floor(value: f32) -> u32 {
+    (value.floor() + 8_388_608.0).to_bits() & 0x007f_ffff
+}
+
 /// A plane with its edge repeated around it.
 #[derive(Clone, Debug)]
 pub struct Picture {
