@@ -235,7 +235,8 @@ fn learn_cell(
     let mut all_explained = true;
     for y in rows {
         let brought = field.bring(mask, columns.start, y);
-        matte.row_mut(y)[columns.clone()].copy_from_slice(&brought[..columns.len()]);
+        // The border takes what is too much.
+        *matte.lanes_mut([columns.start, y]) = brought;
         // Where a cell is cut off by the picture's edge, what is beyond counts for nothing.
         let mut explained = field.explained(columns.start, y);
         for c in 0..CELL {

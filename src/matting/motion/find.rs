@@ -11,6 +11,9 @@ use super::picture::Picture;
 const STEPS: usize = 5;
 /// A step shorter than this, in samples, is the last.
 const SMALL_STEP: f32 = 0.05;
+/// Where the variance of the difference, in codes², is less than this, as between pictures of the
+/// same with little noise, no other motion is tried first.
+const FOUND: f32 = 2.0;
 /// Added to the squared gradient of a sample, in codes² per sample²: keeps patches without detail,
 /// where noise has gradients of about this size, where they are.
 const STIFFNESS: f32 = 0.5;
@@ -107,6 +110,9 @@ pub fn find<const FUSED: bool>(
     let attempt = |flow| Trial::new::<FUSED>(pictures, origin, &template, &weights, flow);
     let mut best = attempt(candidates.flows[0]);
     for &flow in &candidates.flows[1..candidates.count.max(1)] {
+        if best.cost < FOUND {
+            break;
+        }
         let trial = attempt(flow);
         if trial.cost < best.cost {
             best = trial;
