@@ -316,9 +316,10 @@ impl Streaming {
     }
 
     /// What the network is to look at where no frame waits for it. One that is so slow that every
-    /// inference would have to be a search looks at the whole frame.
+    /// inference would have to be a search looks at the whole frame, and so does one that may be:
+    /// to go over to a canvas and back takes longer than a frame lasts.
     fn look(&self, settings: &Settings) -> engine::Look {
-        let quick = self.engine.expected().is_none_or(|expected| 3 * expected < engine::SEARCH);
+        let quick = self.engine.expected().is_some_and(|expected| 3 * expected < engine::SEARCH);
         match settings.region {
             RegionKind::Auto if quick => engine::Look::Followed,
             _ => engine::Look::Frame,
