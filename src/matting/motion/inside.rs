@@ -204,3 +204,27 @@ fn sum_around(plane: &[f32], start: usize, stride: usize, sums: &mut [f32]) {
     }
     (sums[0], sums[stride - 1]) = (0.0, 0.0);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::motion::picture::Picture;
+
+    #[test]
+    fn motion_is_turned_around_where_it_leads_and_spread_from_there() {
+        let grid = Grid::new(&Picture::new(96, 40));
+        let (mut inside, mut follow) = (vec![NOWHERE; grid.len()], vec![NOWHERE; grid.len()]);
+        let at = |column: usize, row: usize| row * grid.columns + column;
+        // A patch lies four samples after the one before.
+        inside[at(2, 4)] = [8.0, 0.0];
+        inside[at(8, 4)] = [-8.0, 4.0];
+        Spread::new(grid).turn(&inside, &mut follow);
+        assert_eq!(follow[at(4, 4)], [-8.0, 0.0]);
+        assert_eq!(follow[at(6, 5)], [8.0, -4.0]);
+        // Halfway between them both count.
+        assert_eq!(follow[at(5, 4)], [0.0, -2.0]);
+        let reach = SPREAD - 1;
+        assert_eq!(follow[at(6 + 1 + reach, 5)], [8.0, -4.0]);
+        assert!(follow[at(6 + 2 + reach, 5)][0].is_nan());
+    }
+}

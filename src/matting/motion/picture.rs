@@ -130,3 +130,15 @@ impl Pyramid {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floors_are_whole_numbers_at_or_below() {
+        for value in [0.0, 0.3, 0.999_999, 1.0, 2.5, 511.99, 4095.0, 4_194_303.5] {
+            assert_eq!(floor(value), value as u32);
+        }
+    }
+}
