@@ -101,6 +101,12 @@ impl Level {
         &self.work[y * self.blocks()..][..self.blocks()]
     }
 
+    /// The share of blocks where colours are estimated.
+    pub fn share_estimated(&self) -> f32 {
+        let estimated = self.work.iter().map(|&work| u32::from(work == Work::Estimate));
+        estimated.sum::<u32>() as f32 / self.work.len() as f32
+    }
+
     pub fn matte_row(&self, y: usize) -> &[u8] {
         let stride = padded(self.width);
         &self.matte[y * stride..][..stride]

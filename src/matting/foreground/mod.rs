@@ -11,7 +11,8 @@
 //!
 //! The small picture at all its sizes is in `levels.rs`, made of `cells.rs`; what is done to each of
 //! them in `estimate.rs`; the last step in `unmix.rs`. The finest size takes most of the time, and
-//! most of that memory takes: it is estimated a row at a time, when the frame's rows ask for it.
+//! most of that memory takes: it is estimated a row at a time, when the frame's rows ask for it; and where
+//! nearly the whole matte is soft, it is left out.
 
 mod cells;
 mod estimate;
@@ -22,7 +23,7 @@ mod unmix;
 
 use std::ops::Range;
 
-use self::cells::{BLOCK, Work, convert, inner, known_blocks, means, pad, padded};
+use self::cells::{BLOCK, convert, inner, known_blocks, means, pad, padded};
 use self::estimate::Scratch;
 use self::levels::{Level, Sides};
 use self::unmix::{Between, Unmixer};
@@ -39,14 +40,21 @@ const MAX_FACTOR: usize = 16;
 /// How often colours are corrected and blurred on a level, but for the finest, which takes the most
 /// time and begins with what is nearly right: once.
 const ITERATIONS: usize = 2;
+/// Where colours are estimated in more than this share of the finest level, which no matte of a person
+/// asks for, the next level has to do, so that no matte costs much more than others,
+const CROWDED: f32 = 0.5;
+/// until it is this share or less.
+const ROOMY: f32 = 0.4;
 /// Rows of the finest level that are needed at a time: two between which samples lie, and as many on
 /// which the next ones depend.
 const FINEST_ROWS: usize = 4;
 
 /// Estimates the person's colours, for outputs of one layout from frames of one layout.
 pub struct Foreground {
-    /// Pixels along a side of a cell, a power of two.
+    /// Pixels along a side of the finest level's cells, a power of two.
     factor: usize,
+    /// Whether the finest level is left out.
+    is_crowded: bool,
     from: FrameLayout,
     to: FrameLayout,
     to_codes: Affine,
@@ -67,8 +75,8 @@ pub struct ForegroundRows {
     /// Of the finest level.
     sides: Sides,
     scratch: Scratch,
-    /// For each plane of the output that holds colour.
-    unmixers: Vec<Unmixer>,
+    /// For each plane of the output that holds colour, from the finest level and from the next.
+    unmixers: [Vec<Unmixer>; 2],
     /// Blocks where something is estimated in either of two rows of cells, run by run, and which rows.
     known: Vec<Range<usize>>,
     known_in: Option<[usize; 2]>,
@@ -78,7 +86,7 @@ impl ForegroundRows {
     /// Forgets the frame before.
     fn restart(&mut self, frame: u64) {
         self.of = frame;
-        self.unmixers.iter_mut().for_each(Unmixer::forget);
+        self.unmixers.iter_mut().flatten().for_each(Unmixer::forget);
         self.sides.restart(0);
         self.known_in = None;
     }
@@ -102,6 +110,7 @@ impl Foreground {
         let width = levels[0].width;
         Self {
             factor,
+            is_crowded: false,
             from: *from,
             to: *to,
             to_codes: conversion(from, to),
@@ -116,12 +125,17 @@ impl Foreground {
     pub fn rows(&self) -> ForegroundRows {
         let (format, width) = (self.to.format, self.levels[0].width);
         let planes = format.color_components().iter().map(|c| c.plane + 1).max().unwrap_or(0);
-        let unmixer = |plane| Unmixer::new(format, plane, self.factor, width);
+        let unmixers = |index: usize| {
+            let level = self.levels.get(index).into_iter();
+            let planes = level.flat_map(|level| (0..planes).map(|plane| (level.width, plane)));
+            let unmixer = |(width, plane)| Unmixer::new(format, plane, self.factor << index, width);
+            planes.map(unmixer).collect()
+        };
         ForegroundRows {
             of: 0,
             sides: Sides::new(width, FINEST_ROWS),
             scratch: Scratch::new(width),
-            unmixers: (0..planes).map(unmixer).collect(),
+            unmixers: [unmixers(0), unmixers(1)],
             known: Vec::new(),
             known_in: None,
         }
@@ -131,9 +145,12 @@ impl Foreground {
     pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows) {
         self.frame += 1;
         self.take_matte(matte);
-        if self.levels[0].work.iter().all(|&work| work == Work::None) {
+        let share = self.levels[0].share_estimated();
+        if share == 0.0 {
             return;
         }
+        let most = if self.is_crowded { ROOMY } else { CROWDED };
+        self.is_crowded = share > most && self.levels.len() > 1;
         self.take_codes(frame);
         for index in (1..self.levels.len()).rev() {
             let (finer, coarser) = self.levels.split_at_mut(index + 1);
@@ -141,12 +158,17 @@ impl Foreground {
         }
     }
 
+    /// Which level's colours are enlarged to the frame.
+    fn shown(&self) -> usize {
+        usize::from(self.is_crowded)
+    }
+
     fn find_known(&self, rows: &mut ForegroundRows, Between { upper, lower, .. }: Between) {
         if rows.of != self.frame {
             rows.restart(self.frame);
         }
         if rows.known_in.replace([upper, lower]) != Some([upper, lower]) {
-            let works = [upper, lower].map(|y| self.levels[0].work_row(y));
+            let works = [upper, lower].map(|y| self.levels[self.shown()].work_row(y));
             rows.known.clear();
             rows.known.extend(known_blocks(works));
         }
@@ -169,19 +191,20 @@ impl Foreground {
         let between = self.rows_around(y, self.to.format.plane_v_shift(plane));
         self.find_known(rows, between);
         let (pixel, bytes) = if clears { self.black_pixel(plane) } else { ([0; 4], 1) };
-        let finest = &self.levels[0];
+        let level = &self.levels[self.shown()];
         let ForegroundRows { sides, scratch, unmixers, known, .. } = rows;
-        if !known.is_empty() {
+        if !known.is_empty() && !self.is_crowded {
             // The first row is not right, and planes need not agree on the upper one.
             let start = between.upper.saturating_sub(2);
             if sides.next < start {
                 sides.restart(start);
             }
-            finest.estimate_until(between.lower, self.levels.get(1), sides, scratch);
+            level.estimate_until(between.lower, self.levels.get(1), sides, scratch);
         }
-        let Some(unmixer) = unmixers.get_mut(plane) else { return };
+        let sides = if self.is_crowded { &level.sides } else { &*sides };
+        let Some(unmixer) = unmixers[self.shown()].get_mut(plane) else { return };
         let clear = clears.then_some(&pixel[..bytes]);
-        unmixer.unmix((finest, sides), between, known, [matte, half], clear, row);
+        unmixer.unmix((level, sides), between, known, [matte, half], clear, row);
     }
 
     /// The bytes of a sample of plane `plane`, or of a pixel, that shows nothing, and how many they are.
@@ -197,8 +220,8 @@ impl Foreground {
 
     /// The rows of cells around row `y` of a component.
     fn rows_around(&self, y: usize, v_shift: u32) -> Between {
-        let cell = (self.factor >> v_shift) as f32;
-        let last = self.levels[0].height - 1;
+        let cell = (self.factor << self.shown() >> v_shift) as f32;
+        let last = self.levels[self.shown()].height - 1;
         let position = ((y as f32 + 0.5) / cell - 0.5).clamp(0.0, last as f32);
         let upper = position as usize;
         Between { upper, lower: (upper + 1).min(last), share: position - upper as f32 }

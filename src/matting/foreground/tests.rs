@@ -168,6 +168,39 @@ fn any_frame_with_any_matte_is_done() {
     }
 }
 
+/// Where nearly everything is soft the finest level is left out, which makes no other picture, and a
+/// matte that is about as soft as that does not change it from frame to frame.
+#[test]
+fn a_matte_that_is_soft_everywhere_is_taken_apart_in_less_detail() {
+    let layout = layout(PixelFormat::I420, 640, 480);
+    // From 1 on the left to 0 at the share of the width that is soft.
+    let ramp = |share: f32| move |x: usize| (1.0 - x as f32 / 640.0 / share).clamp(0.0, 1.0);
+    let mut foreground = Foreground::new(&layout, &layout);
+    let mut was_crowded = Vec::new();
+    for share in [0.45, 1.0, 0.45, 0.3, 0.45] {
+        let alpha = ramp(share);
+        let mixed = frame(layout, |c, x, _| {
+            // Chroma lies between two pixels.
+            let at = if c == 0 { alpha(x) } else { 0.5 * (alpha(x) + alpha(x + 1)) };
+            at * PERSON[c] + (1.0 - at) * ROOM[c]
+        });
+        let mut matte = WholeMatte::new(640, 480, |x, _| alpha(x));
+        foreground.update(&mixed.view(), &mut matte);
+        was_crowded.push(foreground.is_crowded);
+        let parts = (&foreground, foreground.rows());
+        let out = compose_with(&mixed, layout, Output::Composite, &mut matte, parts);
+        for x in (8..640).step_by(9) {
+            for (index, person) in PERSON.into_iter().enumerate() {
+                let behind = if index == 0 { f32::from(black(&layout, 0)) } else { 128.0 };
+                let want = alpha(x) * person + (1.0 - alpha(x)) * behind;
+                let off = (f32::from(sample(&out, index, x, 201)) - want).abs();
+                assert!(off <= 8.0, "{share} at {x}: {off} in {index}");
+            }
+        }
+    }
+    assert_eq!(was_crowded, [false, true, true, false, false]);
+}
+
 /// What is estimated is finite and within the codes, whatever is left of earlier frames.
 #[test]
 fn estimates_stay_within_the_codes() {

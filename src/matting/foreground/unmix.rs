@@ -295,7 +295,8 @@ fn enlarge_groups<const GROUP: usize>(samples: usize, cells: &[i16], out: &mut [
         2 => enlarge_to::<GROUP, 2>(cells, out),
         4 => enlarge_to::<GROUP, 4>(cells, out),
         8 => enlarge_to::<GROUP, 8>(cells, out),
-        _ => enlarge_to::<GROUP, 16>(cells, out),
+        16 => enlarge_to::<GROUP, 16>(cells, out),
+        _ => enlarge_to::<GROUP, 32>(cells, out),
     }
 }
 
