@@ -510,6 +510,47 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_interpolated_as_taps_say() {
+        // Masks finer and coarser than guides, and no whole number of chunks.
+        for (guide, mask) in [(384, 1280), (384, 100), (5, 37), (1, 1), (1, 40)] {
+            let at =
+                |i: usize| (i as f32 * 0.93 * guide as f32 / mask as f32).min(guide as f32 - 1.0);
+            let tap = |i| {
+                let first = at(i) as usize;
+                Tap { first, second: (first + 1).min(guide - 1), share: at(i) - first as f32 }
+            };
+            let taps: Vec<_> = (0..mask).map(tap).collect();
+            let columns = Columns::new(&taps);
+            let mut line = vec![0.0; guide + columns.window];
+            line[..guide]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, v)| *v = (i * 37 % 11) as f32 / 10.0);
+            for (i, tap) in taps.iter().enumerate() {
+                let want = (1.0 - tap.share) * line[tap.first] + tap.share * line[tap.second];
+                let got = columns.interpolate(i / CHUNK, &line)[i % CHUNK];
+                assert!((got - want).abs() < 1e-5, "{guide} to {mask}: {got}, {want} at {i}");
+            }
+        }
+    }
+
+    /// What is passed over for two numbers would have been passed over for the mask itself.
+    #[test]
+    fn what_is_quiet_differs_by_nothing_that_is_seen() {
+        for spread in [0.0, 0.5 * INVISIBLE, 3.0 * INVISIBLE] {
+            let smoothed = std::array::from_fn(|i| 0.4 + spread * (i % 5) as f32 / 4.0);
+            let quiet = quiet_about(&smoothed);
+            for step in -40..40 {
+                let mask = [0.4 + step as f32 * INVISIBLE / 16.0; CHUNK];
+                let is_same = largest_difference(&mask, &smoothed) < INVISIBLE - 1e-6;
+                assert!(is_same || !is_between(&mask, quiet), "{spread} {step}");
+            }
+        }
+        assert!(is_between(&[0.4; CHUNK], quiet_about(&[0.4; CHUNK])));
+        assert!(!is_between(&[0.4; CHUNK], NEVER));
+    }
+
+    #[test]
     fn flicker_of_a_still_edge_is_taken_out() {
         let mut bench = Bench::new();
         let (mut raw, mut smooth) = (0.0, 0.0);

@@ -163,7 +163,7 @@ impl Unmixer {
     ) {
         let Between { upper, lower, share } = between;
         for y in [upper, lower] {
-            self.enlarge(level, sides.row(y), y);
+            self.enlarge(level, sides, y);
         }
         let cells = blocks.start * BLOCK..blocks.end * BLOCK;
         let part = |weights: &[u8], samples: usize| {
@@ -192,16 +192,16 @@ impl Unmixer {
     }
 
     /// Makes sure that row `y` of the cells is there at the plane's size.
-    fn enlarge(&mut self, level: &Level, colors: &[f32], y: usize) {
+    fn enlarge(&mut self, level: &Level, sides: &Sides, y: usize) {
         let enlarged = &mut self.rows[y % 2];
         if enlarged.of.replace(y) == Some(y) {
             return;
         }
-        let stride = padded(level.width);
+        let (stride, colors) = (padded(level.width), sides.row(y));
         for run in runs(level.work_row(y), Work::Border) {
             let bytes = run.start * self.bytes..run.end * self.bytes;
-            let sides = [&mut enlarged.person, &mut enlarged.behind];
-            for (sides, out) in colors.chunks_exact(3 * stride).zip(sides) {
+            let both = [&mut enlarged.person, &mut enlarged.behind];
+            for (sides, out) in colors.chunks_exact(3 * stride).zip(both) {
                 let out = &mut out[bytes.clone()];
                 if let Some([samples, step]) = self.uniform {
                     let cells = &mut self.cells[..(run.len() + 2) * step];
