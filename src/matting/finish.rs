@@ -64,15 +64,17 @@ impl Finisher {
     pub fn matte<'a>(&'a mut self, mask: &'a [f32], settings: &MatteSettings) -> Matte<'a> {
         let shaped = self.shape(mask, settings);
         let mask = if shaped { &self.shaped } else { mask };
+        // A step that was softened is there already, and no step any more.
+        let threshold = if settings.feather > 0.0 { 0.0 } else { settings.threshold };
         Matte::Mask(MaskMatte {
             mask: &mask[..self.mask.area()],
             width: self.mask.width,
             columns: &self.columns,
             rows: &self.rows,
             invert: settings.invert,
-            threshold: settings.threshold,
+            threshold,
             // A threshold may lie anywhere.
-            faint: if settings.threshold > 0.0 { 0.0 } else { FAINT },
+            faint: if threshold > 0.0 { 0.0 } else { FAINT },
         })
     }
 
@@ -89,7 +91,7 @@ impl Finisher {
         }
         if feather != 0.0 {
             if threshold > 0.0 {
-                // The edge is to be softened, not the step that the threshold makes of it later.
+                // The edge is to be softened, which has to be one for that.
                 binarise(shaped, scratch, width, threshold);
             }
             self.gaussian.blur(shaped, width, self.unit.map(|unit| unit * feather / 2.0));
@@ -260,14 +262,17 @@ mod tests {
         // The mask that is binarised is softer than the feather.
         let mut mask = disk(16.0);
         Gaussian::new(MASK.area()).blur(&mut mask, 64, [6.0; 2]);
-        let finished = {
-            let mut finisher = Finisher::new(MASK, MASK, MASK, Fit::PadSquare);
-            finisher.unit = [1.0; 2];
-            assert!(finisher.shape(&mask, &settings));
-            finisher.shaped.clone()
+        let soft = |matte: &[f32]| {
+            let soft = matte.iter().filter(|value| (0.1..0.9).contains(*value)).count();
+            (soft * MASK.area()) as f32 / matte.len() as f32
         };
-        let soft = |mask: &[f32]| mask.iter().filter(|value| (0.1..0.9).contains(*value)).count();
-        assert!(soft(&finished) > 100 && soft(&finished) < soft(&mask) / 2);
+        let whole = finish(&mask, MatteSettings::default());
+        let hard = finish(&mask, MatteSettings { feather: 0.0, ..settings });
+        let feathered = finish(&mask, settings);
+        let [soft_before, soft_hard, soft_now] = [&whole, &hard, &feathered].map(|m| soft(m));
+        assert_eq!(soft_hard, 0.0);
+        assert!(soft_now > 100.0 && soft_now < soft_before / 2.0, "{soft_now} of {soft_before}");
+        assert!((radius(&feathered) - radius(&hard)).abs() < 0.3);
     }
 
     #[test]
