@@ -238,7 +238,7 @@ fn count_different(a: &[f32], b: &[f32]) -> u32 {
 
 /// `out` is `a` where `share` is 0, `b` where it is 1.
 #[multiversion(targets = "simd")]
-fn blend(a: &[f32], b: &[f32], share: f32, out: &mut [f32]) {
+pub(super) fn blend(a: &[f32], b: &[f32], share: f32, out: &mut [f32]) {
     let n = out.len();
     let (a, b) = (&a[..n], &b[..n]);
     for i in 0..n {

@@ -13,6 +13,7 @@ use super::columns::{
     BLOCK, Column, multiply_add, resample_windows, same_all_along, to_columns, to_part_of_rows,
 };
 use super::resample::PackedOperator;
+use super::round::nearest;
 
 /// Taps of cubic interpolation.
 pub const TAPS: usize = 4;
@@ -436,11 +437,8 @@ fn invert(row: &mut [f32]) {
 /// [0, 1] to 0 to 255, rounded.
 #[multiversion(targets = "simd")]
 fn quantise(values: &[f32], out: &mut [u8]) {
-    // Adding 1.5 · 2^23 leaves the rounded integer in the low bits of the float, which unlike a
-    // saturating cast is one instruction.
-    const ROUND: f32 = 12_582_912.0;
     for (out, value) in out.iter_mut().zip(values) {
-        *out = (value * 255.0 + ROUND).to_bits() as u8;
+        *out = nearest(value * 255.0) as u8;
     }
 }
 

@@ -45,6 +45,7 @@ pub mod refine;
 pub mod region;
 pub mod resample;
 mod reveal;
+mod round;
 mod runs;
 pub mod runtime;
 pub mod session;

@@ -16,10 +16,12 @@
 
 use multiversion::multiversion;
 
-use super::carry::Guide;
+use super::carry::{Guide, blend};
 use super::geometry::AxisGeometry;
 use super::model::Fit;
 use super::network::Size;
+use super::round::nearest;
+use super::warp::Tap;
 
 /// A sample of a guide that changed by this many codes or less stands still, when it and its
 /// neighbours are averaged; noise of a camera reaches half of that.
@@ -85,14 +87,6 @@ pub struct Smoother {
 /// Nothing lies between these.
 const NEVER: [f32; 2] = [f32::INFINITY, f32::NEG_INFINITY];
 
-/// Linear interpolation between two neighbours.
-#[derive(Clone, Copy, Debug)]
-struct Tap {
-    first: usize,
-    second: usize,
-    share: f32,
-}
-
 /// Linear interpolation of chunks of a row, each as a sum over neighbouring samples.
 struct Columns {
     /// Samples that a chunk needs at most.
@@ -141,14 +135,8 @@ impl Smoother {
         let size = guide.size();
         let taps = |axis: AxisGeometry, frame: usize, guide: usize, mask: usize| -> Vec<Tap> {
             let per_sample = guide as f32 / frame as f32 / axis.mask_per_frame(mask);
-            let last = guide - 1;
-            let tap = |i| {
-                let at = (i as f32 + 0.5 - axis.frame_edge(mask)) * per_sample - 0.5;
-                let at = at.clamp(0.0, last as f32);
-                let first = at as usize;
-                Tap { first, second: (first + 1).min(last), share: at - first as f32 }
-            };
-            (0..mask).map(tap).collect()
+            let at = |i| (i as f32 + 0.5 - axis.frame_edge(mask)) * per_sample - 0.5;
+            (0..mask).map(|i| Tap::new(at(i), guide)).collect()
         };
         let [x, y] = AxisGeometry::pair(frame, input, fit);
         let columns = Columns::new(&taps(x, frame.width, size.width, mask.width));
@@ -264,7 +252,7 @@ fn smooth_row(
             return;
         }
         if !std::mem::replace(&mut has_line, true) {
-            blend_rows(upper, lower, share, &mut line[..upper.len()]);
+            blend(upper, lower, share, &mut line[..upper.len()]);
         }
         *restless =
             smooth_chunk(mask, smoothed, trend, &columns.interpolate(chunk, line), strength);
@@ -313,15 +301,6 @@ fn quiet_about(smoothed: &[f32; CHUNK]) -> [f32; 2] {
         negative[i] = -smoothed[i];
     }
     [largest(*smoothed) - INVISIBLE, INVISIBLE - largest(negative)]
-}
-
-#[inline(always)]
-fn blend_rows(upper: &[f32], lower: &[f32], share: f32, out: &mut [f32]) {
-    let n = out.len();
-    let (upper, lower) = (&upper[..n], &lower[..n]);
-    for i in 0..n {
-        out[i] = upper[i] + share * (lower[i] - upper[i]);
-    }
 }
 
 /// Smooths a chunk of samples; whether any of their trends can still be seen.
@@ -387,9 +366,7 @@ fn differ(
     second: &mut [i16],
     out: &mut [u16],
 ) {
-    // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the float.
-    const ROUND: f32 = 12_582_912.0;
-    let parts = |code: f32| (code * PARTS + ROUND).to_bits() as i16;
+    let parts = |code: f32| nearest(code * PARTS) as i16;
     let n = out.len();
     let (a, b, c) = (&now[0][..n], &now[1][..n], &now[2][..n]);
     let (luma, first, second) = (&mut luma[..n], &mut first[..n], &mut second[..n]);

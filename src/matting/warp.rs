@@ -74,7 +74,7 @@ pub struct Tap {
 
 impl Tap {
     /// At `at`, or the nearest of the `samples`.
-    fn new(at: f32, samples: usize) -> Self {
+    pub fn new(at: f32, samples: usize) -> Self {
         let last = samples - 1;
         let at = at.clamp(0.0, last as f32);
         let first = at as usize;

@@ -6,6 +6,7 @@ use multiversion::multiversion;
 
 use super::estimate::clip;
 use crate::matting::color::Affine;
+use crate::matting::round::nearest;
 
 /// Cells side by side that are worked on together, or not.
 pub const BLOCK: usize = 8;
@@ -142,17 +143,5 @@ pub fn convert(first: &mut [u8], second: &mut [u8], third: &mut [u8], to_codes: 
 /// The nearest code.
 #[inline(always)]
 fn code(value: f32) -> u8 {
-    // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the float.
-    const ROUND: f32 = 12_582_912.0;
-    (clip(value) + ROUND).to_bits() as u8
-}
-
-/// Means over pairs of cells of two rows.
-#[multiversion(targets = "simd")]
-pub fn halve(upper: &[u8], lower: &[u8], out: &mut [u8]) {
-    for ((out, a), b) in out.iter_mut().zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
-        let (a, b): (&[u8; 2], &[u8; 2]) = (a, b);
-        let [a, b] = [u16::from_le_bytes(*a), u16::from_le_bytes(*b)];
-        *out = (((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2) as u8;
-    }
+    nearest(clip(value)) as u8
 }

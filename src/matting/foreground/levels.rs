@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::cells::{BLOCK, Work, halve, inner, load, means, pad, padded};
+use super::cells::{BLOCK, Work, inner, load, means, pad, padded};
+use crate::matting::blend::halve;
 use crate::matting::matte::{MatteRow, PART, Part};
 
 /// Rows of a level's colours for each row of cells: three components of the person, and three of
@@ -37,7 +38,7 @@ pub struct Level {
 #[derive(Default)]
 pub struct Sides {
     /// For each row of cells [`SIDES`] padded rows.
-    pub values: Vec<f32>,
+    pub(super) values: Vec<f32>,
     stride: usize,
     kept: usize,
     /// The row of cells that is begun next.
@@ -171,7 +172,7 @@ impl Level {
                 let cells = &mut inner(row)[block * BLOCK..(block + 1) * BLOCK];
                 if part == Part::Soft {
                     let pairs = (2 * block + 1) * BLOCK..(2 * block + 3) * BLOCK;
-                    halve(&upper[pairs.clone()], &lower[pairs], cells);
+                    halve(&upper[pairs.clone()], &lower[pairs], true, cells);
                 }
                 replace_part(old, part, cells);
             }
@@ -187,7 +188,10 @@ impl Level {
         for ((upper, lower), out) in
             upper.zip(lower).zip(self.codes_row_mut(y).chunks_exact_mut(own))
         {
-            halve(&upper[BLOCK..], &lower[BLOCK..], inner(out));
+            let out_cells = inner(out);
+            // The last block may be half beyond the border.
+            let cells = BLOCK..BLOCK + 2 * out_cells.len();
+            halve(&upper[cells.clone()], &lower[cells], true, out_cells);
             pad(out);
         }
     }

@@ -16,6 +16,7 @@ use super::estimate::gain;
 use super::levels::{Level, Sides};
 use crate::matting::blend::spread;
 use crate::matting::pixel_format::{Component, PixelFormat};
+use crate::matting::round::nearest;
 
 /// Codes have so many fractional bits.
 const FRACTION: u32 = 6;
@@ -270,9 +271,7 @@ fn fix(row: &[f32], run: &Range<usize>, offset: usize, step: usize, out: &mut [i
 
 #[multiversion(targets = "simd")]
 fn fix_to<const STEP: usize>(row: &[f32], run: &Range<usize>, offset: usize, out: &mut [i16]) {
-    // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the float.
-    const ROUND: f32 = 12_582_912.0;
-    let fixed = |code: f32| (code * (1 << FRACTION) as f32 + ROUND).to_bits() as i16;
+    let fixed = |code: f32| nearest(code * (1 << FRACTION) as f32) as i16;
     let cells = &row[BLOCK + run.start - 1..];
     for (out, code) in out.as_chunks_mut::<STEP>().0.iter_mut().zip(cells) {
         out[offset] = fixed(*code);
