@@ -10,7 +10,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use gstdavidmatte::matting::model::Fit;
+use gstdavidmatte::matting::prelude::Fit;
 use gstdavidmatte::matting::prelude::*;
 
 struct Clip {

@@ -10,8 +10,8 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use gstdavidmatte::matting::model::{Fit, InputDescription};
 use gstdavidmatte::matting::prelude::*;
+use gstdavidmatte::matting::prelude::{Fit, InputDescription};
 
 const RUNS: usize = 30;
 

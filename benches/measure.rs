@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
-use gstdavidmatte::matting::network::Network as _;
+use gstdavidmatte::matting::prelude::Network as _;
 use gstdavidmatte::matting::prelude::*;
 
 use common::{Disk, layout, noise};

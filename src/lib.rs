@@ -9,7 +9,7 @@ pub mod matting;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     if let Some(folder) = plugin.filename().and_then(|file| Some(file.parent()?.to_owned())) {
-        matting::runtime::set_plugin_folder(folder);
+        matting::inference::library::set_plugin_folder(folder);
     }
     davidmatte::register(plugin)
 }

@@ -68,7 +68,7 @@ fn a_missing_model() {
 
 #[test]
 fn a_known_model_that_was_not_fetched() {
-    if gstdavidmatte::matting::model::ModelSource::find("david-large").is_ok() {
+    if gstdavidmatte::matting::prelude::ModelSource::find("david-large").is_ok() {
         println!("skipped: david-large is installed here");
         return;
     }

@@ -1,6 +1,6 @@
 //! What the benchmarks share: a network at no cost, and frames.
 
-use gstdavidmatte::matting::model::InputDescription;
+use gstdavidmatte::matting::prelude::InputDescription;
 use gstdavidmatte::matting::prelude::*;
 
 /// DAViD's contract with a soft disk for a mask, at no cost.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use gstdavidmatte::matting::model::ModelBytes;
+use gstdavidmatte::matting::prelude::ModelBytes;
 use gstdavidmatte::matting::prelude::*;
 use sha2::{Digest, Sha256};
 

@@ -18,9 +18,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use download::Part;
 use error::Error;
-use gstdavidmatte::matting::model::model_folders;
 use gstdavidmatte::matting::prelude::KnownModel;
-use gstdavidmatte::matting::runtime::user_data_folder;
+use gstdavidmatte::matting::prelude::model_folders;
+use gstdavidmatte::matting::prelude::user_data_folder;
 
 /// Downloads a known model to where davidmatte finds it.
 ///

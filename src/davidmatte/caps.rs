@@ -3,8 +3,8 @@
 use gst_video::VideoFormat;
 
 use super::frame::{pixel_format, video_format};
-use crate::matting::compose::Output;
-use crate::matting::pixel_format::{Family, PixelFormat};
+use crate::matting::compose::composer::Output;
+use crate::matting::frame::pixel_format::{Family, PixelFormat};
 
 /// Fields that hold only for the format they come with.
 const FORMAT_FIELDS: [&str; 3] = ["format", "colorimetry", "chroma-site"];

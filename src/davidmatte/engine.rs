@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 
 use super::output::Negotiated;
 use super::stats::Stats;
-use crate::matting::canvas::Canvas;
-use crate::matting::carry::{Carried, Carrier, Guide};
+use crate::matting::attention::canvas::Canvas;
+use crate::matting::attention::refine::Refiner;
+use crate::matting::attention::track::Follower;
+use crate::matting::compose::compositor::Matter;
 use crate::matting::error::Error;
-use crate::matting::frame_view::FrameView;
-use crate::matting::matter::Matter;
-use crate::matting::model::Fit;
-use crate::matting::network::{NetworkShape, Size};
-use crate::matting::refine::Refiner;
-use crate::matting::region::{Follower, Region};
-use crate::matting::temporal::Smoother;
-use crate::matting::worker::{Done, Exchange, Waited, Worker};
+use crate::matting::frame::region::Region;
+use crate::matting::frame::size::Size;
+use crate::matting::frame::view::FrameView;
+use crate::matting::inference::network::NetworkShape;
+use crate::matting::inference::worker::{Done, Exchange, Waited, Worker};
+use crate::matting::model::description::Fit;
+use crate::matting::time::carry::{Carried, Carrier, Guide};
+use crate::matting::time::smooth::Smoother;
 
 /// So many inferences in a row may fail before the stream does, once one has succeeded: a third of
 /// a second of video. A network that has never given a matte is broken, and fails at once.

@@ -3,10 +3,10 @@
 use gst_video::prelude::*;
 use gst_video::{VideoChromaSite, VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo};
 
-use crate::matting::color::{ChromaSite, Colorimetry, Matrix, Range};
 use crate::matting::error::Error;
-use crate::matting::frame_view::{FrameLayout, FrameView, FrameViewMut, Plane, PlaneMut};
-use crate::matting::pixel_format::{Family, MAX_PLANES, PixelFormat};
+use crate::matting::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
+use crate::matting::frame::pixel_format::{Family, MAX_PLANES, PixelFormat};
+use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut, Plane, PlaneMut};
 
 const FORMATS: [(PixelFormat, VideoFormat); 22] = [
     (PixelFormat::I420, VideoFormat::I420),

@@ -18,9 +18,9 @@ use super::settings::{self, RefineKind, Settings};
 use super::stats::Stats;
 use super::streaming::{Outcome, Processed, Streaming};
 use super::{caps, frame};
-use crate::matting::compose::Output;
+use crate::matting::compose::composer::Output;
 use crate::matting::error::Error;
-use crate::matting::worker::Interrupter;
+use crate::matting::inference::worker::Interrupter;
 
 static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
     gst::DebugCategory::new("davidmatte", gst::DebugColorFlags::empty(), Some("People matting"))

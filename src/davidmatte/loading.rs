@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::engine::Engine;
 use super::settings::{Pacing, Settings};
 use crate::matting::error::Error;
-use crate::matting::model::ModelSource;
-use crate::matting::session::Session;
-use crate::matting::worker::{Interrupter, Worker};
+use crate::matting::inference::session::Session;
+use crate::matting::inference::worker::{Interrupter, Worker};
+use crate::matting::model::catalog::ModelSource;
 
 /// How much later than the streaming thread inference gets its turn, where frames do not wait
 /// for it: a fifth of the share of a thread that is not nice.

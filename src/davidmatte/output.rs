@@ -4,12 +4,12 @@ use gst_video::{VideoFrameFlags, VideoFrameRef, VideoInfo};
 
 use super::alpha_memory::AlphaMemory;
 use super::frame::{self, Corner};
-use crate::matting::backdrop::Background;
-use crate::matting::compose::{Colors, Output};
+use crate::matting::compose::backdrop::Background;
+use crate::matting::compose::composer::{Colors, Output};
+use crate::matting::compose::compositor::{Look, Matter};
 use crate::matting::error::Error;
-use crate::matting::frame_view::{FrameLayout, FrameView, FrameViewMut};
-use crate::matting::matter::{Look, Matter};
-use crate::matting::pixel_format::PixelFormat;
+use crate::matting::frame::pixel_format::PixelFormat;
+use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut};
 
 /// Caps on both sides, as the matting sees them.
 #[derive(Clone)]

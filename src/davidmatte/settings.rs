@@ -8,10 +8,10 @@ use gst::glib::translate::ToGlibPtr;
 use gst::prelude::*;
 use once_cell::sync::Lazy;
 
-use crate::matting::bands;
-use crate::matting::compose::Output;
-use crate::matting::finish::MatteSettings;
-use crate::matting::session::{Device, SessionOptions};
+use crate::matting::compose::composer::Output;
+use crate::matting::compose::slices;
+use crate::matting::inference::session::{Device, SessionOptions};
+use crate::matting::matte::shape::MatteSettings;
 
 /// What leaves the source pad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
@@ -241,7 +241,7 @@ impl Settings {
     /// How many threads may share a frame's rows.
     pub fn row_threads(&self) -> usize {
         match self.threads {
-            0 => bands::available(),
+            0 => slices::available(),
             threads => threads as usize,
         }
     }

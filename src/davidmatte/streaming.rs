@@ -10,10 +10,11 @@ use super::frame::Corner;
 use super::output::{self, Failure, Negotiated, Paint, Writer};
 use super::settings::{BackgroundKind, Pacing, RefineKind, RegionKind, Settings, UntilReady};
 use super::stats::Stats;
-use crate::matting::backdrop::{Background, Picture};
-use crate::matting::compose::Output;
+use crate::matting::compose::backdrop::Background;
+use crate::matting::compose::composer::Output;
+use crate::matting::compose::compositor::Look;
+use crate::matting::compose::picture::Picture;
 use crate::matting::error::Error;
-use crate::matting::matter::Look;
 
 /// So many frames in a row may go without inference because they are late: a second of video.
 const MAX_SKIPPED: u32 = 30;

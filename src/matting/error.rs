@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::pixel_format::PixelFormat;
+use crate::matting::frame::pixel_format::PixelFormat;
 
 /// Any failure of the matting.
 #[derive(Debug, thiserror::Error)]

@@ -17,61 +17,41 @@
 //! Between inferences, [`carry`] brings the mask of an earlier frame to the one at hand, and
 //! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
 
-pub mod backdrop;
-pub(crate) mod bands;
-mod blend;
-pub mod builtin;
-pub mod canvas;
-pub mod carry;
-pub mod color;
-mod columns;
-pub mod compose;
-pub mod convert;
 pub mod error;
-pub mod finish;
-pub mod foreground;
-pub mod frame_view;
-pub mod geometry;
-mod half;
-pub mod mask;
-pub mod matte;
-pub mod matter;
-pub mod model;
-mod motion;
-pub mod network;
-pub mod pixel_format;
-pub mod prepare;
-pub mod refine;
-pub mod region;
-pub mod resample;
-mod reveal;
-mod round;
-mod runs;
-pub mod runtime;
-pub mod session;
-mod square_mean;
-pub mod temporal;
-mod warp;
-pub mod worker;
+
+pub(crate) mod attention;
+pub(crate) mod compose;
+pub(crate) mod frame;
+pub(crate) mod inference;
+pub(crate) mod input;
+pub(crate) mod kernels;
+pub(crate) mod matte;
+pub(crate) mod model;
+pub(crate) mod time;
 
 /// What a program that mattes frames needs.
 pub mod prelude {
-    pub use super::backdrop::{Background, Picture};
-    pub use super::canvas::Canvas;
-    pub use super::carry::{Carried, Carrier, Guide};
-    pub use super::color::{ChromaSite, Colorimetry, Matrix, Range};
-    pub use super::compose::{Colors, Output};
+    pub use super::attention::canvas::Canvas;
+    pub use super::attention::refine::Refiner;
+    pub use super::attention::track::Follower;
+    pub use super::compose::backdrop::Background;
+    pub use super::compose::composer::{Colors, Output};
+    pub use super::compose::compositor::{Look, Matter};
+    pub use super::compose::picture::Picture;
     pub use super::error::Error;
-    pub use super::finish::MatteSettings;
-    pub use super::frame_view::{
+    pub use super::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
+    pub use super::frame::pixel_format::PixelFormat;
+    pub use super::frame::region::Region;
+    pub use super::frame::size::Size;
+    pub use super::frame::view::{
         FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut,
     };
-    pub use super::matter::{Look, Matter};
-    pub use super::model::{Fit, KnownModel, ModelSource};
-    pub use super::network::{Network, NetworkShape, Size};
-    pub use super::pixel_format::PixelFormat;
-    pub use super::refine::Refiner;
-    pub use super::region::{Follower, Region};
-    pub use super::session::{Device, Session, SessionOptions};
-    pub use super::temporal::{Change, Smoother};
+    pub use super::inference::network::{Network, NetworkShape};
+    pub use super::inference::session::{Device, Session, SessionOptions};
+    pub use super::matte::shape::MatteSettings;
+    pub use super::model::catalog::{KnownModel, ModelBytes, ModelSource};
+    pub use super::model::description::{Fit, InputDescription};
+    pub use super::model::folders::{model_folders, user_data_folder};
+    pub use super::time::carry::{Carried, Carrier, Guide};
+    pub use super::time::smooth::{Change, Smoother};
 }

@@ -1,0 +1,5 @@
+//! Where the network looks: the whole frame, a region of it (ROI), or closer at edges.
+
+pub mod canvas;
+pub mod refine;
+pub mod track;

@@ -1,0 +1,188 @@
+//! What a composite shows behind the person, as rows of the output's format.
+
+use std::sync::Arc;
+
+use crate::matting::compose::blur::{BackdropRow, Blur};
+use crate::matting::compose::picture::Picture;
+use crate::matting::error::Error;
+use crate::matting::frame::conversion::rgb_to_codes;
+use crate::matting::frame::pixel_format::Component;
+use crate::matting::frame::size::Size;
+use crate::matting::frame::view::{FrameLayout, FrameView, OwnedFrame};
+use crate::matting::kernels::round::to_code;
+use crate::matting::matte::enlarge::MatteRows;
+
+/// What is shown behind the person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Background {
+    /// One colour, as ARGB in a big-endian word. Alpha counts where the output has alpha.
+    Color(u32),
+    /// The frame itself, blurred. The radius, twice the standard deviation of a Gaussian, is a
+    /// fraction of the frame's height.
+    Blur(f32),
+    /// A picture, scaled to cover the frame.
+    Picture(Arc<Picture>),
+    /// The gray squares that stand for transparency.
+    Checkerboard,
+}
+
+/// A background made ready for an output of one layout.
+pub enum Backdrop {
+    /// Every row of a plane is the same; alpha may be less than opaque.
+    Flat(Vec<Vec<u8>>, u8),
+    /// A frame in the output's layout.
+    Still(OwnedFrame),
+    /// Made anew from every frame.
+    Blurred(Box<Blur>),
+}
+
+impl Backdrop {
+    /// `background` behind frames of layout `from` that become layout `to`.
+    ///
+    /// # Errors
+    /// None but those of a picture that is not what its size says.
+    pub fn new(
+        background: &Background,
+        from: &FrameLayout,
+        to: &FrameLayout,
+    ) -> Result<Self, Error> {
+        let size = Size { width: to.width, height: to.height };
+        Ok(match background {
+            Background::Color(argb) => Self::flat(*argb, to),
+            Background::Blur(radius) => Self::Blurred(Box::new(Blur::new(*radius, from, to))),
+            Background::Picture(picture) => {
+                let pixels = picture.covering(size)?;
+                Self::Still(paint(to, |x, y| pixels[y * size.width + x]))
+            }
+            Background::Checkerboard => Self::Still(paint(to, |x, y| checker(x, y, size.height))),
+        })
+    }
+
+    fn flat(argb: u32, to: &FrameLayout) -> Self {
+        let [alpha, r, g, b] = argb.to_be_bytes();
+        let one_block = FrameLayout { height: 1, ..*to };
+        let frame = paint(&one_block, |_, _| [r, g, b].map(f32::from));
+        let rows = (0..to.format.planes()).map(|plane| frame.row(plane, 0).to_vec()).collect();
+        Self::Flat(rows, if to.format.alpha().is_some() { alpha } else { 255 })
+    }
+
+    /// How opaque the background is.
+    pub fn alpha(&self) -> u8 {
+        match self {
+            Self::Flat(_, alpha) => *alpha,
+            Self::Still(_) | Self::Blurred(_) => 255,
+        }
+    }
+
+    /// Takes in a frame and its matte before their rows are asked for.
+    pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows) {
+        if let Self::Blurred(blur) = self {
+            blur.update(frame, matte);
+        }
+    }
+
+    /// Row `y` of plane `plane`; bytes of alpha and padding may hold anything.
+    pub fn row<'a>(&'a self, plane: usize, y: usize, scratch: &'a mut BackdropRow) -> &'a [u8] {
+        match self {
+            Self::Flat(rows, _) => &rows[plane],
+            Self::Still(frame) => frame.row(plane, y),
+            Self::Blurred(blur) => blur.row(plane, y, scratch),
+        }
+    }
+}
+
+/// Squares of a 45th of the height, light and dark as picture editors draw them.
+fn checker(x: usize, y: usize, height: usize) -> [f32; 3] {
+    let side = (height / 45).max(1);
+    if (x / side + y / side).is_multiple_of(2) { [153.0; 3] } else { [102.0; 3] }
+}
+
+/// A frame whose pixels are given as full-range RGB codes; chroma is the mean over its pixels.
+fn paint(layout: &FrameLayout, pixel: impl Fn(usize, usize) -> [f32; 3]) -> OwnedFrame {
+    let to_codes = rgb_to_codes(layout);
+    let mut frame = OwnedFrame::new(*layout);
+    let mut view = frame.view_mut();
+    for (index, component) in layout.format.color_components().iter().enumerate() {
+        for y in 0..component.height(layout.height) {
+            let row = view.row_mut(component.plane, y);
+            for x in 0..component.width(layout.width) {
+                let code = to_codes.apply(mean_over(component, layout, x, y, &pixel))[index];
+                row[x * component.step + component.offset] = to_code(code);
+            }
+        }
+    }
+    frame
+}
+
+/// The mean colour of the pixels that share sample (x, y) of a component.
+fn mean_over(
+    component: &Component,
+    layout: &FrameLayout,
+    x: usize,
+    y: usize,
+    pixel: &impl Fn(usize, usize) -> [f32; 3],
+) -> [f32; 3] {
+    let along = |at: usize, shift: u32, n: usize| (at << shift)..((at + 1) << shift).min(n);
+    let mut sum = [0.0; 3];
+    let mut count = 0.0;
+    for y in along(y, component.v_shift, layout.height) {
+        for x in along(x, component.h_shift, layout.width) {
+            for (sum, value) in sum.iter_mut().zip(pixel(x, y)) {
+                *sum += value;
+            }
+            count += 1.0;
+        }
+    }
+    sum.map(|sum| sum / count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame::pixel_format::PixelFormat;
+    use crate::matting::matte::enlarge::WholeMatte;
+
+    fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
+        FrameLayout { format, width, height, color: Default::default() }
+    }
+
+    #[test]
+    fn blurring_a_flat_frame_changes_nothing() {
+        for (from, to) in [
+            (PixelFormat::I420, PixelFormat::I420),
+            (PixelFormat::Yuy2, PixelFormat::Yuy2),
+            (PixelFormat::Rgb, PixelFormat::Bgrx),
+        ] {
+            let (from, to) = (layout(from, 37, 21), layout(to, 37, 21));
+            let frame = paint(&from, |_, _| [80.0; 3]);
+            let want = paint(&to, |_, _| [80.0; 3]);
+            for (radius, opacity) in [(0.01, 0.0), (0.2, 0.5), (0.2, 1.0)] {
+                let mut backdrop = Backdrop::new(&Background::Blur(radius), &from, &to).unwrap();
+                backdrop.update(&frame.view(), &mut WholeMatte::flat(37, 21, opacity));
+                let mut scratch = BackdropRow::default();
+                for component in to.format.color_components() {
+                    for y in 0..component.height(21) {
+                        let want = want.row(component.plane, y);
+                        let row = backdrop.row(component.plane, y, &mut scratch);
+                        for x in 0..component.width(37) {
+                            let at = x * component.step + component.offset;
+                            assert!(row[at].abs_diff(want[at]) <= 1, "{:?}", to.format);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_person_does_not_bleed_into_the_blur() {
+        let gray = layout(PixelFormat::Gray8, 64, 64);
+        let frame = paint(&gray, |x, _| [if x < 32 { 255.0 } else { 50.0 }; 3]);
+        let mut matte = WholeMatte::new(64, 64, |x, _| if x < 32 { 1.0 } else { 0.0 });
+        let mut backdrop = Backdrop::new(&Background::Blur(0.2), &gray, &gray).unwrap();
+        backdrop.update(&frame.view(), &mut matte);
+        let mut scratch = BackdropRow::default();
+        let row = backdrop.row(0, 32, &mut scratch);
+        assert!(row[34..].iter().all(|&code| code < 54), "{row:?}");
+    }
+}

@@ -1,0 +1,768 @@
+//! Matte, frame and background to the output's pixels.
+//!
+//! Works on blocks of one row, or two where two rows of luma share a row of chroma, so that all
+//! that a block needs stays in the first-level cache. Composites are blended in the output's own
+//! format, byte by byte, with the matte spread over the bytes that each pixel has. Where the matte
+//! is all 0 or 1, nothing is blended.
+
+use std::ops::Range;
+
+use crate::matting::compose::backdrop::Backdrop;
+use crate::matting::compose::blend::{mix, spread, weigh_over};
+use crate::matting::compose::blur::BackdropRow;
+use crate::matting::compose::convert::RowConverter;
+use crate::matting::compose::foreground::{Foreground, ForegroundRows};
+use crate::matting::error::Error;
+use crate::matting::frame::conversion::black;
+use crate::matting::frame::pixel_format::{Family, PixelFormat};
+use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut};
+use crate::matting::kernels::bytes::{gather, scale};
+use crate::matting::matte::enlarge::MatteRows;
+use crate::matting::matte::spans::{Cover, SPAN};
+use crate::matting::matte::spans::{Spans, halved};
+
+/// What leaves the matting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// The person over a background.
+    Composite,
+    /// The person with straight alpha.
+    Cutout,
+    /// The matte alone: as alpha plane, or as luma for looking at.
+    Alpha,
+}
+
+impl Output {
+    /// The formats in which frames of format `from` can leave, the cheapest first.
+    pub fn formats(self, from: PixelFormat) -> Vec<PixelFormat> {
+        use PixelFormat::*;
+        let mut formats = match self {
+            Self::Composite => {
+                vec![from, Rgbx, Bgrx, Xrgb, Xbgr, Rgba, Bgra, Argb, Abgr, Rgb, Bgr]
+            }
+            Self::Cutout => {
+                let mut formats = vec![Rgba, Bgra, Argb, Abgr, Ayuv];
+                if matches!(from, I420 | Yv12 | Nv12 | Nv21 | A420) {
+                    formats.insert(0, A420);
+                }
+                if let Some(same) = formats.iter().position(|&format| format == from) {
+                    formats[..=same].rotate_right(1);
+                }
+                formats
+            }
+            Self::Alpha => vec![Gray8, Gray16Le, I420, Nv12, Yuy2, Bgrx],
+        };
+        let mut seen = Vec::new();
+        formats.retain(|format| {
+            !seen.contains(format) && {
+                seen.push(*format);
+                true
+            }
+        });
+        formats
+    }
+}
+
+/// Where the colours of the output come from.
+#[derive(Clone, Copy)]
+pub enum Colors<'a> {
+    /// From this frame.
+    Frame(&'a FrameView<'a>),
+    /// They are in the output already: it is the frame itself, or shares its planes.
+    InPlace,
+}
+
+/// What an output is composed of, besides the matte.
+#[derive(Clone, Copy)]
+pub struct Layers<'a> {
+    /// The frame's colours.
+    pub colors: Colors<'a>,
+    /// The person's own, where the matte is soft; without it the frame's stay.
+    pub foreground: Option<&'a Foreground>,
+    /// What is behind the person.
+    pub backdrop: &'a Backdrop,
+}
+
+/// How a frame's colours reach an output of another frame.
+enum Transfer {
+    /// The formats are the same.
+    Copy,
+    /// To packed pixels.
+    Convert(Box<RowConverter>),
+    /// From 4:2:0 of some kind to A420.
+    Planes,
+    /// The output has none.
+    Nothing,
+}
+
+/// Composes outputs of one layout from frames of one layout.
+pub struct Composer {
+    from: FrameLayout,
+    to: FrameLayout,
+    output: Output,
+    transfer: Transfer,
+    /// Opacity of the block's rows, 0 to 255.
+    opacity: [Vec<u8>; 2],
+    /// Weight of the person's colours where the background is not opaque; else it is the opacity.
+    weights: [Vec<u8>; 2],
+    /// The weights at the chroma's resolution.
+    chroma_weights: Vec<u8>,
+    /// The weights of a span, spread over the bytes of a plane's row.
+    spread: Vec<u8>,
+    /// What the covers of the block's rows are.
+    covers: [Vec<Cover>; 2],
+    /// What is alike in all of the block's rows.
+    spans: Spans,
+    /// Whether `matte` is needed.
+    keeps_matte: bool,
+    /// The matte of the block's rows, without the frame's own alpha, for the person's colours.
+    matte: [Vec<u8>; 2],
+    /// The matte at the chroma's resolution.
+    chroma_matte: Vec<u8>,
+    /// A row of the background.
+    behind: BackdropRow,
+    /// Made when they are first needed.
+    pub(super) foreground_rows: Option<Box<ForegroundRows>>,
+    opaque: Vec<u8>,
+}
+
+impl Composer {
+    /// # Errors
+    /// [`Error::Conversion`] for a pair of formats that [`Output::formats`] does not offer.
+    pub fn new(from: &FrameLayout, to: &FrameLayout, output: Output) -> Result<Self, Error> {
+        if !output.formats(from.format).contains(&to.format) {
+            return Err(Error::Conversion { from: from.format, to: to.format });
+        }
+        let transfer = match (output, to.format) {
+            (Output::Alpha, _) => Transfer::Nothing,
+            (_, format) if format == from.format => Transfer::Copy,
+            (_, PixelFormat::A420) => Transfer::Planes,
+            _ => Transfer::Convert(Box::new(RowConverter::new(from, to)?)),
+        };
+        let row_bytes = (0..to.format.planes()).map(|plane| to.format.row_bytes(plane, to.width));
+        let row_bytes = row_bytes.max().unwrap_or(0);
+        let row = || vec![0; to.width];
+        let covers = to.width.div_ceil(SPAN);
+        Ok(Self {
+            from: *from,
+            to: *to,
+            output,
+            transfer,
+            opacity: [row(), row()],
+            weights: [row(), row()],
+            chroma_weights: vec![0; to.width.div_ceil(2)],
+            spread: vec![0; row_bytes],
+            covers: std::array::from_fn(|_| vec![Cover::Soft; covers]),
+            spans: Spans::new(to),
+            keeps_matte: false,
+            matte: [row(), row()],
+            chroma_matte: vec![0; to.width.div_ceil(2)],
+            behind: BackdropRow::default(),
+            foreground_rows: None,
+            opaque: vec![255; to.width],
+        })
+    }
+
+    /// Whether the output may be the frame itself.
+    pub fn works_in_place(&self) -> bool {
+        matches!(self.transfer, Transfer::Copy)
+    }
+
+    /// Writes `rows` of `target`, whose layout is the output's; the first of them is even.
+    pub fn compose(
+        &mut self,
+        layers: &Layers<'_>,
+        matte: &mut dyn MatteRows,
+        rows: Range<usize>,
+        target: &mut FrameViewMut<'_>,
+    ) {
+        debug_assert_eq!(*target.layout(), self.to);
+        self.keeps_matte = layers.foreground.is_some();
+        if let Some(foreground) = layers.foreground {
+            self.foreground_rows.get_or_insert_with(|| Box::new(foreground.rows()));
+        }
+        let block = if self.to.format.is_vertically_subsampled() { 2 } else { 1 };
+        for top in rows.clone().step_by(block) {
+            let rows = block.min(rows.end - top);
+            for row in 0..rows {
+                self.read_opacity(layers.colors, matte, target, top + row, row);
+            }
+            self.find_spans(rows);
+            self.transfer_colors(layers, target, top, rows);
+            if layers.foreground.is_some() {
+                let [upper, lower] = &self.matte;
+                let lower = if rows == 2 { lower } else { upper };
+                self.spans.halve(self.to.format, [upper, lower], &mut self.chroma_matte);
+            }
+            match self.output {
+                Output::Composite => self.blend(layers, target, top, rows),
+                _ => self.purify(layers.foreground, target, top, rows),
+            }
+            match self.output {
+                Output::Composite => {}
+                // Packing pixels has written their alpha already.
+                Output::Cutout if matches!(self.transfer, Transfer::Convert(_)) => {}
+                Output::Cutout => self.write_alpha(target, top, rows),
+                Output::Alpha => self.write_luma(target, top, rows),
+            }
+        }
+    }
+
+    /// Makes `target` black, and clear where it has alpha: a cutout that shows nobody and keeps no
+    /// colour of the frame under its alpha.
+    pub fn clear(&self, target: &mut FrameViewMut<'_>) {
+        let FrameLayout { format, width, height, .. } = self.to;
+        for (index, component) in format.components().iter().enumerate() {
+            let code = black(&self.to, index);
+            for y in 0..component.height(height) {
+                let row = &mut target.row_mut(component.plane, y)[component.offset..];
+                let samples = row.iter_mut().step_by(component.step).take(component.width(width));
+                samples.for_each(|sample| *sample = code);
+            }
+        }
+    }
+
+    /// Takes a row of the matte, times the frame's own alpha where it has one.
+    fn read_opacity(
+        &mut self,
+        colors: Colors<'_>,
+        matte: &mut dyn MatteRows,
+        target: &mut FrameViewMut<'_>,
+        y: usize,
+        row: usize,
+    ) {
+        let matte = matte.row(y);
+        self.covers[row].copy_from_slice(matte.covers);
+        let alpha = match colors {
+            Colors::Frame(frame) => {
+                self.from.format.alpha().map(|alpha| (alpha, frame.row(alpha.plane, y)))
+            }
+            // A plane that was appended to a frame without alpha holds nothing yet.
+            Colors::InPlace if self.works_in_place() => {
+                self.from.format.alpha().map(|alpha| (alpha, target.row(alpha.plane, y)))
+            }
+            Colors::InPlace => None,
+        };
+        if self.to.format == PixelFormat::Gray16Le {
+            let own = |x: usize| {
+                alpha.map_or(1.0, |(c, row)| f32::from(row[x * c.step + c.offset]) / 255.0)
+            };
+            for (x, value) in matte.values.iter().enumerate() {
+                let level = (value * own(x) * 65535.0).round() as u16;
+                self.spread[2 * x..2 * x + 2].copy_from_slice(&level.to_le_bytes());
+            }
+            return;
+        }
+        self.opacity[row].copy_from_slice(matte.codes);
+        if self.keeps_matte {
+            self.matte[row].copy_from_slice(matte.codes);
+        }
+        if let Some((component, own)) = alpha {
+            let own = own[component.offset..].iter().step_by(component.step);
+            for (opacity, own) in self.opacity[row].iter_mut().zip(own) {
+                *opacity = scale(*opacity, *own);
+            }
+            for cover in self.covers[row].iter_mut().filter(|cover| **cover == Cover::Opaque) {
+                *cover = Cover::Soft;
+            }
+        }
+    }
+
+    /// Joins the covers of the block's rows into spans.
+    fn find_spans(&mut self, rows: usize) {
+        let [upper, lower] = &mut self.covers;
+        if rows == 2 {
+            for (upper, lower) in upper.iter_mut().zip(lower) {
+                *upper = upper.with(*lower);
+            }
+        }
+        self.spans.update(&self.to, upper);
+    }
+
+    fn transfer_colors(
+        &mut self,
+        layers: &Layers<'_>,
+        target: &mut FrameViewMut<'_>,
+        top: usize,
+        rows: usize,
+    ) {
+        let Colors::Frame(frame) = layers.colors else { return };
+        // What nobody will see is not needed: it is overwritten, by what is behind or by black.
+        let hides = self.output == Output::Composite || layers.foreground.is_some();
+        let is_needed = |cover: Cover| !hides || cover != Cover::Clear;
+        let (format, spans) = (self.to.format, &self.spans);
+        match &mut self.transfer {
+            Transfer::Nothing => {}
+            // Blending copies as it goes.
+            Transfer::Copy if self.output == Output::Composite => {}
+            Transfer::Copy => {
+                for plane in 0..format.planes() {
+                    for y in plane_rows(format, plane, top, rows) {
+                        let row = target.row_mut(plane, y);
+                        for bytes in spans.bytes(plane, is_needed) {
+                            row[bytes.clone()].copy_from_slice(&frame.row(plane, y)[bytes]);
+                        }
+                    }
+                }
+            }
+            Transfer::Convert(converter) => {
+                for row in 0..rows {
+                    let alpha = match self.output {
+                        Output::Cutout => &self.opacity[row],
+                        _ => &self.opaque,
+                    };
+                    let out = target.row_mut(0, top + row);
+                    for pixels in spans.pixels(is_needed) {
+                        converter.convert(frame, top + row, pixels, alpha, out);
+                    }
+                    if self.output == Output::Cutout {
+                        // The alpha that converting would have written.
+                        spans
+                            .bytes(0, |cover| !is_needed(cover))
+                            .for_each(|bytes| out[bytes].fill(0));
+                    }
+                }
+            }
+            Transfer::Planes => {
+                for (index, source) in self.from.format.color_components().iter().enumerate() {
+                    let plane = format.color_components()[index].plane;
+                    for y in plane_rows(format, plane, top, rows) {
+                        let (row, out) = (frame.row(source.plane, y), target.row_mut(plane, y));
+                        for bytes in spans.bytes(plane, is_needed) {
+                            let row = &row[bytes.start * source.step..];
+                            gather(row, source.offset, source.step, &mut out[bytes]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves no colour of the old background in the block's pixels, those that are clear included.
+    fn purify(
+        &mut self,
+        foreground: Option<&Foreground>,
+        target: &mut FrameViewMut<'_>,
+        top: usize,
+        rows: usize,
+    ) {
+        let Some((foreground, own)) = foreground.zip(self.foreground_rows.as_deref_mut()) else {
+            return;
+        };
+        for plane in 0..self.to.format.planes() {
+            for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
+                let row = target.row_mut(plane, y);
+                let mattes = [&self.matte[index][..], &self.chroma_matte];
+                foreground.apply(own, (plane, y), mattes, true, row);
+            }
+        }
+    }
+
+    /// Lays the block over the background: what is in `target` already, or else in `colors`.
+    fn blend(
+        &mut self,
+        layers: &Layers<'_>,
+        target: &mut FrameViewMut<'_>,
+        top: usize,
+        rows: usize,
+    ) {
+        let Layers { colors, foreground, backdrop } = *layers;
+        let mut person = foreground.zip(self.foreground_rows.as_deref_mut());
+        let format = self.to.format;
+        let alpha = format.alpha();
+        let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { 255 };
+        if backdrop_alpha != 255 {
+            for row in 0..rows {
+                weigh_over(&mut self.opacity[row], &mut self.weights[row], backdrop_alpha);
+            }
+        }
+        let front = match (colors, &self.transfer) {
+            (Colors::Frame(frame), Transfer::Copy) => Some(frame),
+            _ => None,
+        };
+        let [upper, lower] = if backdrop_alpha == 255 { &self.opacity } else { &self.weights };
+        let lower = if rows == 2 { lower } else { upper };
+        self.spans.halve(format, [upper, lower], &mut self.chroma_weights);
+        for plane in 0..format.planes() {
+            if alpha.is_some_and(|alpha| alpha.plane == plane && plane > 0) {
+                continue;
+            }
+            for (index, y) in plane_rows(format, plane, top, rows).enumerate() {
+                let full = if index == 0 { upper } else { lower };
+                let mut front = front.map(|frame| frame.row(plane, y));
+                let behind = backdrop.row(plane, y, &mut self.behind);
+                let row = target.row_mut(plane, y);
+                if let Some((foreground, own)) = &mut person {
+                    if let Some(front) = front.take() {
+                        for bytes in self.spans.bytes(plane, |cover| cover != Cover::Clear) {
+                            row[bytes.clone()].copy_from_slice(&front[bytes]);
+                        }
+                    }
+                    let mattes = [&self.matte[index][..], &self.chroma_matte];
+                    foreground.apply(own, (plane, y), mattes, false, row);
+                }
+                for (cover, pixels, bytes) in self.spans.all(plane) {
+                    let (row, behind) = (&mut row[bytes.clone()], &behind[bytes.clone()]);
+                    let front = front.map(|front| &front[bytes]);
+                    match (cover, front) {
+                        (Cover::Clear, _) => row.copy_from_slice(behind),
+                        (Cover::Opaque, Some(front)) => row.copy_from_slice(front),
+                        (Cover::Opaque, None) => {}
+                        (Cover::Soft, front) => {
+                            let half = &self.chroma_weights[halved(&pixels)];
+                            let full = &full[pixels];
+                            let weights = spread(format, plane, full, half, &mut self.spread);
+                            mix(row, front, behind, weights);
+                        }
+                    }
+                }
+            }
+        }
+        if alpha.is_some() && backdrop_alpha == 255 {
+            for row in &mut self.opacity[..rows] {
+                row.fill(255);
+            }
+        }
+        self.write_alpha(target, top, rows);
+    }
+
+    /// Writes the block's opacity into the output's alpha, where it has one.
+    fn write_alpha(&self, target: &mut FrameViewMut<'_>, top: usize, rows: usize) {
+        let Some(alpha) = self.to.format.alpha() else { return };
+        for (row, opacity) in self.opacity[..rows].iter().enumerate() {
+            let out = target.row_mut(alpha.plane, top + row);
+            if alpha.step == 1 {
+                out.copy_from_slice(opacity);
+            } else {
+                for (pixel, opacity) in out.chunks_exact_mut(alpha.step).zip(opacity) {
+                    pixel[alpha.offset] = *opacity;
+                }
+            }
+        }
+    }
+
+    /// Writes the block's opacity as luma, without colour.
+    fn write_luma(&self, target: &mut FrameViewMut<'_>, top: usize, rows: usize) {
+        if self.to.format == PixelFormat::Gray16Le {
+            let row = target.row_mut(0, top);
+            let bytes = row.len();
+            row.copy_from_slice(&self.spread[..bytes]);
+            return;
+        }
+        let (black, span) = match self.to.format.family() {
+            // A plane of gray is alpha, whatever its colorimetry says of luma.
+            Family::Gray => (0.0, 255.0),
+            _ => self.to.color.range.luma(),
+        };
+        let code = |opacity: u8| (black + span * f32::from(opacity) / 255.0).round() as u8;
+        let full_range = (black, span) == (0.0, 255.0);
+        for plane in 0..self.to.format.planes() {
+            for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
+                let out = target.row_mut(plane, y);
+                for (number, component) in self.to.format.components().iter().enumerate() {
+                    if component.plane != plane {
+                        continue;
+                    }
+                    let carries_luma = number == 0 || self.to.format.family() == Family::Rgb;
+                    let opacity = &self.opacity[index];
+                    if carries_luma && full_range && component.step == 1 {
+                        out.copy_from_slice(opacity);
+                        continue;
+                    }
+                    let samples = out[component.offset..].iter_mut().step_by(component.step);
+                    if !carries_luma {
+                        samples.for_each(|sample| *sample = 128);
+                    } else if full_range {
+                        samples.zip(opacity).for_each(|(sample, opacity)| *sample = *opacity);
+                    } else {
+                        samples.zip(opacity).for_each(|(sample, opacity)| *sample = code(*opacity));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rows of a plane that belong to a block of luma rows.
+fn plane_rows(format: PixelFormat, plane: usize, top: usize, rows: usize) -> Range<usize> {
+    let shift = format.plane_v_shift(plane);
+    (top >> shift)..(top + rows).div_ceil(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::compose::backdrop::Background;
+    use crate::matting::frame::color::{Colorimetry, Range};
+    use crate::matting::frame::view::OwnedFrame;
+    use crate::matting::matte::enlarge::WholeMatte;
+
+    fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
+        let range = if format.family() == Family::Yuv { Range::Limited } else { Range::Full };
+        FrameLayout { format, width, height, color: Colorimetry { range, ..Default::default() } }
+    }
+
+    fn noise(layout: FrameLayout) -> OwnedFrame {
+        let mut frame = OwnedFrame::new(layout);
+        for plane in 0..layout.format.planes() {
+            for y in 0..layout.format.plane_rows(plane, layout.height) {
+                for (x, byte) in frame.view_mut().row_mut(plane, y).iter_mut().enumerate() {
+                    *byte = (x * 37 + y * 101 + plane * 59) as u8;
+                }
+            }
+        }
+        // Opaque, where there is alpha.
+        if let Some(alpha) = layout.format.alpha() {
+            for y in 0..layout.height {
+                let mut view = frame.view_mut();
+                let row = view.row_mut(alpha.plane, y);
+                row[alpha.offset..].iter_mut().step_by(alpha.step).for_each(|byte| *byte = 255);
+            }
+        }
+        frame
+    }
+
+    fn compose(
+        frame: &OwnedFrame,
+        to: FrameLayout,
+        output: Output,
+        matte: f32,
+        background: Background,
+    ) -> OwnedFrame {
+        let from = *frame.view().layout();
+        let mut composer = Composer::new(&from, &to, output).unwrap();
+        let mut backdrop = Backdrop::new(&background, &from, &to).unwrap();
+        let mut target = OwnedFrame::new(to);
+        let mut matte = WholeMatte::flat(from.width, from.height, matte);
+        let view = frame.view();
+        backdrop.update(&view, &mut matte);
+        let layers = Layers { colors: Colors::Frame(&view), foreground: None, backdrop: &backdrop };
+        composer.compose(&layers, &mut matte, 0..from.height, &mut target.view_mut());
+        target
+    }
+
+    const SINKS: usize = 21;
+
+    #[test]
+    fn every_pair_that_is_offered_is_made_at_every_size() {
+        for from in &PixelFormat::ALL[..SINKS] {
+            for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+                for to in output.formats(*from) {
+                    for (width, height) in [(1, 1), (2, 2), (3, 5), (1, 4), (6, 1)] {
+                        let frame = noise(layout(*from, width, height));
+                        for background in [
+                            Background::Color(0x80112233),
+                            Background::Blur(0.1),
+                            Background::Checkerboard,
+                        ] {
+                            compose(&frame, layout(to, width, height), output, 0.4, background);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_opaque_matte_keeps_the_frame_and_a_clear_one_shows_the_background() {
+        for format in &PixelFormat::ALL[..SINKS] {
+            let layout = layout(*format, 7, 5);
+            let frame = noise(layout);
+            let kept =
+                compose(&frame, layout, Output::Composite, 1.0, Background::Color(0xff00ff00));
+            let other = noise_shifted(layout);
+            let gone = [&frame, &other].map(|frame| {
+                compose(frame, layout, Output::Composite, 0.0, Background::Color(0xff00ff00))
+            });
+            for plane in 0..format.planes() {
+                for y in 0..format.plane_rows(plane, 5) {
+                    for component in format.in_plane(plane) {
+                        for x in 0..component.width(7) {
+                            let at = x * component.step + component.offset;
+                            assert_eq!(
+                                kept.row(plane, y)[at],
+                                frame.row(plane, y)[at],
+                                "{format:?}"
+                            );
+                            assert_eq!(
+                                gone[0].row(plane, y)[at],
+                                gone[1].row(plane, y)[at],
+                                "{format:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn noise_shifted(layout: FrameLayout) -> OwnedFrame {
+        let mut frame = noise(layout);
+        for plane in 0..layout.format.planes() {
+            for y in 0..layout.format.plane_rows(plane, layout.height) {
+                let mut view = frame.view_mut();
+                view.row_mut(plane, y)
+                    .iter_mut()
+                    .for_each(|byte| *byte = byte.wrapping_mul(5) ^ 0x55);
+            }
+        }
+        frame
+    }
+
+    #[test]
+    fn in_place_is_the_same_as_beside() {
+        for format in &PixelFormat::ALL[..SINKS] {
+            for output in [Output::Composite, Output::Cutout] {
+                let layout = layout(*format, 7, 5);
+                if !output.formats(*format).contains(format) {
+                    continue;
+                }
+                let mut frame = noise(layout);
+                let background = Background::Color(0x40102030);
+                let want = compose(&frame, layout, output, 0.3, background.clone());
+                let mut composer = Composer::new(&layout, &layout, output).unwrap();
+                let backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
+                let layers =
+                    Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
+                let matte = &mut WholeMatte::flat(7, 5, 0.3);
+                composer.compose(&layers, matte, 0..5, &mut frame.view_mut());
+                for plane in 0..format.planes() {
+                    for y in 0..format.plane_rows(plane, 5) {
+                        assert_eq!(
+                            frame.row(plane, y),
+                            want.row(plane, y),
+                            "{format:?} {output:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where a matte is all 0 or 1 nothing is blended, and less is converted.
+    #[test]
+    fn knowing_where_a_matte_is_soft_changes_nothing() {
+        let (width, height) = (331, 21);
+        let edge = |x: usize, y: usize| (x as f32 - 150.0 - 3.0 * y as f32) / 9.0;
+        let matte = || WholeMatte::new(width, height, |x, y| edge(x, y).clamp(0.0, 1.0));
+        for from in &PixelFormat::ALL[..SINKS] {
+            let from = layout(*from, width, height);
+            let frame = noise(from);
+            let view = frame.view();
+            for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+                for to in output.formats(from.format) {
+                    let to = layout(to, width, height);
+                    for (argb, purifies) in [(0xff112233, false), (0x80112233, true)] {
+                        let background = Background::Color(argb);
+                        let backdrop = Backdrop::new(&background, &from, &to).unwrap();
+                        let [known, unknown] =
+                            [matte(), matte().with_unknown_covers()].map(|mut matte| {
+                                let mut foreground = Foreground::new(&from, &to);
+                                foreground.update(&view, &mut matte);
+                                let foreground =
+                                    (purifies && output != Output::Alpha).then_some(&foreground);
+                                let mut composer = Composer::new(&from, &to, output).unwrap();
+                                let mut beside = OwnedFrame::new(to);
+                                let layers = Layers {
+                                    colors: Colors::Frame(&view),
+                                    foreground,
+                                    backdrop: &backdrop,
+                                };
+                                composer.compose(
+                                    &layers,
+                                    &mut matte,
+                                    0..height,
+                                    &mut beside.view_mut(),
+                                );
+                                if !composer.works_in_place() {
+                                    return [beside, OwnedFrame::new(to)];
+                                }
+                                let mut within = noise(to);
+                                let layers = Layers { colors: Colors::InPlace, ..layers };
+                                composer.compose(
+                                    &layers,
+                                    &mut matte,
+                                    0..height,
+                                    &mut within.view_mut(),
+                                );
+                                [beside, within]
+                            });
+                        for (known, unknown) in known.iter().zip(&unknown) {
+                            for plane in 0..to.format.planes() {
+                                for y in 0..to.format.plane_rows(plane, height) {
+                                    let [known, unknown] =
+                                        [known, unknown].map(|f| f.row(plane, y));
+                                    assert!(
+                                        known == unknown,
+                                        "{from:?} to {to:?}, {output:?}, {y}"
+                                    );
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_cutout_carries_the_matte_times_the_frame_s_own_alpha() {
+        let layout = layout(PixelFormat::Rgba, 2, 1);
+        let mut frame = OwnedFrame::new(layout);
+        frame.view_mut().row_mut(0, 0).copy_from_slice(&[9, 8, 7, 255, 6, 5, 4, 128]);
+        let cutout = compose(&frame, layout, Output::Cutout, 0.5, Background::Checkerboard);
+        assert_eq!(cutout.row(0, 0), [9, 8, 7, 128, 6, 5, 4, 64]);
+    }
+
+    #[test]
+    fn a_cleared_cutout_keeps_nothing_of_what_was_there() {
+        for from in &PixelFormat::ALL[..SINKS] {
+            for to in Output::Cutout.formats(*from) {
+                let (from, to) = (layout(*from, 7, 5), layout(to, 7, 5));
+                let composer = Composer::new(&from, &to, Output::Cutout).unwrap();
+                let [one, other] = [noise(to), noise_shifted(to)].map(|mut target| {
+                    composer.clear(&mut target.view_mut());
+                    target
+                });
+                let alpha = to.format.alpha().unwrap();
+                for plane in 0..to.format.planes() {
+                    for y in 0..to.format.plane_rows(plane, 5) {
+                        assert_eq!(one.row(plane, y), other.row(plane, y), "{:?}", to.format);
+                    }
+                }
+                assert_eq!(one.row(alpha.plane, 2)[alpha.offset], 0);
+            }
+        }
+    }
+
+    #[test]
+    fn half_over_a_half_clear_background_is_three_quarters_opaque() {
+        let layout = layout(PixelFormat::Rgba, 1, 1);
+        let mut frame = OwnedFrame::new(layout);
+        frame.view_mut().row_mut(0, 0).copy_from_slice(&[255, 255, 255, 255]);
+        let target = compose(&frame, layout, Output::Composite, 0.5, Background::Color(0x80000000));
+        // 1/2 of white over 1/2 · 1/2 of black: 2/3 white, 3/4 opaque.
+        let row = target.row(0, 0);
+        assert!(row[0].abs_diff(170) <= 1 && row[3].abs_diff(191) <= 1, "{row:?}");
+    }
+
+    #[test]
+    fn the_matte_as_luma_honours_the_range() {
+        let gray = noise(layout(PixelFormat::Gray8, 2, 2));
+        for (to, white) in
+            [(PixelFormat::Gray8, 255), (PixelFormat::I420, 235), (PixelFormat::Bgrx, 255)]
+        {
+            let out =
+                compose(&gray, layout(to, 2, 2), Output::Alpha, 1.0, Background::Checkerboard);
+            assert_eq!(out.row(0, 1)[0], white, "{to:?}");
+        }
+        let out = compose(
+            &gray,
+            layout(PixelFormat::Gray16Le, 2, 2),
+            Output::Alpha,
+            0.5,
+            Background::Checkerboard,
+        );
+        assert_eq!(out.row(0, 0), [0x00, 0x80, 0x00, 0x80]);
+    }
+}

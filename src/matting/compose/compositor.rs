@@ -1,0 +1,356 @@
+//! All that is done to a frame besides inference: prepare, finish, compose.
+
+use crate::matting::compose::backdrop::{Backdrop, Background};
+use crate::matting::compose::composer::{Colors, Composer, Layers, Output};
+use crate::matting::compose::foreground::Foreground;
+use crate::matting::compose::slices;
+use crate::matting::error::Error;
+use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
+use crate::matting::frame::region::Region;
+use crate::matting::frame::size::Size;
+use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut, PlaneMut};
+use crate::matting::inference::network::NetworkShape;
+use crate::matting::input::prepare::Preparer;
+use crate::matting::matte::enlarge::{Matte, MatteReader, MatteRows};
+use crate::matting::matte::shape::{Finisher, MatteSettings};
+use crate::matting::model::description::{Fit, InputDescription};
+
+/// Parts of a frame have this many sizes at once: that of the region, and that of closer looks.
+const PART_SIZES: usize = 2;
+
+/// What becomes of a matte; may change from frame to frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// How the matte is shaped.
+    pub matte: MatteSettings,
+    /// What a composite shows behind the person.
+    pub background: Background,
+    /// Whether the person's own colours are estimated where the matte is soft, instead of taking
+    /// the frame's, which hold something of the old background there.
+    pub decontaminate: bool,
+}
+
+/// Brings frames of one layout to a network, and its masks to frames of another.
+///
+/// ```no_run
+/// use gstdavidmatte::matting::prelude::*;
+///
+/// # fn main() -> Result<(), Error> {
+/// let source = ModelSource::find("david-base")?;
+/// let mut network = Session::load(&source, &SessionOptions::default())?;
+/// let layout = FrameLayout {
+///     format: PixelFormat::Rgba,
+///     width: 1920,
+///     height: 1080,
+///     color: Colorimetry::default(),
+/// };
+/// let look = Look {
+///     matte: MatteSettings::default(),
+///     background: Background::Checkerboard,
+///     decontaminate: true,
+/// };
+/// let mut matter = Matter::new(&network.shape(), layout, layout, Output::Cutout)?;
+///
+/// let mut frame = OwnedFrame::new(layout);
+/// matter.prepare(&frame.view(), network.input());
+/// let mut mask = vec![0.0; network.shape().mask.area()];
+/// network.run(&mut mask)?;
+/// matter.compose(Colors::InPlace, &mask, &look, &mut frame.view_mut())?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Matter {
+    from: FrameLayout,
+    to: FrameLayout,
+    input: Size,
+    description: InputDescription,
+    preparer: Preparer,
+    /// For parts of the frame, which have one or two sizes for a while; the one used last comes last.
+    parts: Vec<(Size, Preparer)>,
+    finisher: Finisher,
+    output: Output,
+    backdrop: Option<(Background, Backdrop)>,
+    /// Made when it is first asked for.
+    foreground: Option<Box<Foreground>>,
+    /// At least one.
+    bands: Vec<Band>,
+}
+
+/// What makes a band of rows.
+struct Band {
+    reader: MatteReader,
+    composer: Composer,
+}
+
+/// What a matte is made of.
+enum MatteOf<'a> {
+    Mask(&'a [f32], &'a Look),
+    Opacity(f32),
+}
+
+impl Matter {
+    /// For frames of layout `from` that become `output` in layout `to`.
+    ///
+    /// # Errors
+    /// [`Error::Conversion`] for formats that do not go together.
+    pub fn new(
+        network: &NetworkShape,
+        from: FrameLayout,
+        to: FrameLayout,
+        output: Output,
+    ) -> Result<Self, Error> {
+        let NetworkShape { description, input, mask } = network;
+        let frame = Size { width: from.width, height: from.height };
+        let finisher = Finisher::new(frame, *input, *mask, description.fit);
+        let composer = Composer::new(&from, &to, output)?;
+        Ok(Self {
+            input: *input,
+            description: description.clone(),
+            parts: Vec::with_capacity(PART_SIZES + 1),
+            preparer: Preparer::new(&from, *input, description),
+            bands: vec![Band { reader: finisher.reader(), composer }],
+            finisher,
+            output,
+            backdrop: None,
+            foreground: None,
+            from,
+            to,
+        })
+    }
+
+    /// Divides the rows of large frames among up to `threads` threads; by default all are made by
+    /// the caller's.
+    ///
+    /// # Errors
+    /// None but those of [`new`](Self::new).
+    pub fn with_threads(mut self, threads: usize) -> Result<Self, Error> {
+        let count = slices::count(self.to.width, self.to.height, threads);
+        while self.bands.len() < count {
+            let composer = Composer::new(&self.from, &self.to, self.output)?;
+            self.bands.push(Band { reader: self.finisher.reader(), composer });
+        }
+        self.bands.truncate(count);
+        Ok(self)
+    }
+
+    /// Whether [`compose`](Self::compose) may work in the frame itself.
+    pub fn works_in_place(&self) -> bool {
+        self.bands[0].composer.works_in_place()
+    }
+
+    /// Brings a frame into a network's input, [`NetworkShape::tensor_len`] values.
+    pub fn prepare(&mut self, frame: &FrameView<'_>, tensor: &mut [f32]) {
+        self.preparer.prepare(frame, tensor);
+    }
+
+    /// Brings a part of a frame into a network's input.
+    pub fn prepare_region(&mut self, frame: &FrameView<'_>, region: Region, tensor: &mut [f32]) {
+        let Region { x, y, size } = region;
+        if size == (Size { width: self.from.width, height: self.from.height }) {
+            return self.prepare(frame, tensor);
+        }
+        let part = frame.part([x, y], size.width, size.height);
+        let known = self.parts.iter().position(|(made_for, _)| *made_for == size);
+        let (_, mut preparer) = match known {
+            Some(index) => self.parts.remove(index),
+            None => (size, Preparer::new(part.layout(), self.input, &self.description)),
+        };
+        preparer.prepare(&part, tensor);
+        if self.parts.len() == PART_SIZES {
+            self.parts.remove(0);
+        }
+        self.parts.push((size, preparer));
+    }
+
+    /// From now on takes masks of size `mask`, of an input of size `input` that holds the frame by
+    /// `fit`, instead of those that the network gives.
+    pub fn take_masks(&mut self, input: Size, mask: Size, fit: Fit) {
+        let frame = Size { width: self.from.width, height: self.from.height };
+        self.finisher = Finisher::new(frame, input, mask, fit);
+        for band in &mut self.bands {
+            band.reader = self.finisher.reader();
+        }
+    }
+
+    /// Writes the output for a mask: values as the network gave them, row by row at its size (or at that of
+    /// [`take_masks`](Self::take_masks)).
+    ///
+    /// # Errors
+    /// None but those of a picture that cannot be scaled.
+    pub fn compose(
+        &mut self,
+        colors: Colors<'_>,
+        mask: &[f32],
+        look: &Look,
+        target: &mut FrameViewMut<'_>,
+    ) -> Result<(), Error> {
+        self.write(colors, &look.background, MatteOf::Mask(mask, look), target)
+    }
+
+    /// Writes the matte of a mask alone, 8 bits a pixel, into a plane `stride` bytes a row: for an
+    /// output that shares its colour planes with the frame.
+    ///
+    /// # Errors
+    /// [`Error::FrameTooSmall`] for a plane that does not hold the matte.
+    pub fn alpha_plane(
+        &mut self,
+        mask: &[f32],
+        settings: &MatteSettings,
+        data: &mut [u8],
+        stride: usize,
+    ) -> Result<(), Error> {
+        let matte = self.finisher.matte(mask, settings);
+        let layout = FrameLayout { format: PixelFormat::Gray8, ..self.to };
+        let mut planes = <[PlaneMut<'_>; MAX_PLANES]>::default();
+        planes[0] = PlaneMut { data, stride };
+        let plane = FrameViewMut::new(layout, planes)?;
+        slices::share(&mut self.bands, layout.height, plane, &|band, rows, plane| {
+            let mut matte = matte.rows(&mut band.reader);
+            for y in rows {
+                plane.row_mut(0, y).copy_from_slice(matte.row(y).codes);
+            }
+        });
+        Ok(())
+    }
+
+    /// Writes the output with the same opacity everywhere: 0 is all background, 1 all frame.
+    ///
+    /// # Errors
+    /// As [`compose`](Self::compose).
+    pub fn compose_flat(
+        &mut self,
+        colors: Colors<'_>,
+        background: &Background,
+        opacity: f32,
+        target: &mut FrameViewMut<'_>,
+    ) -> Result<(), Error> {
+        if opacity == 0.0 && self.output == Output::Cutout {
+            // Straight alpha keeps the colours under it, which here are the room's.
+            self.bands[0].composer.clear(target);
+            return Ok(());
+        }
+        self.write(colors, background, MatteOf::Opacity(opacity), target)
+    }
+
+    fn write(
+        &mut self,
+        colors: Colors<'_>,
+        background: &Background,
+        matte: MatteOf<'_>,
+        target: &mut FrameViewMut<'_>,
+    ) -> Result<(), Error> {
+        let backdrop = match self.backdrop.take() {
+            Some((made_for, backdrop)) if made_for == *background => backdrop,
+            _ => Backdrop::new(background, &self.from, &self.to)?,
+        };
+        let backdrop = &mut self.backdrop.insert((background.clone(), backdrop)).1;
+        let decontaminates = self.output != Output::Alpha
+            && matches!(matte, MatteOf::Mask(_, Look { decontaminate: true, .. }));
+        let matte = match matte {
+            MatteOf::Mask(mask, look) => self.finisher.matte(mask, &look.matte),
+            MatteOf::Opacity(opacity) => Matte::Flat(opacity),
+        };
+        let matte = if self.to.format == PixelFormat::Gray16Le { matte.exact() } else { matte };
+        let frame = match colors {
+            Colors::Frame(frame) => *frame,
+            Colors::InPlace => target.as_view(),
+        };
+        let reader = &mut self.bands[0].reader;
+        backdrop.update(&frame, &mut matte.rows(reader));
+        let foreground = decontaminates.then(|| {
+            let foreground = self
+                .foreground
+                .get_or_insert_with(|| Box::new(Foreground::new(&self.from, &self.to)));
+            foreground.update(&frame, &mut matte.rows(reader));
+            &**foreground
+        });
+        let layers = Layers { colors, foreground, backdrop };
+        slices::share(&mut self.bands, self.to.height, target.reborrow(), &|band, rows, target| {
+            let mut matte = matte.rows(&mut band.reader);
+            band.composer.compose(&layers, &mut matte, rows, target);
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame::view::OwnedFrame;
+
+    const SIDE: usize = 64;
+    const SIZE: Size = Size { width: SIDE, height: SIDE };
+
+    /// Everything but alpha varies; alpha is opaque.
+    fn frame(layout: FrameLayout) -> OwnedFrame {
+        let mut frame = OwnedFrame::new(layout);
+        let mut view = frame.view_mut();
+        for (index, component) in layout.format.components().iter().enumerate() {
+            for y in 0..component.height(layout.height) {
+                let row = view.row_mut(component.plane, y);
+                for x in 0..component.width(layout.width) {
+                    let code =
+                        if index == 3 { 255 } else { (x / 3 * 7 + y * 5 + index * 80) as u8 };
+                    row[x * component.step + component.offset] = code;
+                }
+            }
+        }
+        frame
+    }
+
+    /// A disk with a wide edge.
+    fn mask() -> Vec<f32> {
+        let value = |i: usize| {
+            let (x, y) = ((i % SIDE) as f32 - 31.5, (i / SIDE) as f32 - 31.5);
+            ((24.0 - x.hypot(y)) / 8.0).clamp(0.0, 1.0)
+        };
+        (0..SIZE.area()).map(value).collect()
+    }
+
+    #[test]
+    fn dividing_a_frame_among_threads_changes_nothing() {
+        use PixelFormat::*;
+        let shape = NetworkShape { description: Default::default(), input: SIZE, mask: SIZE };
+        // Three bands that cannot be equal, and a last row of chroma with one of luma.
+        let layout =
+            |format| FrameLayout { format, width: 1201, height: 701, color: Default::default() };
+        let mask = mask();
+        for (from, to, output) in [
+            (I420, I420, Output::Composite),
+            (Nv12, A420, Output::Cutout),
+            (Yuy2, Yuy2, Output::Composite),
+            (Yuy2, Rgba, Output::Cutout),
+            (Bgra, Bgra, Output::Cutout),
+            (I420, Gray16Le, Output::Alpha),
+            (Rgb, I420, Output::Alpha),
+        ] {
+            for (background, decontaminate) in [
+                (Background::Color(0x8012_3456), true),
+                (Background::Blur(0.05), false),
+                (Background::Checkerboard, true),
+            ] {
+                let matte = MatteSettings { edge_shift: 2.0, ..Default::default() };
+                let look = Look { matte, background, decontaminate };
+                let frame = frame(layout(from));
+                let [one, several] = [1, 3].map(|threads| {
+                    let matter = Matter::new(&shape, layout(from), layout(to), output);
+                    let mut matter = matter.unwrap().with_threads(threads).unwrap();
+                    assert_eq!(matter.bands.len(), threads);
+                    let mut target = OwnedFrame::new(layout(to));
+                    let colors = Colors::Frame(&frame.view());
+                    matter.compose(colors, &mask, &look, &mut target.view_mut()).unwrap();
+                    let mut alpha = vec![0; 1201 * 701];
+                    matter.alpha_plane(&mask, &look.matte, &mut alpha, 1201).unwrap();
+                    (target, alpha)
+                });
+                assert!(one.1 == several.1);
+                for plane in 0..to.planes() {
+                    for y in 0..to.plane_rows(plane, 701) {
+                        let [one, several] = [&one.0, &several.0].map(|f| f.row(plane, y));
+                        assert!(one == several, "{from:?} to {to:?}, {look:?}, row {y}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Rows of one format to rows of another: unpacked to three components, taken through a colour
+//! matrix, packed with an alpha row.
+
+use std::ops::Range as Pixels;
+
+mod matrix;
+mod pack;
+mod unpack;
+
+use self::matrix::FixedMatrix;
+use self::pack::Packing;
+use self::unpack::Unpacker;
+use crate::matting::error::Error;
+use crate::matting::frame::color::Affine;
+use crate::matting::frame::conversion::conversion;
+use crate::matting::frame::pixel_format::{Family, PixelFormat};
+use crate::matting::frame::view::{FrameLayout, FrameView};
+
+/// Makes packed rows (RGB family, AYUV) of rows of any format.
+pub struct RowConverter {
+    from: FrameLayout,
+    unpacker: Unpacker,
+    /// For the components in the order of their bytes.
+    matrix: Option<FixedMatrix>,
+    packing: Packing,
+}
+
+impl RowConverter {
+    /// # Errors
+    /// [`Error::Conversion`] where `to` is neither of the RGB family nor AYUV.
+    pub fn new(from: &FrameLayout, to: &FrameLayout) -> Result<Self, Error> {
+        let packed = to.format.family() == Family::Rgb || to.format == PixelFormat::Ayuv;
+        if !packed || from.format == PixelFormat::Gray16Le {
+            return Err(Error::Conversion { from: from.format, to: to.format });
+        }
+        let matrix = conversion(from, to);
+        let packing = Packing::of(to.format);
+        let fixed = || FixedMatrix::new(&matrix, from.format.family(), packing.order);
+        Ok(Self {
+            from: *from,
+            unpacker: Unpacker::new(from),
+            matrix: (matrix != Affine::IDENTITY).then(fixed),
+            packing,
+        })
+    }
+
+    /// Writes some pixels of row `y` of `frame`, from an even one on, with the alpha of the same pixels
+    /// in a row of alpha, which formats without alpha ignore.
+    pub fn convert(
+        &mut self,
+        frame: &FrameView<'_>,
+        y: usize,
+        pixels: Pixels<usize>,
+        alpha: &[u8],
+        out: &mut [u8],
+    ) {
+        debug_assert_eq!(*frame.layout(), self.from);
+        let step = self.packing.step;
+        let out = &mut out[pixels.start * step..pixels.end * step];
+        let alpha = &alpha[pixels.clone()];
+        let components = self.unpacker.unpack(frame, y, &pixels);
+        let components = components.map(|row| &row[pixels.clone()]);
+        match &self.matrix {
+            Some(matrix) => self.packing.convert(matrix, components, alpha, out),
+            None => self.packing.pack(components, alpha, out),
+        }
+    }
+}
+
+// Slices of their own, not in an array, tell the compiler that they do not overlap.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame::color::Range;
+    use crate::matting::frame::color::{ChromaSite, Colorimetry, Matrix};
+    use crate::matting::frame::conversion::rgb_to_codes;
+    use crate::matting::frame::view::OwnedFrame;
+
+    fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
+        let range = if format.family() == Family::Yuv { Range::Limited } else { Range::Full };
+        let color =
+            Colorimetry { matrix: Matrix::Bt709, range, chroma_site: ChromaSite::default() };
+        FrameLayout { format, width, height, color }
+    }
+
+    /// A frame of one RGB colour.
+    fn flat(format: PixelFormat, rgb: [f32; 3]) -> OwnedFrame {
+        let layout = layout(format, 5, 3);
+        let codes = rgb_to_codes(&layout).apply(rgb).map(|code| code.round() as u8);
+        let mut frame = OwnedFrame::new(layout);
+        for (component, code) in format.color_components().iter().zip(codes) {
+            for y in 0..component.height(3) {
+                let row = frame.view_mut();
+                let mut row = row;
+                let row = row.row_mut(component.plane, y);
+                for x in 0..component.width(5) {
+                    row[x * component.step + component.offset] = code;
+                }
+            }
+        }
+        frame
+    }
+
+    #[test]
+    fn a_colour_survives_every_conversion() {
+        let rgb = [200.0, 90.0, 30.0];
+        let colored = PixelFormat::ALL.into_iter().filter(|format| format.family() != Family::Gray);
+        for from in colored {
+            let frame = flat(from, rgb);
+            for to in PixelFormat::ALL {
+                let target = layout(to, 5, 3);
+                let Ok(mut converter) = RowConverter::new(frame.view().layout(), &target) else {
+                    assert!(to.family() != Family::Rgb && to != PixelFormat::Ayuv);
+                    continue;
+                };
+                let want = flat(to, rgb);
+                for y in 0..3 {
+                    let mut row = vec![0; to.row_bytes(0, 5)];
+                    converter.convert(&frame.view(), y, 0..5, &[7; 5], &mut row);
+                    for component in to.color_components() {
+                        for x in 0..5 {
+                            let at = x * component.step + component.offset;
+                            let error = row[at].abs_diff(want.row(0, y)[at]);
+                            assert!(error <= 2, "{from:?} to {to:?}: {error}");
+                        }
+                    }
+                    if let Some(alpha) = to.alpha() {
+                        assert!((0..5).all(|x| row[x * alpha.step + alpha.offset] == 7));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn some_pixels_of_a_row_are_those_of_the_whole_row() {
+        for from in [PixelFormat::I420, PixelFormat::Yuy2, PixelFormat::Y444, PixelFormat::Bgr] {
+            for cosited in [false, true] {
+                let mut from = layout(from, 23, 4);
+                from.color.chroma_site = ChromaSite { h_cosited: cosited, v_cosited: cosited };
+                let mut frame = OwnedFrame::new(from);
+                for plane in 0..from.format.planes() {
+                    for y in 0..from.format.plane_rows(plane, 4) {
+                        for (x, byte) in frame.view_mut().row_mut(plane, y).iter_mut().enumerate() {
+                            *byte = (x * 37 + y * 101 + plane * 59) as u8;
+                        }
+                    }
+                }
+                for to in [PixelFormat::Rgba, PixelFormat::Xbgr, PixelFormat::Bgr] {
+                    let to = layout(to, 23, 4);
+                    let mut converter = RowConverter::new(&from, &to).unwrap();
+                    for y in 0..4 {
+                        let mut convert = |ends: &[usize]| {
+                            let mut row = vec![0; to.format.row_bytes(0, 23)];
+                            for pixels in ends.windows(2).map(|ends| ends[0]..ends[1]) {
+                                converter.convert(&frame.view(), y, pixels, &[7; 23], &mut row);
+                            }
+                            row
+                        };
+                        assert_eq!(convert(&[0, 23]), convert(&[0, 2, 8, 22, 23]));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is lost before rounding, a tenth of a code at most, hardly adds to what rounding loses.
+    #[test]
+    fn fixed_point_is_as_good_as_rounding() {
+        let yuv = layout(PixelFormat::Y444, 1, 1);
+        let rgb = layout(PixelFormat::Rgb, 1, 1);
+        for (from, to) in [(yuv, rgb), (rgb, layout(PixelFormat::Ayuv, 1, 1))] {
+            let exact = conversion(&from, &to);
+            let fixed = FixedMatrix::new(&exact, from.format.family(), [0, 1, 2]);
+            let mut errors = [0.0; 2];
+            let codes = (0..32usize.pow(3))
+                .map(|i| [i % 32, i / 32 % 32, i / 1024].map(|c| (c * 8 + c / 4) as u8));
+            for [x, y, z] in codes {
+                let got = match from.format.family() {
+                    Family::Yuv => fixed.apply::<true>(x, y, z),
+                    _ => fixed.apply::<false>(x, y, z),
+                };
+                let want = exact.apply([x, y, z].map(f32::from));
+                for (got, want) in got.into_iter().zip(want) {
+                    let error = (f32::from(got) - want.clamp(0.0, 255.0)).abs();
+                    assert!(error < 0.6, "{x} {y} {z}: {got}, {want}");
+                    errors[0] += error * error;
+                    errors[1] += (want.clamp(0.0, 255.0).round() - want.clamp(0.0, 255.0)).powi(2);
+                }
+            }
+            assert!((errors[0] / errors[1]).sqrt() < 1.01, "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn gray_stays_gray() {
+        let fixed = conversion(&layout(PixelFormat::I420, 1, 1), &layout(PixelFormat::Rgb, 1, 1));
+        let fixed = FixedMatrix::new(&fixed, Family::Yuv, [0, 1, 2]);
+        for code in 0..=255 {
+            let [r, g, b] = fixed.apply::<true>(code, 128, 128);
+            assert!(r == g && g == b);
+        }
+        assert_eq!(fixed.apply::<true>(16, 128, 128), [0; 3]);
+        assert_eq!(fixed.apply::<true>(235, 128, 128), [255; 3]);
+    }
+}

@@ -1,0 +1,11 @@
+//! Matte, frame and background to the output's pixels.
+
+pub mod backdrop;
+pub mod blend;
+pub mod blur;
+pub mod composer;
+pub mod compositor;
+pub mod convert;
+pub mod foreground;
+pub mod picture;
+pub mod slices;

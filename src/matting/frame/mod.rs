@@ -1,0 +1,8 @@
+//! What a picture is: formats, colours, sizes, and views of borrowed planes.
+
+pub mod color;
+pub mod conversion;
+pub mod pixel_format;
+pub mod region;
+pub mod size;
+pub mod view;

@@ -1,0 +1,7 @@
+//! Tensor to mask: a network at work, by ONNX Runtime or anything else.
+
+pub mod decode;
+pub mod library;
+pub mod network;
+pub mod session;
+pub mod worker;

@@ -1,0 +1,155 @@
+//! How a frame lies in the network's input, and the network's matte on the frame: one axis at a
+//! time.
+
+use crate::matting::frame::size::Size;
+use crate::matting::kernels::resample::AxisOperator;
+use crate::matting::model::description::Fit;
+
+/// DAViD halves a picture with the Gaussian pyramid while it is more than this many times the
+/// network's size, so that the bilinear step that follows does not alias.
+const PYRAMID_ABOVE: usize = 3;
+
+/// One axis of the way between a frame and the network's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AxisGeometry {
+    /// Samples of the frame.
+    frame: usize,
+    /// Samples after padding; the frame's own where nothing is padded.
+    padded: usize,
+    /// Samples of padding before the frame.
+    before: usize,
+    /// Samples of the network's input.
+    input: usize,
+    /// Samples of the input that show the padded frame.
+    content: usize,
+    /// Samples of the input before those.
+    offset: usize,
+}
+
+impl AxisGeometry {
+    /// Both axes, horizontal first, of a frame of `frame` size in an input of `input` size.
+    pub fn pair(frame: Size, input: Size, fit: Fit) -> [Self; 2] {
+        let axis = |frame, input| Self {
+            frame,
+            padded: frame,
+            before: 0,
+            input,
+            content: input,
+            offset: 0,
+        };
+        let mut axes = [axis(frame.width, input.width), axis(frame.height, input.height)];
+        match fit {
+            Fit::Stretch => {}
+            Fit::PadSquare => {
+                let side = frame.width.max(frame.height);
+                for axis in &mut axes {
+                    axis.padded = side;
+                    axis.before = (side - axis.frame) / 2;
+                }
+            }
+            Fit::Letterbox => {
+                let scale = axes
+                    .iter()
+                    .map(|axis| axis.input as f64 / axis.frame as f64)
+                    .fold(f64::INFINITY, f64::min);
+                for axis in &mut axes {
+                    let content = (axis.frame as f64 * scale).round() as usize;
+                    axis.content = content.clamp(1, axis.input);
+                    axis.offset = (axis.input - axis.content) / 2;
+                }
+            }
+        }
+        axes
+    }
+
+    /// The input samples that show the frame or its padding.
+    pub fn content(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.content
+    }
+
+    /// From frame samples to the samples in [`content`](Self::content).
+    pub fn reduction(&self) -> AxisOperator {
+        let mut operator = AxisOperator::pad(self.frame, self.before, self.padded);
+        while operator.outputs() > PYRAMID_ABOVE * self.content {
+            operator = operator.then(&AxisOperator::pyramid_down(operator.outputs()));
+        }
+        operator.then(&AxisOperator::bilinear(operator.outputs(), self.content))
+    }
+
+    /// From `mask` samples of the network's matte to frame samples.
+    pub fn enlargement(&self, mask: usize) -> AxisOperator {
+        let per_frame_sample = self.content as f64 / self.padded as f64;
+        let per_input_sample = mask as f64 / self.input as f64;
+        AxisOperator::bicubic(
+            mask,
+            (0..self.frame).map(|i| {
+                let input =
+                    ((i + self.before) as f64 + 0.5) * per_frame_sample + self.offset as f64;
+                input * per_input_sample - 0.5
+            }),
+        )
+    }
+
+    /// Where the frame's edge, half a sample before its first, lies in the mask, whose own edge is at 0.
+    pub fn frame_edge(&self, mask: usize) -> f32 {
+        let per_input_sample = mask as f32 / self.input as f32;
+        self.before as f32 * self.mask_per_frame(mask) + self.offset as f32 * per_input_sample
+    }
+
+    /// Mask samples to one frame sample.
+    pub fn mask_per_frame(&self, mask: usize) -> f32 {
+        (self.content as f64 / self.padded as f64 * mask as f64 / self.input as f64) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INPUT: Size = Size { width: 512, height: 512 };
+
+    #[test]
+    fn a_wide_frame_is_padded_above_and_below_the_smaller_half_first() {
+        let [x, y] = AxisGeometry::pair(Size { width: 641, height: 478 }, INPUT, Fit::PadSquare);
+        assert_eq!((x.padded, x.before), (641, 0));
+        assert_eq!((y.padded, y.before), (641, 81));
+        assert_eq!(y.content(), 0..512);
+    }
+
+    #[test]
+    fn full_hd_takes_at_most_seven_taps_and_291_different_rows() {
+        let [x, y] = AxisGeometry::pair(Size { width: 1920, height: 1080 }, INPUT, Fit::PadSquare);
+        assert_eq!(x.reduction().max_taps(), 7);
+        let rows = y.reduction();
+        let distinct = 1 + (1..rows.outputs()).filter(|&i| !rows.is_repeat(i, i - 1)).count();
+        assert_eq!(distinct, 291);
+    }
+
+    #[test]
+    fn a_letterbox_keeps_the_aspect_ratio() {
+        let input = Size { width: 160, height: 96 };
+        let [x, y] = AxisGeometry::pair(Size { width: 1000, height: 1000 }, input, Fit::Letterbox);
+        assert_eq!((x.content(), y.content()), (32..128, 0..96));
+    }
+
+    #[test]
+    fn a_matte_comes_back_where_its_frame_was() {
+        for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
+            for axis in AxisGeometry::pair(Size { width: 333, height: 777 }, INPUT, fit) {
+                // A ramp through both directions is the ramp again, but for the borders and for what
+                // a cubic with a = −0.75 adds to a ramp.
+                let both = axis.reduction();
+                let content = axis.content();
+                let placed = AxisOperator::pad(both.outputs(), content.start, axis.input);
+                let back = both.then(&placed).then(&axis.enlargement(axis.input));
+                let packed = back.pack(1);
+                for i in axis.frame / 4..axis.frame * 3 / 4 {
+                    let (first, weights) = packed.row(i);
+                    let value: f32 =
+                        weights.iter().enumerate().map(|(k, w)| w * (first + k) as f32).sum();
+                    assert!((value - i as f32).abs() < 0.1, "{fit:?}: {value} at {i}");
+                }
+            }
+        }
+    }
+}

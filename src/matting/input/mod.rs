@@ -1,0 +1,6 @@
+//! Frame to tensor: one sparse operator for each axis.
+
+pub mod downscale;
+pub mod geometry;
+pub mod prepare;
+pub mod reduce;

@@ -1,0 +1,213 @@
+//! Frame to tensor: what [`reduce`](super::reduce) samples becomes what a network's description asks
+//! for. Only that small picture is converted to RGB, which is exact because all steps are linear.
+
+use multiversion::multiversion;
+
+use super::geometry::AxisGeometry;
+use super::reduce::Reducer;
+use crate::matting::frame::color::Affine;
+use crate::matting::frame::conversion::codes_to_rgb;
+use crate::matting::frame::size::Size;
+use crate::matting::frame::view::{FrameLayout, FrameView};
+use crate::matting::model::description::{ChannelOrder, Fit, InputDescription, TensorLayout};
+
+/// Makes a network's input of frames of one layout.
+pub struct Preparer {
+    reducer: Reducer,
+    /// Where the frame lies in the input.
+    columns: std::ops::Range<usize>,
+    rows: std::ops::Range<usize>,
+    size: Size,
+    fit: Fit,
+    layout: TensorLayout,
+    channels: [Channel; 3],
+    /// One row of one channel, for tensors whose channels lie side by side.
+    row: Vec<f32>,
+}
+
+impl Preparer {
+    /// For frames of `layout` and an input of `size` that holds what `description` says.
+    pub fn new(layout: &FrameLayout, size: Size, description: &InputDescription) -> Self {
+        let frame = Size { width: layout.width, height: layout.height };
+        let [x, y] = AxisGeometry::pair(frame, size, description.fit);
+        let to_rgb = codes_to_rgb(layout);
+        Self {
+            reducer: Reducer::new(layout, &x.reduction(), &y.reduction()),
+            row: vec![0.0; x.content().len()],
+            columns: x.content(),
+            rows: y.content(),
+            size,
+            fit: description.fit,
+            layout: description.layout,
+            channels: std::array::from_fn(|index| Channel::new(&to_rgb, description, index)),
+        }
+    }
+
+    /// Fills `tensor`, 3 × height × width values.
+    pub fn prepare(&mut self, frame: &FrameView<'_>, tensor: &mut [f32]) {
+        if self.fit == Fit::Letterbox {
+            self.blacken(tensor);
+        }
+        let Size { width, .. } = self.size;
+        let (left, content) = (self.columns.start, self.columns.len());
+        let mut reduced = self.reducer.reduce(frame);
+        for (index, y) in self.rows.clone().enumerate() {
+            let repeat = reduced.is_repeat(index);
+            match self.layout {
+                TensorLayout::Nchw => {
+                    let planes = tensor.chunks_exact_mut(self.size.area());
+                    for (channel, plane) in self.channels.iter().zip(planes) {
+                        if repeat {
+                            plane.copy_within((y - 1) * width..y * width, y * width);
+                        } else {
+                            let out = &mut plane[y * width + left..][..content];
+                            channel.convert(reduced.row(index), out);
+                        }
+                    }
+                }
+                TensorLayout::Nhwc if repeat => {
+                    tensor.copy_within(3 * (y - 1) * width..3 * y * width, 3 * y * width);
+                }
+                TensorLayout::Nhwc => {
+                    let samples = &mut tensor[3 * (y * width + left)..][..3 * content];
+                    for (lane, channel) in self.channels.iter().enumerate() {
+                        channel.convert(reduced.row(index), &mut self.row);
+                        for (sample, value) in samples.chunks_exact_mut(3).zip(&self.row) {
+                            sample[lane] = *value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes everything black, which stays beside a letterboxed frame.
+    fn blacken(&self, tensor: &mut [f32]) {
+        let black = self.channels.each_ref().map(|channel| channel.black);
+        match self.layout {
+            TensorLayout::Nchw => {
+                for (plane, black) in tensor.chunks_exact_mut(self.size.area()).zip(black) {
+                    plane.fill(black);
+                }
+            }
+            TensorLayout::Nhwc => {
+                tensor.chunks_exact_mut(3).for_each(|sample| sample.copy_from_slice(&black));
+            }
+        }
+    }
+}
+
+/// How a channel of the network's input comes from a frame's codes.
+struct Channel {
+    /// Of the codes, to red, green or blue.
+    factors: [f32; 3],
+    offset: f32,
+    /// `(colour · scale − mean) / std` as one product and one sum.
+    scale: f32,
+    black: f32,
+}
+
+impl Channel {
+    fn new(to_rgb: &Affine, description: &InputDescription, index: usize) -> Self {
+        let color = match description.channels {
+            ChannelOrder::Rgb => index,
+            ChannelOrder::Bgr => 2 - index,
+        };
+        let InputDescription { scale, mean, std, .. } = description;
+        Self {
+            factors: to_rgb.matrix[color],
+            offset: to_rgb.offset[color],
+            scale: scale / std[index],
+            black: -mean[index] / std[index],
+        }
+    }
+
+    fn convert(&self, codes: [&[f32]; 3], out: &mut [f32]) {
+        let [first, second, third] = codes;
+        convert_row(first, second, third, self, out);
+    }
+}
+
+/// Codes to a colour, held in 0 to 255 as 8-bit RGB would be, to the network's values.
+#[multiversion(targets = "simd")]
+fn convert_row(x: &[f32], y: &[f32], z: &[f32], channel: &Channel, out: &mut [f32]) {
+    let n = out.len();
+    let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
+    let Channel { factors: [a, b, c], offset, scale, black } = *channel;
+    for i in 0..n {
+        let color = (a * x[i] + b * y[i] + c * z[i] + offset).clamp(0.0, 255.0);
+        out[i] = color * scale + black;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame::color::Colorimetry;
+    use crate::matting::frame::pixel_format::PixelFormat;
+    use crate::matting::frame::view::OwnedFrame;
+
+    fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
+        FrameLayout { format, width, height, color: Colorimetry::default() }
+    }
+
+    fn prepare(frame: &OwnedFrame, size: Size, description: &InputDescription) -> Vec<f32> {
+        let mut tensor = vec![f32::NAN; 3 * size.area()];
+        Preparer::new(frame.view().layout(), size, description).prepare(&frame.view(), &mut tensor);
+        tensor
+    }
+
+    fn flat(format: PixelFormat, width: usize, height: usize, code: u8) -> OwnedFrame {
+        let mut frame = OwnedFrame::new(layout(format, width, height));
+        for plane in 0..format.planes() {
+            for y in 0..format.plane_rows(plane, height) {
+                frame.view_mut().row_mut(plane, y).fill(code);
+            }
+        }
+        frame
+    }
+
+    const DAVID: Size = Size { width: 512, height: 512 };
+
+    #[test]
+    fn gray_fills_every_channel_from_every_format() {
+        for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+            for (width, height) in [(1, 1), (3, 5), (64, 48)] {
+                let tensor =
+                    prepare(&flat(format, width, height, 128), DAVID, &InputDescription::default());
+                for value in tensor {
+                    assert!((value - 128.0 / 255.0).abs() < 1e-5, "{format:?}: {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_are_ordered_and_normalised() {
+        let mut frame = OwnedFrame::new(layout(PixelFormat::Rgb, 2, 2));
+        for y in 0..2 {
+            frame.view_mut().row_mut(0, y).copy_from_slice(&[255, 51, 0, 255, 51, 0]);
+        }
+        let size = Size { width: 2, height: 2 };
+        let mut description =
+            InputDescription { mean: [0.1, 0.2, 0.3], std: [0.5, 0.25, 2.0], ..Default::default() };
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        let bgr = prepare(&frame, size, &description);
+        assert!(
+            close(&bgr, &[-0.2, -0.2, -0.2, -0.2, 0.0, 0.0, 0.0, 0.0, 0.35, 0.35, 0.35, 0.35]),
+            "{bgr:?}"
+        );
+        description.channels = ChannelOrder::Rgb;
+        description.layout = TensorLayout::Nhwc;
+        let rgb = prepare(&frame, size, &description);
+        assert!(close(&rgb[..3], &[1.8, 0.0, -0.15]), "{rgb:?}");
+    }
+
+    #[test]
+    fn beside_a_letterboxed_frame_lies_black() {
+        let description = InputDescription { fit: Fit::Letterbox, ..Default::default() };
+        let size = Size { width: 8, height: 4 };
+        let tensor = prepare(&flat(PixelFormat::Gray8, 10, 10, 255), size, &description);
+        assert_eq!(tensor[..8], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+    }
+}

@@ -1,0 +1,537 @@
+//! A matte at the frame's size, enlarged row by row as the rows are asked for: it never exists as a
+//! whole.
+//!
+//! Most of a matte is 0 or 1, where there is nothing to enlarge and later nothing to blend. So a row
+//! is told cover by cover whether it is, and what follows works on the soft covers alone.
+
+use std::ops::Range;
+
+use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
+
+use crate::matting::kernels::columns::{
+    BLOCK, Column, multiply_add, resample_windows, same_all_along, to_columns, to_part_of_rows,
+};
+use crate::matting::kernels::resample::PackedOperator;
+use crate::matting::kernels::round::nearest;
+use crate::matting::matte::spans::{Cover, SPAN, spans};
+
+/// Taps of cubic interpolation.
+pub const TAPS: usize = 4;
+/// A mask this near to 0 or 1 is there, to 8 bits, when it has been enlarged: the taps' weights add up
+/// to at most 1.375 each way, regardless of their signs, and 1.375² / 1024 is less than half of 1 / 255.
+pub const FAINT: f32 = 1.0 / 1024.0;
+
+/// A row of a matte.
+#[derive(Clone, Copy, Debug)]
+pub struct MatteRow<'a> {
+    /// Every value in [0, 1].
+    pub values: &'a [f32],
+    /// The same, rounded to 0 to 255.
+    pub codes: &'a [u8],
+    /// What each [`SPAN`] of the row is; where it is not soft, values and codes are all 0 or all 1 (255).
+    pub covers: &'a [Cover],
+}
+
+/// A source of matte rows.
+pub trait MatteRows {
+    /// Row `y` of the matte. Cheapest from the top down; may be asked for again.
+    fn row(&mut self, y: usize) -> MatteRow<'_>;
+}
+
+/// A matte whose rows are made while they are read, by several readers at once if need be.
+#[derive(Clone, Copy)]
+pub enum Matte<'a> {
+    /// Of a mask.
+    Mask(MaskMatte<'a>),
+    /// The same opacity everywhere.
+    Flat(f32),
+}
+
+impl<'a> Matte<'a> {
+    /// The rows of the matte, from a reader of its finisher.
+    pub fn rows(self, reader: &'a mut MatteReader) -> MatteRowsOf<'a> {
+        reader.ring.forget();
+        reader.covers_of = None;
+        if let Self::Flat(opacity) = self {
+            reader.row.fill(opacity);
+            quantise(&reader.row, &mut reader.codes);
+            reader.covers.fill(Cover::of_opacity(opacity));
+        }
+        MatteRowsOf { matte: self, reader }
+    }
+
+    /// With values that are right beyond 8 bits.
+    pub fn exact(self) -> Self {
+        match self {
+            Self::Mask(mask) => Self::Mask(MaskMatte { faint: 0.0, ..mask }),
+            flat => flat,
+        }
+    }
+}
+
+/// A mask that was shaped, and the way to the frame's size.
+#[derive(Clone, Copy)]
+pub struct MaskMatte<'a> {
+    /// Row by row.
+    pub mask: &'a [f32],
+    /// Of the mask.
+    pub width: usize,
+    /// From the mask's columns to the frame's.
+    pub columns: &'a PackedOperator,
+    /// From the mask's rows to the frame's.
+    pub rows: &'a PackedOperator,
+    /// What is kept is the rest.
+    pub invert: bool,
+    /// 0, or the level from which on the matte is 1, and else 0.
+    pub threshold: f32,
+    /// A mask this near to 0 or 1 is taken for it.
+    pub faint: f32,
+}
+
+/// What reading a matte needs.
+pub struct MatteReader {
+    ring: Ring,
+    row: Vec<f32>,
+    codes: Vec<u8>,
+    covers: Vec<Cover>,
+    /// The first of the mask's rows that `covers` was found for.
+    covers_of: Option<usize>,
+    /// Of each cover, for that row and for the one that comes next.
+    not: Vec<Not>,
+    found: Vec<Not>,
+    /// The pixels of the soft ones, span by span.
+    soft: Vec<Range<usize>>,
+}
+
+impl MatteReader {
+    /// For mattes `width` pixels wide, enlarged by `columns`.
+    pub fn new(width: usize, columns: &PackedOperator) -> Self {
+        Self {
+            ring: Ring::new(width, columns.padded_inputs()),
+            row: vec![0.0; width],
+            codes: vec![0; width],
+            covers: vec![Cover::Soft; width.div_ceil(SPAN)],
+            covers_of: None,
+            not: vec![Not::default(); width.div_ceil(SPAN)],
+            found: vec![Not::default(); width.div_ceil(SPAN)],
+            soft: Vec::with_capacity(width.div_ceil(SPAN)),
+        }
+    }
+
+    /// From now on reads mattes `width` pixels wide, in the memory that it has if they are no wider
+    /// than the first ones.
+    pub fn set_width(&mut self, width: usize) {
+        let covers = width.div_ceil(SPAN);
+        self.ring.set_width(width);
+        self.row.resize(width, 0.0);
+        self.codes.resize(width, 0);
+        self.covers.resize(covers, Cover::Soft);
+        self.not.resize(covers, Not::default());
+        self.found.resize(covers, Not::default());
+        self.covers_of = None;
+    }
+}
+
+/// A matte at its reader.
+pub struct MatteRowsOf<'a> {
+    matte: Matte<'a>,
+    reader: &'a mut MatteReader,
+}
+
+impl MatteRows for MatteRowsOf<'_> {
+    fn row(&mut self, y: usize) -> MatteRow<'_> {
+        if let Matte::Mask(matte) = self.matte {
+            matte.make_row(y, self.reader);
+        }
+        let MatteReader { row, codes, covers, .. } = &*self.reader;
+        MatteRow { values: row, codes, covers }
+    }
+}
+
+impl MaskMatte<'_> {
+    fn make_row(&self, y: usize, reader: &mut MatteReader) {
+        let (first, weights) = self.rows.row(y);
+        let last = self.mask.len() / self.width - 1;
+        // Taps beyond the last row have no weight; any row will do.
+        let sources: [usize; TAPS] = std::array::from_fn(|k| (first + k).min(last));
+        for source in sources {
+            reader.ring.fill(source, self);
+        }
+        if reader.covers_of != Some(first) {
+            self.find_parts(sources, reader);
+            reader.covers_of = Some(first);
+        }
+        let MatteReader { ring, row, codes, soft, .. } = reader;
+        let [a, b, c, d] = sources;
+        let (a, b, c, d) = (ring.row(a), ring.row(b), ring.row(c), ring.row(d));
+        let weights: [f32; TAPS] = std::array::from_fn(|k| weights[k]);
+        for span in soft.iter().cloned() {
+            let row = &mut row[span.clone()];
+            let of = |source| row_of(source, &span);
+            combine(row, [of(a), of(b), of(c), of(d)], weights);
+            if self.threshold > 0.0 {
+                step_at(row, self.threshold);
+            }
+            if self.invert {
+                invert(row);
+            }
+            quantise(row, &mut codes[span]);
+        }
+    }
+
+    /// Finds what the covers of rows between `sources` are, and fills those that are not soft.
+    fn find_parts(&self, sources: [usize; TAPS], reader: &mut MatteReader) {
+        let MatteReader { ring, row, codes, covers, covers_of, not, found, soft } = reader;
+        ring.find_not(sources, found);
+        if covers_of.is_some() && found == not {
+            return;
+        }
+        let width = row.len();
+        let pixels = row.chunks_mut(SPAN).zip(codes.chunks_mut(SPAN));
+        for ((not, out), (row, codes)) in found.iter().zip(&mut *covers).zip(pixels) {
+            let cover = if self.invert { not.cover().inverted() } else { not.cover() };
+            // What was filled for the row above stays.
+            if std::mem::replace(out, cover) == cover && covers_of.is_some() {
+                continue;
+            }
+            let (value, code) = match cover {
+                Cover::Clear => (0.0, 0),
+                Cover::Opaque => (1.0, 255),
+                Cover::Soft => continue,
+            };
+            row.fill(value);
+            codes.fill(code);
+        }
+        std::mem::swap(not, found);
+        let spans = spans(covers, width).filter(|(cover, _)| *cover == Cover::Soft);
+        soft.clear();
+        soft.extend(spans.map(|(_, span)| span));
+    }
+}
+
+#[inline(always)]
+fn row_of<'a>(row: &'a [f32], span: &Range<usize>) -> &'a [f32] {
+    &row[span.start..span.end]
+}
+
+/// Mask rows that were enlarged horizontally: two blocks of them, so that the taps of a matte row
+/// are there wherever they lie.
+struct Ring {
+    blocks: [Vec<f32>; 2],
+    /// For each cover of a block, which of its rows are not clear there, and which are not opaque.
+    covers: [Vec<Not>; 2],
+    /// What each cover of a block holds where all columns of the mask that it looks at are the same.
+    same: [Vec<Option<Column>>; 2],
+    /// Which rows of the mask each block holds, in blocks.
+    holds: [Option<usize>; 2],
+    /// The same for each column of a block of the mask.
+    not: Vec<Not>,
+    /// A block of the mask, with zeros behind rows too short for cubic windows.
+    columns: Vec<Column>,
+    enlarged: Vec<Column>,
+    /// Of an enlarged row.
+    width: usize,
+}
+
+impl Ring {
+    fn new(width: usize, padded_inputs: usize) -> Self {
+        Self {
+            blocks: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
+            covers: std::array::from_fn(|_| vec![Not::default(); width.div_ceil(SPAN)]),
+            // Zeros are clear, as zeros behind the mask are.
+            not: vec![Not { clear: 0, opaque: u8::MAX }; padded_inputs],
+            same: std::array::from_fn(|_| vec![None; width.div_ceil(SPAN)]),
+            holds: [None; 2],
+            columns: vec![[0.0; BLOCK]; padded_inputs],
+            enlarged: vec![[0.0; BLOCK]; SPAN],
+            width,
+        }
+    }
+
+    fn set_width(&mut self, width: usize) {
+        let covers = width.div_ceil(SPAN);
+        self.blocks.iter_mut().for_each(|rows| rows.resize(BLOCK * width, 0.0));
+        self.covers.iter_mut().for_each(|block| block.resize(covers, Not::default()));
+        for same in &mut self.same {
+            same.clear();
+            same.resize(covers, None);
+        }
+        self.width = width;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.holds = [None; 2];
+    }
+
+    /// Makes sure that row `source` of a mask is held.
+    fn fill(&mut self, source: usize, of: &MaskMatte<'_>) {
+        let block = source / BLOCK;
+        if self.holds[block % 2] == Some(block) {
+            return;
+        }
+        self.holds[block % 2] = Some(block);
+        let last = of.mask.len() / of.width - 1;
+        let row = |r: usize| &of.mask[(block * BLOCK + r).min(last) * of.width..][..of.width];
+        let mask: [&[f32]; BLOCK] = std::array::from_fn(row);
+        to_columns(mask, &mut self.columns[..of.width]);
+        find_not(mask, of.faint, &mut self.not[..of.width]);
+        let rows = &mut self.blocks[block % 2];
+        let starts = (0..self.width).step_by(SPAN);
+        let kept = self.covers[block % 2].iter_mut().zip(&mut self.same[block % 2]);
+        for (start, (not, same)) in starts.zip(kept) {
+            let cover = start..(start + SPAN).min(self.width);
+            let windows = of.columns.windows(cover.clone());
+            let inputs = windows.range();
+            *not = self.not[inputs.clone()].iter().fold(Not::default(), |a, b| a.or(*b));
+            // Most of a mask is 0 or 1, and needs no enlarging.
+            let is_soft = not.clear & not.opaque != 0;
+            let now = if is_soft { None } else { same_all_along(&self.columns[inputs]) };
+            match now {
+                None => {
+                    let enlarged = &mut self.enlarged[..cover.len()];
+                    resample_windows(&self.columns, windows, enlarged);
+                    to_part_of_rows(enlarged, rows, self.width, start);
+                }
+                // It is there already.
+                Some(_) if now == *same => {}
+                Some(column) => {
+                    for (row, value) in rows.chunks_exact_mut(self.width).zip(column) {
+                        row[cover.clone()].fill(value);
+                    }
+                }
+            }
+            *same = now;
+        }
+    }
+
+    fn row(&self, source: usize) -> &[f32] {
+        let width = self.width;
+        &self.blocks[source / BLOCK % 2][source % BLOCK * width..][..width]
+    }
+
+    /// What covers are in any of some rows.
+    fn find_not(&self, sources: [usize; TAPS], found: &mut [Not]) {
+        let mut rows = [0; 2];
+        for source in sources {
+            rows[source / BLOCK % 2] |= 1 << (source % BLOCK);
+        }
+        let [first, second] = &self.covers;
+        for ((found, first), second) in found.iter_mut().zip(first).zip(second) {
+            *found = first.of_rows(rows[0]).or(second.of_rows(rows[1]));
+        }
+    }
+}
+
+/// Which of a block's rows are not clear, and which are not opaque, a bit for each.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Not {
+    clear: u8,
+    opaque: u8,
+}
+
+impl Not {
+    fn or(self, other: Self) -> Self {
+        Self { clear: self.clear | other.clear, opaque: self.opaque | other.opaque }
+    }
+
+    /// Whether any of `rows` is not, as 1 for all of them.
+    fn of_rows(self, rows: u8) -> Self {
+        let any = |bits: u8| u8::from(bits & rows != 0);
+        Self { clear: any(self.clear), opaque: any(self.opaque) }
+    }
+
+    fn cover(self) -> Cover {
+        match self {
+            Self { clear: 0, .. } => Cover::Clear,
+            Self { opaque: 0, .. } => Cover::Opaque,
+            _ => Cover::Soft,
+        }
+    }
+}
+
+/// Finds which of the rows are what in each column, values up to `faint` from 0 and 1 being taken
+/// for those.
+#[multiversion(targets = "simd")]
+fn find_not(rows: [&[f32]; BLOCK], faint: f32, out: &mut [Not]) {
+    out.fill(Not::default());
+    for (r, row) in rows.into_iter().enumerate() {
+        for (out, &value) in out.iter_mut().zip(row) {
+            out.clear |= u8::from(value > faint) << r;
+            out.opaque |= u8::from(value < 1.0 - faint) << r;
+        }
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn combine(out: &mut [f32], [a, b, c, d]: [&[f32]; TAPS], weights: [f32; TAPS]) {
+    const FUSED: bool = target_cfg_f!(target_feature = "fma");
+    let n = out.len();
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+    for i in 0..n {
+        let sum = multiply_add::<FUSED>(b[i], weights[1], a[i] * weights[0]);
+        let rest = multiply_add::<FUSED>(d[i], weights[3], c[i] * weights[2]);
+        out[i] = (sum + rest).clamp(0.0, 1.0);
+    }
+}
+
+fn step_at(row: &mut [f32], threshold: f32) {
+    for value in row {
+        *value = if *value >= threshold { 1.0 } else { 0.0 };
+    }
+}
+
+fn invert(row: &mut [f32]) {
+    for value in row {
+        *value = 1.0 - *value;
+    }
+}
+
+/// [0, 1] to 0 to 255, rounded.
+#[multiversion(targets = "simd")]
+fn quantise(values: &[f32], out: &mut [u8]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = nearest(value * 255.0) as u8;
+    }
+}
+
+/// A matte that is all there, for tests.
+#[cfg(test)]
+pub struct WholeMatte {
+    width: usize,
+    values: Vec<f32>,
+    codes: Vec<u8>,
+    covers: Vec<Cover>,
+}
+
+#[cfg(test)]
+impl WholeMatte {
+    /// With `value(x, y)` in it.
+    pub fn new(width: usize, height: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let at = |i: usize| value(i % width, i / width);
+        let values: Vec<f32> = (0..width * height).map(at).collect();
+        let mut codes = vec![0; values.len()];
+        quantise(&values, &mut codes);
+        let row_of = |values: &[f32]| {
+            let covers = values.iter().map(|&value| Cover::of_opacity(value));
+            covers.reduce(Cover::with).unwrap_or(Cover::Soft)
+        };
+        let covers = values.chunks(width).flat_map(|row| row.chunks(SPAN).map(row_of)).collect();
+        Self { width, values, codes, covers }
+    }
+
+    /// The same, of which nobody knows what its covers are.
+    pub fn with_unknown_covers(mut self) -> Self {
+        self.covers.fill(Cover::Soft);
+        self
+    }
+
+    /// `value` in all of it.
+    pub fn flat(width: usize, height: usize, value: f32) -> Self {
+        Self::new(width, height, |_, _| value)
+    }
+}
+
+#[cfg(test)]
+impl MatteRows for WholeMatte {
+    fn row(&mut self, y: usize) -> MatteRow<'_> {
+        let (pixels, covers) = (self.width, self.width.div_ceil(SPAN));
+        MatteRow {
+            values: &self.values[y * pixels..][..pixels],
+            codes: &self.codes[y * pixels..][..pixels],
+            covers: &self.covers[y * covers..][..covers],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame::size::Size;
+    use crate::matting::matte::shape::{Finisher, MatteSettings};
+    use crate::matting::model::description::Fit;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What is told of covers holds for the values, and nobody sees that they were not enlarged.
+        #[test]
+        fn a_mask_that_is_flat_in_parts_is_enlarged_as_any_other(
+            width in 1usize..700, height in 1usize..60, mask_w in 1usize..90, mask_h in 1usize..40,
+            [left, right] in [0usize..90, 0usize..90], [top, bottom] in [0usize..40, 0usize..40],
+            inside in prop::sample::select(vec![0.3f32, 0.9993, 1.0]),
+            outside in prop::sample::select(vec![0f32, 0.0007]),
+            invert: bool, threshold in prop::sample::select(vec![0f32, 0.0005, 0.5, 1.0]),
+        ) {
+            let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
+            let is_inside = |i: usize| (left..right).contains(&(i % mask_w)) && (top..bottom).contains(&(i / mask_w));
+            let values: Vec<f32> =
+                (0..mask.area()).map(|i| if is_inside(i) { inside } else { outside }).collect();
+            let settings = MatteSettings { invert, threshold, ..Default::default() };
+            let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
+            let mut reader = finisher.reader();
+            let Matte::Mask(matte) = finisher.matte(&values, &settings) else { unreachable!() };
+            let mut rows = Matte::Mask(matte).rows(&mut reader);
+            let operators = (matte.columns, matte.rows);
+            for y in 0..height {
+                let row = rows.row(y);
+                let (first, down) = operators.1.row(y);
+                for x in 0..width {
+                    let (left, across) = operators.0.row(x);
+                    let taps = |weights: &[f32], first: usize| {
+                        let taps = weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+                        taps.map(|(k, weight)| (first + k, f64::from(*weight))).collect::<Vec<_>>()
+                    };
+                    let across = taps(across, left);
+                    let sum: f64 = taps(down, first).iter().flat_map(|(r, down)| {
+                        let row = &values[r * mask_w..];
+                        across.iter().map(move |(c, weight)| weight * down * f64::from(row[*c]))
+                    }).sum();
+                    let mut want = sum.clamp(0.0, 1.0);
+                    if threshold > 0.0 {
+                        if (want - f64::from(threshold)).abs() < 1e-5 {
+                            continue;
+                        }
+                        want = f64::from(want >= f64::from(threshold));
+                    }
+                    let want = 255.0 * if invert { 1.0 - want } else { want };
+                    // Half a code, and what single precision may add.
+                    prop_assert!((f64::from(row.codes[x]) - want).abs() < 0.501, "{} {want}", row.codes[x]);
+                    let snapped = if row.covers[x / SPAN] == Cover::Soft { 1e-3 } else { 0.5 };
+                    prop_assert!((255.0 * f64::from(row.values[x]) - want).abs() < snapped);
+                    match row.covers[x / SPAN] {
+                        Cover::Clear => prop_assert_eq!((row.values[x], row.codes[x]), (0.0, 0)),
+                        Cover::Opaque => prop_assert_eq!((row.values[x], row.codes[x]), (1.0, 255)),
+                        Cover::Soft => {}
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn far_from_an_edge_nothing_is_soft() {
+        let (frame, mask) = (Size { width: 1024, height: 64 }, Size { width: 256, height: 16 });
+        let values: Vec<f32> =
+            (0..mask.area()).map(|i| if i % 256 < 128 { 0.0 } else { 0.9995 }).collect();
+        let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
+        let mut reader = finisher.reader();
+        let matte = finisher.matte(&values, &MatteSettings::default());
+        let soft = |matte: Matte<'_>, reader: &mut MatteReader| {
+            let covers = matte.rows(reader).row(32).covers.to_vec();
+            covers.iter().filter(|cover| **cover == Cover::Soft).count()
+        };
+        assert_eq!(soft(matte, &mut reader), 2);
+        // All that is only nearly 1, and the cover before, which looks at the first of it.
+        assert_eq!(soft(matte.exact(), &mut reader), 9);
+    }
+
+    #[test]
+    fn runs_are_as_long_as_can_be() {
+        use Cover::*;
+        let covers = [Clear, Clear, Soft, Opaque];
+        let found: Vec<_> = spans(&covers, 200).collect();
+        assert_eq!(found, [(Clear, 0..128), (Soft, 128..192), (Opaque, 192..200)]);
+        assert_eq!(spans(&[], 0).count(), 0);
+    }
+}

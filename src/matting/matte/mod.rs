@@ -1,0 +1,5 @@
+//! Mask to matte: shaped, and enlarged row by row to the size of the frame.
+
+pub mod enlarge;
+pub mod shape;
+pub mod spans;

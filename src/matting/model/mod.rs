@@ -1,0 +1,6 @@
+//! Which network, and what it expects and gives.
+
+pub mod builtin;
+pub mod catalog;
+pub mod description;
+pub mod folders;

@@ -1,0 +1,7 @@
+//! From frame to frame: mattes propagated by motion, and smoothed.
+
+pub mod carry;
+pub mod disocclusion;
+pub mod motion;
+pub mod smooth;
+pub mod warp;

@@ -1,0 +1,594 @@
+//! Smoothing of mattes over time: flicker is taken out where the picture stands still, and what
+//! moves is left alone.
+//!
+//! A network's mattes of neighbouring frames differ a little even where nothing moves, and edges
+//! crawl. A recursive mean takes that out, but drags behind whatever moves. Two observations tell
+//! the one from the other:
+//!
+//! - where the frames are the same, so is the truth, and the mean counts in full; where they
+//!   changed, it does not count at all;
+//! - flicker goes to and fro, while motion too slow to be seen between two frames goes on in one
+//!   direction. Where the difference to the mean keeps its sign, the newest matte wins, so that a
+//!   slow edge is not dragged either.
+
+// Rows are read together at the same index.
+#![allow(clippy::needless_range_loop)]
+
+use multiversion::multiversion;
+
+use crate::matting::frame::size::Size;
+use crate::matting::input::geometry::AxisGeometry;
+use crate::matting::kernels::round::nearest;
+use crate::matting::kernels::tap::{Tap, blend};
+use crate::matting::model::description::Fit;
+use crate::matting::time::carry::Guide;
+
+/// A sample of a guide that changed by this many codes or less stands still, when it and its
+/// neighbours are averaged; noise of a camera reaches half of that.
+const STILL: f32 = 8.0;
+/// One that changed by this many has moved.
+const MOVED: f32 = 20.0;
+/// A scene is another one where this share of the samples has moved.
+const CUT: f32 = 0.6;
+/// What is kept of the trend of the differences from frame to frame.
+const KEPT: f32 = 0.8;
+/// A trend of this share of the difference begins to count as motion,
+const WAVERING: f32 = 0.25;
+/// and of this share is motion.
+const STEADY: f32 = 0.75;
+/// Differences up to this size are flicker; larger ones are believed more and more, for a network
+/// that has seen something new is better followed,
+const SMALL: f32 = 0.3;
+/// but only this far.
+const LARGE_COUNTS: f32 = 0.5;
+/// Below this a difference cannot be seen.
+const INVISIBLE: f32 = 1.0 / 512.0;
+/// Samples that are looked at together.
+const CHUNK: usize = 16;
+/// Parts of a code in which changes of the guide are counted.
+const PARTS: f32 = 16.0;
+
+/// What became of the picture since the frame before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The same scene, or the first frame.
+    Scene,
+    /// Another scene.
+    Cut,
+}
+
+/// Smooths the mattes of one stream of frames.
+pub struct Smoother {
+    guide: Size,
+    mask: Size,
+    /// The frame before: luma and both chroma planes, in parts of a code.
+    before: [Vec<i16>; 3],
+    has_before: bool,
+    /// By how much each sample of the guide and its neighbours changed, in parts of a code.
+    changes: Vec<u16>,
+    scratch: Vec<u16>,
+    /// How much each sample of the guide stands still, 0 to 1.
+    still: Vec<f32>,
+    /// For each row of the mask, where in the guide it lies.
+    rows: Vec<Tap>,
+    columns: Columns,
+    line: Vec<f32>,
+    smoothed: Vec<f32>,
+    has_smoothed: bool,
+    /// Running mean of the differences between mattes and the smoothed ones before them.
+    trend: Vec<f32>,
+    /// Chunks whose trend is not 0.
+    restless: Vec<bool>,
+    /// Between which values a chunk of a mask may lie to make no change that is seen, whatever in the
+    /// chunk it meets. Nearly all chunks are flat, and not looked at any closer.
+    quiet: Vec<[f32; 2]>,
+}
+
+/// Nothing lies between these.
+const NEVER: [f32; 2] = [f32::INFINITY, f32::NEG_INFINITY];
+
+/// Linear interpolation of chunks of a row, each as a sum over neighbouring samples.
+struct Columns {
+    /// Samples that a chunk needs at most.
+    window: usize,
+    /// The first of them, for each chunk.
+    first: Vec<usize>,
+    /// For each chunk and each of its samples, their share in each value.
+    shares: Vec<[f32; CHUNK]>,
+}
+
+impl Columns {
+    fn new(taps: &[Tap]) -> Self {
+        let chunks = || taps.chunks(CHUNK);
+        let first = |chunk: &[Tap]| chunk.iter().map(|tap| tap.first).min().unwrap_or_default();
+        let last = |chunk: &[Tap]| chunk.iter().map(|tap| tap.second).max().unwrap_or_default();
+        let window = chunks().map(|chunk| last(chunk) - first(chunk) + 1).max().unwrap_or(1);
+        let mut shares = vec![[0.0; CHUNK]; window * chunks().len()];
+        for (chunk, shares) in chunks().zip(shares.chunks_exact_mut(window)) {
+            for (i, tap) in chunk.iter().enumerate() {
+                shares[tap.first - first(chunk)][i] += 1.0 - tap.share;
+                shares[tap.second - first(chunk)][i] += tap.share;
+            }
+        }
+        Self { window, first: chunks().map(first).collect(), shares }
+    }
+
+    /// The values of a chunk, from a row with [`window`](Self::window) samples behind it.
+    #[inline(always)]
+    fn interpolate(&self, chunk: usize, line: &[f32]) -> [f32; CHUNK] {
+        let samples = &line[self.first[chunk]..][..self.window];
+        let shares = &self.shares[chunk * self.window..][..self.window];
+        let mut values = [0.0; CHUNK];
+        for k in 0..self.window {
+            for i in 0..CHUNK {
+                values[i] += samples[k] * shares[k][i];
+            }
+        }
+        values
+    }
+}
+
+impl Smoother {
+    /// For guides of frames of `frame` size, and masks of size `mask` of a network whose input of
+    /// size `input` holds the frames by `fit`.
+    pub fn new(guide: &Guide, frame: Size, input: Size, mask: Size, fit: Fit) -> Self {
+        let size = guide.size();
+        let taps = |axis: AxisGeometry, frame: usize, guide: usize, mask: usize| -> Vec<Tap> {
+            let per_sample = guide as f32 / frame as f32 / axis.mask_per_frame(mask);
+            let at = |i| (i as f32 + 0.5 - axis.frame_edge(mask)) * per_sample - 0.5;
+            (0..mask).map(|i| Tap::new(at(i), guide)).collect()
+        };
+        let [x, y] = AxisGeometry::pair(frame, input, fit);
+        let columns = Columns::new(&taps(x, frame.width, size.width, mask.width));
+        let chunks = mask.height * mask.width.div_ceil(CHUNK);
+        Self {
+            guide: size,
+            before: std::array::from_fn(|_| vec![0; size.area()]),
+            has_before: false,
+            changes: vec![0; size.area()],
+            scratch: vec![0; size.area()],
+            still: vec![0.0; size.area()],
+            rows: taps(y, frame.height, size.height, mask.height),
+            line: vec![0.0; size.width + columns.window],
+            columns,
+            smoothed: vec![0.0; mask.area()],
+            has_smoothed: false,
+            trend: vec![0.0; mask.area()],
+            restless: vec![false; chunks],
+            quiet: vec![NEVER; chunks],
+            mask,
+        }
+    }
+
+    /// Forgets every frame and matte.
+    pub fn forget(&mut self) {
+        self.has_before = false;
+        self.has_smoothed = false;
+    }
+
+    /// Forgets the mattes: the next one is taken as it is.
+    pub fn forget_matte(&mut self) {
+        self.has_smoothed = false;
+    }
+
+    /// Takes in the guide of the next frame, once for each, in order. A cut forgets the mattes.
+    pub fn observe(&mut self, guide: &Guide) -> Change {
+        let Size { width, height } = self.guide;
+        let planes = guide.planes();
+        for y in 0..height {
+            let range = y * width..(y + 1) * width;
+            let now = planes.map(|plane| &plane.row(y)[..width]);
+            let [luma, first, second] = self.before.each_mut().map(|p| &mut p[range.clone()]);
+            differ(now, luma, first, second, &mut self.changes[range]);
+        }
+        if !std::mem::replace(&mut self.has_before, true) {
+            self.still.fill(0.0);
+            return Change::Scene;
+        }
+        around::<SUM>(&mut self.changes, &mut self.scratch, width);
+        around::<MAX>(&mut self.changes, &mut self.scratch, width);
+        let moved = find_still(&self.changes, &mut self.still);
+        if moved as f32 <= CUT * self.guide.area() as f32 {
+            return Change::Scene;
+        }
+        self.has_smoothed = false;
+        Change::Cut
+    }
+
+    /// The smoothed matte for `mask`, of the frame that was observed last. The one before counts for
+    /// `strength` at most, 0 to 1.
+    pub fn smooth(&mut self, mask: &[f32], strength: f32) -> &[f32] {
+        if !std::mem::replace(&mut self.has_smoothed, true) {
+            self.smoothed.copy_from_slice(mask);
+            self.trend.fill(0.0);
+            self.restless.fill(false);
+            self.quiet.fill(NEVER);
+            return &self.smoothed;
+        }
+        let width = self.mask.width;
+        let chunks = width.div_ceil(CHUNK);
+        for (y, tap) in self.rows.iter().enumerate() {
+            let range = y * width..(y + 1) * width;
+            let row = Row {
+                mask: &mask[range.clone()],
+                smoothed: &mut self.smoothed[range.clone()],
+                trend: &mut self.trend[range],
+                restless: &mut self.restless[y * chunks..(y + 1) * chunks],
+                quiet: &mut self.quiet[y * chunks..(y + 1) * chunks],
+            };
+            let still = [tap.first, tap.second]
+                .map(|row| &self.still[row * self.guide.width..][..self.guide.width]);
+            smooth_row(row, still, tap.share, &mut self.line, &self.columns, strength);
+        }
+        &self.smoothed
+    }
+}
+
+/// A row of masks.
+struct Row<'a> {
+    mask: &'a [f32],
+    smoothed: &'a mut [f32],
+    trend: &'a mut [f32],
+    restless: &'a mut [bool],
+    quiet: &'a mut [[f32; 2]],
+}
+
+/// Smooths a row. `upper` and `lower` are the rows of the guide around it, of which `share` of the
+/// lower one counts; `line` gets what they give.
+#[multiversion(targets = "simd")]
+fn smooth_row(
+    row: Row<'_>,
+    [upper, lower]: [&[f32]; 2],
+    share: f32,
+    line: &mut [f32],
+    columns: &Columns,
+    strength: f32,
+) {
+    let mut has_line = false;
+    let mut smooth = |chunk, mask: &_, smoothed: &mut _, trend: &mut _, state: (&mut _, &mut _)| {
+        let (restless, quiet): (&mut bool, &mut _) = state;
+        if !*restless && largest_difference(mask, smoothed) < INVISIBLE {
+            *quiet = quiet_about(smoothed);
+            return;
+        }
+        if !std::mem::replace(&mut has_line, true) {
+            blend(upper, lower, share, &mut line[..upper.len()]);
+        }
+        *restless =
+            smooth_chunk(mask, smoothed, trend, &columns.interpolate(chunk, line), strength);
+        *quiet = if *restless { NEVER } else { quiet_about(smoothed) };
+    };
+    let (masks, mask) = row.mask.as_chunks::<CHUNK>();
+    let (smootheds, smoothed) = row.smoothed.as_chunks_mut::<CHUNK>();
+    let (trends, trend) = row.trend.as_chunks_mut::<CHUNK>();
+    let whole = masks.len();
+    for chunk in 0..whole {
+        // Where nothing is seen to change, which is nearly everywhere, nothing is done.
+        if is_between(&masks[chunk], row.quiet[chunk]) {
+            continue;
+        }
+        let state = (&mut row.restless[chunk], &mut row.quiet[chunk]);
+        smooth(chunk, &masks[chunk], &mut smootheds[chunk], &mut trends[chunk], state);
+    }
+    if let (Some(restless), Some(quiet)) = (row.restless.get_mut(whole), row.quiet.get_mut(whole)) {
+        // As long as the others, with zeros that nothing comes of.
+        let [mut long_mask, mut long_smoothed, mut long_trend] = [[0.0; CHUNK]; 3];
+        let n = mask.len();
+        long_mask[..n].copy_from_slice(mask);
+        long_smoothed[..n].copy_from_slice(smoothed);
+        long_trend[..n].copy_from_slice(trend);
+        smooth(whole, &long_mask, &mut long_smoothed, &mut long_trend, (restless, quiet));
+        smoothed.copy_from_slice(&long_smoothed[..n]);
+        trend.copy_from_slice(&long_trend[..n]);
+    }
+}
+
+/// Whether all of a chunk lies between two values.
+#[inline(always)]
+fn is_between(mask: &[f32; CHUNK], [low, high]: [f32; 2]) -> bool {
+    let mut outside = 0;
+    for i in 0..CHUNK {
+        outside |= u32::from(mask[i] <= low) | u32::from(mask[i] >= high);
+    }
+    outside == 0
+}
+
+/// Between which values nothing is seen to differ from any of a chunk.
+#[inline(always)]
+fn quiet_about(smoothed: &[f32; CHUNK]) -> [f32; 2] {
+    let mut negative = [0.0; CHUNK];
+    for i in 0..CHUNK {
+        negative[i] = -smoothed[i];
+    }
+    [largest(*smoothed) - INVISIBLE, INVISIBLE - largest(negative)]
+}
+
+/// Smooths a chunk of samples; whether any of their trends can still be seen.
+// All loops are as long as the arrays, and become straight vector code.
+#[inline(always)]
+fn smooth_chunk(
+    mask: &[f32; CHUNK],
+    smoothed: &mut [f32; CHUNK],
+    trend: &mut [f32; CHUNK],
+    still: &[f32; CHUNK],
+    strength: f32,
+) -> bool {
+    for i in 0..CHUNK {
+        let difference = mask[i] - smoothed[i];
+        let size = difference.abs();
+        let kept = KEPT * trend[i] + (1.0 - KEPT) * difference;
+        trend[i] = kept;
+        let steadiness = kept.abs() / (size + 1e-4);
+        let wavers = within_1((STEADY - steadiness) / (STEADY - WAVERING));
+        let wavers = if size < 2.0 * INVISIBLE { 1.0 } else { wavers };
+        let surprise = within_1((size - SMALL) / (1.0 - SMALL));
+        let believed = 1.0 - (1.0 - LARGE_COUNTS) * surprise;
+        smoothed[i] = mask[i] - strength * still[i] * wavers * believed * difference;
+    }
+    largest_difference(trend, &[0.0; CHUNK]) >= INVISIBLE
+}
+
+/// Within 0 and 1. Unlike `clamp`, which keeps what is not a number, it is two vector instructions.
+#[inline(always)]
+fn within_1(value: f32) -> f32 {
+    let value = if value > 0.0 { value } else { 0.0 };
+    if value < 1.0 { value } else { 1.0 }
+}
+
+#[inline(always)]
+fn largest_difference(a: &[f32; CHUNK], b: &[f32; CHUNK]) -> f32 {
+    let mut differences = [0.0; CHUNK];
+    for i in 0..CHUNK {
+        differences[i] = (a[i] - b[i]).abs();
+    }
+    largest(differences)
+}
+
+#[inline(always)]
+fn largest(mut values: [f32; CHUNK]) -> f32 {
+    let mut n = CHUNK;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            let (a, b) = (values[i], values[n + i]);
+            values[i] = if a > b { a } else { b };
+        }
+    }
+    values[0]
+}
+
+/// The largest change of the three planes since `luma`, `first` and `second`, which become `now`.
+#[multiversion(targets = "simd")]
+fn differ(
+    now: [&[f32]; 3],
+    luma: &mut [i16],
+    first: &mut [i16],
+    second: &mut [i16],
+    out: &mut [u16],
+) {
+    let parts = |code: f32| nearest(code * PARTS) as i16;
+    let n = out.len();
+    let (a, b, c) = (&now[0][..n], &now[1][..n], &now[2][..n]);
+    let (luma, first, second) = (&mut luma[..n], &mut first[..n], &mut second[..n]);
+    for i in 0..n {
+        let (a, b, c) = (parts(a[i]), parts(b[i]), parts(c[i]));
+        let change = (a - luma[i]).unsigned_abs();
+        let change = change.max((b - first[i]).unsigned_abs());
+        out[i] = change.max((c - second[i]).unsigned_abs());
+        (luma[i], first[i], second[i]) = (a, b, c);
+    }
+}
+
+const SUM: bool = false;
+const MAX: bool = true;
+
+/// Replaces each sample by the sum or the largest of the nine about it; the picture's edge is
+/// repeated.
+fn around<const OF: bool>(picture: &mut [u16], scratch: &mut [u16], width: usize) {
+    let height = picture.len() / width;
+    for (row, out) in picture.chunks_exact(width).zip(scratch.chunks_exact_mut(width)) {
+        let last = width - 1;
+        if last > 0 {
+            join_rows::<OF>([&row[..last - 1], &row[1..last], &row[2..]], &mut out[1..last]);
+        }
+        out[0] = join::<OF>(row[0], row[0], row[last.min(1)]);
+        out[last] = join::<OF>(row[last.saturating_sub(1)], row[last], row[last]);
+    }
+    for (y, out) in picture.chunks_exact_mut(width).enumerate() {
+        let row = |y: usize| &scratch[y * width..][..width];
+        let rows = [row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1))];
+        join_rows::<OF>(rows, out);
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn join_rows<const OF: bool>(rows: [&[u16]; 3], out: &mut [u16]) {
+    let n = out.len();
+    let (a, b, c) = (&rows[0][..n], &rows[1][..n], &rows[2][..n]);
+    for i in 0..n {
+        out[i] = join::<OF>(a[i], b[i], c[i]);
+    }
+}
+
+#[inline(always)]
+fn join<const OF: bool>(a: u16, b: u16, c: u16) -> u16 {
+    if OF == MAX { a.max(b).max(c) } else { a + b + c }
+}
+
+/// How much samples stand still whose neighbourhoods' changes have these sums, and how many moved.
+#[multiversion(targets = "simd")]
+fn find_still(changes: &[u16], still: &mut [f32]) -> u32 {
+    const WHOLE: f32 = 9.0 * PARTS;
+    const MOST: u16 = (MOVED * WHOLE) as u16;
+    let mut moved = 0;
+    for (still, &change) in still.iter_mut().zip(changes) {
+        moved += u32::from(change > MOST);
+        *still = within_1((MOVED * WHOLE - f32::from(change)) / ((MOVED - STILL) * WHOLE));
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame::color::Colorimetry;
+    use crate::matting::frame::pixel_format::PixelFormat;
+    use crate::matting::frame::view::{FrameLayout, OwnedFrame};
+    use crate::matting::time::carry::Carrier;
+    use proptest::prelude::*;
+
+    const MASK: Size = Size { width: 96, height: 64 };
+
+    /// Smooths the mattes of gray frames twice their size.
+    struct Bench {
+        carrier: Carrier,
+        guide: Guide,
+        smoother: Smoother,
+        frame: OwnedFrame,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (width, height) = (2 * MASK.width, 2 * MASK.height);
+            let color = Colorimetry::default();
+            let layout = FrameLayout { format: PixelFormat::Gray8, width, height, color };
+            let carrier = Carrier::new(&layout, MASK, MASK, Fit::Stretch);
+            let guide = carrier.guide();
+            let frame = Size { width, height };
+            let smoother = Smoother::new(&guide, frame, MASK, MASK, Fit::Stretch);
+            Self { carrier, guide, smoother, frame: OwnedFrame::new(layout) }
+        }
+
+        fn observe(&mut self, value: impl Fn(usize, usize) -> f32) -> Change {
+            for y in 0..2 * MASK.height {
+                for (x, byte) in self.frame.view_mut().row_mut(0, y).iter_mut().enumerate() {
+                    *byte = value(x, y) as u8;
+                }
+            }
+            self.carrier.look(&self.frame.view(), &mut self.guide);
+            self.smoother.observe(&self.guide)
+        }
+    }
+
+    /// The matte of everything left of `edge`, with a ramp.
+    fn left_of(edge: f32) -> Vec<f32> {
+        let at = |i: usize| (0.5 + (edge - (i % MASK.width) as f32) / 3.0).clamp(0.0, 1.0);
+        (0..MASK.area()).map(at).collect()
+    }
+
+    /// The frame of that matte.
+    fn shown(edge: f32) -> impl Fn(usize, usize) -> f32 {
+        move |x, _| 50.0 + 120.0 * (0.5 + (edge - x as f32 / 2.0) / 2.0).clamp(0.0, 1.0)
+    }
+
+    /// How far an edge of `a` lies behind that of `b`, in samples.
+    fn behind(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| b - a).sum::<f32>() / MASK.height as f32
+    }
+
+    #[test]
+    fn chunks_are_interpolated_as_taps_say() {
+        // Masks finer and coarser than guides, and no whole number of chunks.
+        for (guide, mask) in [(384, 1280), (384, 100), (5, 37), (1, 1), (1, 40)] {
+            let at =
+                |i: usize| (i as f32 * 0.93 * guide as f32 / mask as f32).min(guide as f32 - 1.0);
+            let tap = |i| {
+                let first = at(i) as usize;
+                Tap { first, second: (first + 1).min(guide - 1), share: at(i) - first as f32 }
+            };
+            let taps: Vec<_> = (0..mask).map(tap).collect();
+            let columns = Columns::new(&taps);
+            let mut line = vec![0.0; guide + columns.window];
+            line[..guide]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, v)| *v = (i * 37 % 11) as f32 / 10.0);
+            for (i, tap) in taps.iter().enumerate() {
+                let want = (1.0 - tap.share) * line[tap.first] + tap.share * line[tap.second];
+                let got = columns.interpolate(i / CHUNK, &line)[i % CHUNK];
+                assert!((got - want).abs() < 1e-5, "{guide} to {mask}: {got}, {want} at {i}");
+            }
+        }
+    }
+
+    /// What is passed over for two numbers would have been passed over for the mask itself.
+    #[test]
+    fn what_is_quiet_differs_by_nothing_that_is_seen() {
+        for spread in [0.0, 0.5 * INVISIBLE, 3.0 * INVISIBLE] {
+            let smoothed = std::array::from_fn(|i| 0.4 + spread * (i % 5) as f32 / 4.0);
+            let quiet = quiet_about(&smoothed);
+            for step in -40..40 {
+                let mask = [0.4 + step as f32 * INVISIBLE / 16.0; CHUNK];
+                let is_same = largest_difference(&mask, &smoothed) < INVISIBLE - 1e-6;
+                assert!(is_same || !is_between(&mask, quiet), "{spread} {step}");
+            }
+        }
+        assert!(is_between(&[0.4; CHUNK], quiet_about(&[0.4; CHUNK])));
+        assert!(!is_between(&[0.4; CHUNK], NEVER));
+    }
+
+    #[test]
+    fn flicker_of_a_still_edge_is_taken_out() {
+        let mut bench = Bench::new();
+        let (mut raw, mut smooth) = (0.0, 0.0);
+        let mut before: Option<[Vec<f32>; 2]> = None;
+        for n in 0..40 {
+            bench.observe(shown(40.0));
+            // An edge that jumps about by up to half a sample.
+            let matte = left_of(40.0 + 0.5 * ((n * 37 % 11) as f32 / 5.0 - 1.0));
+            let smoothed = bench.smoother.smooth(&matte, 0.8).to_vec();
+            if let Some([m, s]) = &before {
+                raw += behind(m, &matte).powi(2);
+                smooth += behind(s, &smoothed).powi(2);
+            }
+            before = Some([matte, smoothed]);
+        }
+        assert!(smooth < 0.36 * raw, "{smooth} of {raw}");
+    }
+
+    #[test]
+    fn no_edge_is_dragged_by_more_than_half_a_frame() {
+        for speed in [0.05, 0.1, 0.2, 0.4, 0.8, 2.0] {
+            let mut bench = Bench::new();
+            let mut worst = 0.0f32;
+            for n in 0..20 {
+                let edge = 30.0 + speed * n as f32;
+                bench.observe(shown(edge));
+                let matte = left_of(edge);
+                let smoothed = bench.smoother.smooth(&matte, 0.8);
+                // In the first frames a slow motion cannot be told from flicker.
+                if n >= 8 {
+                    worst = worst.max(behind(smoothed, &matte) / speed);
+                }
+            }
+            assert!(worst <= 0.5, "{worst} frames at {speed} samples a frame");
+        }
+    }
+
+    #[test]
+    fn a_cut_and_a_fresh_start_take_the_matte_as_it_is() {
+        let mut bench = Bench::new();
+        let (a, b) = (left_of(20.0), left_of(70.0));
+        bench.observe(shown(20.0));
+        bench.smoother.smooth(&a, 1.0);
+        assert_eq!(bench.observe(shown(20.0)), Change::Scene);
+        assert_ne!(bench.smoother.smooth(&b, 1.0), b);
+        assert_eq!(bench.observe(|x, y| ((x * 31 + y * 17) % 199) as f32 / 4.0), Change::Cut);
+        assert_eq!(bench.smoother.smooth(&b, 1.0), b);
+        bench.smoother.forget();
+        assert_eq!(bench.smoother.smooth(&a, 1.0), a);
+    }
+
+    proptest! {
+        #[test]
+        fn mattes_stay_in_range(seed in 0usize..1000, strength in 0f32..1.0) {
+            let mut bench = Bench::new();
+            for n in 0..4 {
+                bench.observe(|x, y| ((x + y * seed + n) % 200) as f32);
+                let mask: Vec<f32> = (0..MASK.area()).map(|i| (i * (seed + n) % 101) as f32 / 100.0).collect();
+                let smoothed = bench.smoother.smooth(&mask, strength);
+                prop_assert!(smoothed.iter().all(|value| (0.0..=1.0).contains(value)));
+            }
+        }
+    }
+}
