@@ -10,7 +10,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use gstdavidmatte::matting::prelude::Fit;
+use gstdavidmatte::matting::parts::*;
 use gstdavidmatte::matting::prelude::*;
 
 struct Clip {
@@ -56,23 +56,27 @@ fn read(
 /// The masks of every frame; those of every `interval`-th are the clip's own.
 fn carry(clip: &Clip, interval: usize, times: &mut Times) -> Vec<f32> {
     let size = Size { width: clip.side, height: clip.side };
-    let mut carrier = Carrier::new(&clip.layout, size, size, Fit::PadSquare);
-    let (mut from, mut to) = (carrier.guide(), carrier.guide());
+    let masks = MaskLayout { input: size, mask: size, fit: Fit::PadSquare };
+    let frame = Size { width: clip.layout.width, height: clip.layout.height };
+    let mut guides = Guides::new(&clip.layout);
+    let mut carrier = Carrier::new(frame, guides.size(), masks);
+    let mut from = None;
     let mut mask: &[f32] = &[];
     let mut out = vec![0.0; size.area()];
     let mut all = Vec::new();
     for (n, frame) in clip.frames.iter().enumerate() {
         let start = Instant::now();
-        carrier.look(&frame.view(), &mut to);
+        let to = guides.look(&frame.view());
         times.look.push(start.elapsed());
         if n % interval == 0 {
-            std::mem::swap(&mut from, &mut to);
+            from = Some(to);
             mask = &clip.masks[n];
             all.extend_from_slice(mask);
             continue;
         }
         let start = Instant::now();
-        if carrier.carry(&from, mask, &to, &mut out) == Carried::Cut {
+        let Some(from) = &from else { continue };
+        if carrier.carry(from, mask, &to, &mut out) == Carried::Cut {
             eprintln!("frame {n} is taken for another scene");
         }
         times.carry.push(start.elapsed());

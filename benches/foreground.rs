@@ -11,7 +11,6 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use gstdavidmatte::matting::prelude::*;
-use gstdavidmatte::matting::prelude::{Fit, InputDescription};
 
 const RUNS: usize = 30;
 
@@ -76,12 +75,7 @@ fn added_ms(
     let (from, to) = (*frame.view().layout(), *target.view().layout());
     let size = Size { width: from.width, height: from.height };
     // The matte is its own mask.
-    let network = NetworkShape {
-        description: InputDescription { fit: Fit::Stretch, ..Default::default() },
-        input: size,
-        mask: size,
-    };
-    let mut matter = Matter::new(&network, from, to, output)?;
+    let mut compositor = Compositor::new(MaskLayout::covering(size), from, to, output)?;
     let mut shortest = [Duration::MAX; 2];
     for _ in 0..RUNS {
         for decontaminate in [false, true] {
@@ -92,7 +86,7 @@ fn added_ms(
             };
             let start = Instant::now();
             let colors = frame.view();
-            matter.compose(Colors::Frame(&colors), matte, &look, &mut target.view_mut())?;
+            compositor.compose(Colors::Frame(&colors), matte, &look, &mut target.view_mut())?;
             let best = &mut shortest[usize::from(decontaminate)];
             *best = start.elapsed().min(*best);
         }

@@ -28,12 +28,14 @@ fn whole_frame(criterion: &mut Criterion) {
             let frame = noise(from);
             let mut target = OwnedFrame::new(to);
             let mut network = Disk::new();
-            let Ok(mut matter) = Matter::new(&network.shape(), from, to, output) else {
+            let shape = network.shape();
+            let Ok(mut compositor) = Compositor::new(shape.masks(), from, to, output) else {
                 continue;
             };
+            let mut preparer = RegionPreparer::new(&shape, from);
             let name = format!("{}x{}", size[0], size[1]);
             group.bench_function(BenchmarkId::new("prepare", &name), |bencher| {
-                bencher.iter(|| matter.prepare(black_box(&frame.view()), network.input()));
+                bencher.iter(|| preparer.prepare(black_box(&frame.view()), network.input()));
             });
             let mut mask = vec![0.0; network.shape().mask.area()];
             if network.run(&mut mask).is_err() {
@@ -48,7 +50,12 @@ fn whole_frame(criterion: &mut Criterion) {
                 group.bench_function(BenchmarkId::new(step, &name), |bencher| {
                     bencher.iter(|| {
                         let view = frame.view();
-                        matter.compose(Colors::Frame(&view), &mask, &look, &mut target.view_mut())
+                        compositor.compose(
+                            Colors::Frame(&view),
+                            &mask,
+                            &look,
+                            &mut target.view_mut(),
+                        )
                     });
                 });
             }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
+use gstdavidmatte::matting::parts::*;
 use gstdavidmatte::matting::prelude::Network as _;
 use gstdavidmatte::matting::prelude::*;
 
@@ -127,7 +128,8 @@ const SIZES: [[usize; 2]; 2] = [[1920, 1080], [3840, 2160]];
 struct Way {
     network: Disk,
     mask: Vec<f32>,
-    matter: Matter,
+    preparer: RegionPreparer,
+    compositor: Compositor,
     frame: OwnedFrame,
     target: OwnedFrame,
     look: Look,
@@ -139,27 +141,37 @@ impl Way {
         let mut mask = vec![0.0; network.shape().mask.area()];
         network.run(&mut mask)?;
         let (from, to) = (layout(from, size), layout(to, size));
-        let matter = Matter::new(&network.shape(), from, to, output)?;
+        let shape = network.shape();
+        let preparer = RegionPreparer::new(&shape, from);
+        let compositor = Compositor::new(shape.masks(), from, to, output)?;
         let look =
             // What OpenCV is asked for: the frame's colours, blended.
             Look { matte: MatteSettings::default(), background: Background::Color(0xff00_b140), decontaminate: false };
-        Ok(Self { network, mask, matter, frame: noise(from), target: OwnedFrame::new(to), look })
+        Ok(Self {
+            network,
+            mask,
+            preparer,
+            compositor,
+            frame: noise(from),
+            target: OwnedFrame::new(to),
+            look,
+        })
     }
 
     fn prepare(&mut self) {
-        self.matter.prepare(&self.frame.view(), self.network.input());
+        self.preparer.prepare(&self.frame.view(), self.network.input());
     }
 
     /// As the element does with a buffer that it may write.
     fn finish_in_place(&mut self) -> Result<()> {
         let target = &mut self.frame.view_mut();
-        Ok(self.matter.compose(Colors::InPlace, &self.mask, &self.look, target)?)
+        Ok(self.compositor.compose(Colors::InPlace, &self.mask, &self.look, target)?)
     }
 
     fn finish(&mut self) -> Result<()> {
         let colors = &self.frame.view();
         let target = &mut self.target.view_mut();
-        Ok(self.matter.compose(Colors::Frame(colors), &self.mask, &self.look, target)?)
+        Ok(self.compositor.compose(Colors::Frame(colors), &self.mask, &self.look, target)?)
     }
 }
 
@@ -281,7 +293,7 @@ fn threads() -> Result<()> {
             let mut way = Way::new(PixelFormat::I420, PixelFormat::I420, Output::Composite, size)?;
             let mut divided =
                 Way::new(PixelFormat::I420, PixelFormat::I420, Output::Composite, size)?;
-            divided.matter = divided.matter.with_threads(cores)?;
+            divided.compositor = divided.compositor.with_threads(cores)?;
             (way.look.decontaminate, divided.look.decontaminate) = (decontaminate, decontaminate);
             let mut found = [const { Vec::new() }; 3];
             for _ in 0..ROUNDS {
@@ -304,10 +316,9 @@ fn threads() -> Result<()> {
 /// Milliseconds that following a region and smoothing take, the element's looks at frames included.
 fn following_and_smoothing(way: &Way) -> [f64; 2] {
     let (shape, layout) = (way.network.shape(), *way.frame.view().layout());
-    let (mask, fit) = (shape.mask, shape.description.fit);
     let frame = Size { width: layout.width, height: layout.height };
-    let mut canvas = Canvas::new(frame, shape.input, mask, fit);
-    let mut follower = Follower::new(frame, shape.input, mask, fit, canvas.least_side());
+    let mut canvas = Canvas::new(frame, shape.masks());
+    let mut follower = Follower::new(frame, shape.masks(), canvas.least_side());
     let region = Region { x: 400, y: 0, size: Size { width: 1120, height: 1072 } };
     let size = canvas.size();
     let mut drawn = vec![0.0; size.area()];
@@ -315,14 +326,13 @@ fn following_and_smoothing(way: &Way) -> [f64; 2] {
         follower.follow(&way.mask, region);
         canvas.draw(&way.mask, region, &mut drawn);
     });
-    let mut carrier = Carrier::new(&layout, size, size, Fit::Stretch);
-    let mut guide = carrier.guide();
-    let mut smoother = Smoother::new(&guide, frame, size, size, Fit::Stretch);
+    let mut guides = Guides::new(&layout);
+    let mut smoother = Smoother::new(guides.size(), frame, MaskLayout::covering(size));
     // Flicker wherever the matte is soft, so that there is something to do.
     let flickering: Vec<f32> = drawn.iter().map(|v| v * (1.0 - 0.05 * (1.0 - v))).collect();
     let mut masks = [&drawn, &flickering].into_iter().cycle();
     let smoothing = time(|| {
-        carrier.look(&way.frame.view(), &mut guide);
+        let guide = guides.look(&way.frame.view());
         smoother.observe(&guide);
         if let Some(mask) = masks.next() {
             smoother.smooth(mask, 0.6);

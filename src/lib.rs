@@ -4,9 +4,11 @@
 //! by any matting network in ONNX form, without a word of GStreamer. [`davidmatte`] is the
 //! GStreamer element around it, and the only part that knows GStreamer.
 
+#[cfg(feature = "plugin")]
 pub mod davidmatte;
 pub mod matting;
 
+#[cfg(feature = "plugin")]
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     if let Some(folder) = plugin.filename().and_then(|file| Some(file.parent()?.to_owned())) {
         matting::inference::library::set_plugin_folder(folder);
@@ -16,6 +18,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
 
 /// What GStreamer looks for in the library; nothing that Rust code calls, but for
 /// [`plugin_register_static`].
+#[cfg(feature = "plugin")]
 #[allow(missing_docs)]
 mod plugin {
     use super::plugin_init;
@@ -33,4 +36,5 @@ mod plugin {
     );
 }
 
+#[cfg(feature = "plugin")]
 pub use plugin::plugin_register_static;

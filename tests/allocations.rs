@@ -5,7 +5,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
+use gstdavidmatte::matting::parts::*;
 use gstdavidmatte::matting::prelude::*;
+use gstdavidmatte::matting::stream::*;
 
 /// The system's allocator, which counts what each thread asks of it.
 struct Counting;
@@ -91,23 +93,27 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
             let (frame, mut target) = (OwnedFrame::new(layout(from)), OwnedFrame::new(layout(to)));
             let mut network = Ramp::new();
             let mut mask = vec![0.0; SIZE.area()];
-            let mut matter =
-                Matter::new(&network.shape(), layout(from), layout(to), output).unwrap();
+            let shape = network.shape();
+            let mut preparer = RegionPreparer::new(&shape, layout(from));
+            let mut compositor =
+                Compositor::new(shape.masks(), layout(from), layout(to), output).unwrap();
             let mut alpha = vec![0; 96 * 54];
-            let in_place = from == to && matter.works_in_place();
+            let in_place = from == to && compositor.works_in_place();
             let mut spent = 0;
             for _ in 0..3 {
                 let before = COUNT.get();
                 let target = &mut target.view_mut();
                 let view = &frame.view();
-                matter.prepare(view, network.input());
+                preparer.prepare(view, network.input());
                 network.run(&mut mask).unwrap();
-                matter.compose(Colors::Frame(view), &mask, look, target).unwrap();
+                compositor.compose(Colors::Frame(view), &mask, look, target).unwrap();
                 if in_place {
-                    matter.compose(Colors::InPlace, &mask, look, target).unwrap();
+                    compositor.compose(Colors::InPlace, &mask, look, target).unwrap();
                 }
-                matter.alpha_plane(&mask, &look.matte, &mut alpha, 96).unwrap();
-                matter.compose_flat(Colors::Frame(view), &look.background, 0.0, target).unwrap();
+                compositor.alpha_plane(&mask, &look.matte, &mut alpha, 96).unwrap();
+                compositor
+                    .compose_flat(Colors::Frame(view), &look.background, 0.0, target)
+                    .unwrap();
                 spent = COUNT.get() - before;
             }
             if spent > 0 {
@@ -183,39 +189,41 @@ fn a_blurred_background_takes_nothing_from_the_heap() {
     check(&mattes(&[0.0, 8.0]), &[Background::Blur(0.03)]);
 }
 
+/// How the network's masks lie on frames.
+const MASKS: MaskLayout = MaskLayout { input: SIZE, mask: SIZE, fit: Fit::PadSquare };
+
 /// Frames of which parts are looked at.
 const FOLLOWED: Size = Size { width: 640, height: 360 };
 
 /// What mattes them.
-fn followed() -> (FrameLayout, Ramp, Matter, Canvas) {
+fn followed() -> (FrameLayout, Ramp, RegionPreparer, Canvas) {
     let Size { width, height } = FOLLOWED;
     let format = PixelFormat::I420;
     let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
     let network = Ramp::new();
-    let matter = Matter::new(&network.shape(), layout, layout, Output::Composite).unwrap();
-    (layout, network, matter, Canvas::new(FOLLOWED, SIZE, SIZE, Fit::PadSquare))
+    let preparer = RegionPreparer::new(&network.shape(), layout);
+    (layout, network, preparer, Canvas::new(FOLLOWED, MASKS))
 }
 
 #[test]
 fn following_and_smoothing_take_nothing_from_the_heap() {
-    let (layout, mut network, mut matter, mut canvas) = followed();
-    let (frame, fit) = (FOLLOWED, Fit::PadSquare);
+    let (layout, mut network, mut preparer, mut canvas) = followed();
     let view = OwnedFrame::new(layout);
-    let mut follower = Follower::new(frame, SIZE, SIZE, fit, canvas.least_side());
+    let mut follower = Follower::new(FOLLOWED, MASKS, canvas.least_side());
     let (canvas_size, mut mask) = (canvas.size(), vec![0.0; SIZE.area()]);
     let mut drawn = vec![0.0; canvas_size.area()];
-    let mut carrier = Carrier::new(&layout, canvas_size, canvas_size, Fit::Stretch);
-    let mut guide = carrier.guide();
-    let mut smoother = Smoother::new(&guide, frame, canvas_size, canvas_size, Fit::Stretch);
+    let mut guides = Guides::new(&layout);
+    let masks = MaskLayout::covering(canvas_size);
+    let mut smoother = Smoother::new(guides.size(), FOLLOWED, masks);
     for index in 0..8 {
         let before = COUNT.get();
         let size = Size { width: 320, height: 320 };
         let region = Region { x: 20 * index, y: 0, size };
-        matter.prepare_region(&view.view(), region, network.input());
+        preparer.prepare_region(&view.view(), region, network.input());
         network.run(&mut mask).unwrap();
         follower.follow(&mask, region);
         canvas.draw(&mask, region, &mut drawn);
-        carrier.look(&view.view(), &mut guide);
+        let guide = guides.look(&view.view());
         smoother.observe(&guide);
         smoother.smooth(&drawn, 0.6);
         let spent = COUNT.get() - before;
@@ -225,11 +233,10 @@ fn following_and_smoothing_take_nothing_from_the_heap() {
 
 #[test]
 fn closer_looks_take_nothing_from_the_heap() {
-    let (layout, mut network, mut matter, mut canvas) = followed();
-    let (frame, fit) = (FOLLOWED, Fit::PadSquare);
+    let (layout, mut network, mut preparer, mut canvas) = followed();
     let view = OwnedFrame::new(layout);
     let least = canvas.least_side();
-    let mut refiner = Refiner::new(frame, SIZE, SIZE, fit, canvas.size(), least);
+    let mut refiner = Refiner::new(FOLLOWED, MASKS, canvas.size(), least);
     let mut mask = vec![0.0; SIZE.area()];
     let (mut drawn, mut closer) =
         (vec![0.0; canvas.size().area()], vec![0.0; canvas.size().area()]);
@@ -238,7 +245,7 @@ fn closer_looks_take_nothing_from_the_heap() {
         let before = COUNT.get();
         let region = Region { x: 20 * index, y: 0, size: Size { width: 320, height: 320 } };
         let mut look = |region: Region, out: &mut [f32]| {
-            matter.prepare_region(&view.view(), region, network.input());
+            preparer.prepare_region(&view.view(), region, network.input());
             network.run(&mut mask).unwrap();
             canvas.draw(&mask, region, out);
         };
@@ -254,4 +261,43 @@ fn closer_looks_take_nothing_from_the_heap() {
         assert_eq!(looks.len(), 4);
         assert!(index < 2 || spent == 0, "{spent} allocations for frame {index}");
     }
+}
+
+/// Frames of a stream, with the defaults, on the thread that feeds it.
+#[test]
+fn a_stream_takes_nothing_from_the_heap_for_a_frame() {
+    let (layout, network, _, _) = followed();
+    let clock = Arc::new(SystemClock::default());
+    let worker = Worker::new(Box::new(network), clock.clone()).unwrap();
+    let mut stream = Stream::new(Box::new(worker), clock);
+    let pacing = Pacing::Exact { in_flight: 2 };
+    stream.fit(&StreamOptions { layout, pacing, frame: None, refines: false });
+    let mut compositor =
+        Compositor::new(stream.masks(), layout, layout, Output::Composite).unwrap();
+    let look = Look {
+        matte: MatteSettings::default(),
+        background: Background::Color(0xff00_b140),
+        decontaminate: true,
+    };
+    let mut spare = vec![OwnedFrame::new(layout), OwnedFrame::new(layout), OwnedFrame::new(layout)];
+    let mut left = 0;
+    let mut spent = Vec::new();
+    for _ in 0..60 {
+        let before = COUNT.get();
+        stream.accept(spare.pop().unwrap(), FrameSettings::default(), false).unwrap();
+        if stream.is_full() {
+            let mut finished = stream.finish().unwrap().unwrap();
+            if let Some((mask, masks)) = stream.shown() {
+                compositor.take_masks(masks);
+                let target = &mut finished.frame.view_mut();
+                compositor.compose(Colors::InPlace, mask, &look, target).unwrap();
+            }
+            spare.push(finished.frame);
+            left += 1;
+        }
+        spent.push(COUNT.get() - before);
+    }
+    assert_eq!(left, 59);
+    // Whoever is followed is found, compared and kept in the first frames.
+    assert_eq!(spent[40..].iter().sum::<usize>(), 0, "{spent:?}");
 }

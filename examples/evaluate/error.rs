@@ -11,6 +11,15 @@ pub enum Error {
     #[error(transparent)]
     Matting(#[from] MattingError),
 
+    #[error(transparent)]
+    Stream(#[from] gstdavidmatte::matting::stream::Refused),
+
+    #[error(transparent)]
+    Interrupted(#[from] gstdavidmatte::matting::stream::Interrupted),
+
+    #[error("the network gave no matte; check the model")]
+    NoMatte,
+
     #[error("folder {} could not be read ({reason}); check the path and its permissions", path.display())]
     Folder { path: PathBuf, reason: io::Error },
 

@@ -1,6 +1,11 @@
 //! The matte of a picture by a network, as the element makes it.
 
+use std::sync::Arc;
+
 use gstdavidmatte::matting::prelude::*;
+use gstdavidmatte::matting::stream::{
+    Frame, FrameSettings, Notice, Pacing, Stream, StreamOptions, SystemClock, Worker,
+};
 use image::RgbImage;
 
 use crate::error::Error;
@@ -8,11 +13,11 @@ use crate::metrics::Matte;
 
 /// A network, and what brings pictures of one size to it and back.
 pub struct Predictor {
-    session: Session,
-    mask: Vec<f32>,
+    stream: Stream<Photograph>,
+    device: String,
     fitted: Option<Fitted>,
     look: Look,
-    region: LookAt,
+    settings: FrameSettings,
 }
 
 /// What the network looks at.
@@ -27,18 +32,19 @@ pub enum LookAt {
 /// What depends on the pictures' size.
 struct Fitted {
     from: FrameLayout,
-    matter: Matter,
-    canvas: Canvas,
-    drawn: Vec<f32>,
+    compositor: Compositor,
+    alpha: OwnedFrame,
 }
 
-impl Fitted {
-    fn new(shape: &NetworkShape, from: FrameLayout, to: FrameLayout) -> Result<Self, Error> {
-        let frame = Size { width: from.width, height: from.height };
-        let canvas = Canvas::new(frame, shape.input, shape.mask, shape.description.fit);
-        let drawn = vec![0.0; canvas.size().area()];
-        let matter = Matter::new(shape, from, to, Output::Alpha)?;
-        Ok(Self { from, matter, canvas, drawn })
+/// A picture in a stream of its own.
+struct Photograph(OwnedFrame);
+
+impl Frame for Photograph {
+    fn view<R>(
+        &self,
+        read: impl FnOnce(&FrameView<'_>) -> R,
+    ) -> Result<R, gstdavidmatte::matting::error::Error> {
+        Ok(read(&self.0.view()))
     }
 }
 
@@ -49,18 +55,26 @@ impl Predictor {
     /// Those of [`ModelSource::find`] and [`Session::load`].
     pub fn load(model: &str, options: &SessionOptions, region: LookAt) -> Result<Self, Error> {
         let session = Session::load(&ModelSource::find(model)?, options)?;
+        let device = session.active_device().to_owned();
         let look = Look {
             matte: MatteSettings::default(),
             background: Background::Checkerboard,
             decontaminate: false,
         };
-        let mask = vec![0.0; session.shape().mask.area()];
-        Ok(Self { session, mask, fitted: None, look, region })
+        let clock = Arc::new(SystemClock::default());
+        let worker = Worker::new(Box::new(session), clock.clone())?;
+        let settings = FrameSettings {
+            follows: region == LookAt::Auto,
+            temporal: 0.0,
+            ..FrameSettings::default()
+        };
+        let stream = Stream::new(Box::new(worker), clock);
+        Ok(Self { stream, device, fitted: None, look, settings })
     }
 
     /// Where inference runs.
     pub fn device(&self) -> &str {
-        self.session.active_device()
+        &self.device
     }
 
     /// The matte, in steps of 1/65535.
@@ -71,24 +85,22 @@ impl Predictor {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let color = Colorimetry::default();
         let from = FrameLayout { format: PixelFormat::Rgb, width, height, color };
-        let to = FrameLayout { format: PixelFormat::Gray16Le, ..from };
-        let mut fitted = match self.fitted.take() {
-            Some(fitted) if fitted.from == from => fitted,
-            _ => Fitted::new(&self.session.shape(), from, to)?,
-        };
-        let plane = Plane { data: picture.as_raw(), stride: 3 * width };
-        let frame =
-            FrameView::new(from, [plane, Plane::default(), Plane::default(), Plane::default()])?;
-        fitted.matter.prepare(&frame, self.session.input());
-        self.session.run(&mut self.mask)?;
-        if self.region == LookAt::Auto {
-            self.look_closer(&mut fitted, &frame)?;
+        let fitted = self.fit(from)?;
+        self.stream.accept(photograph(picture, from), self.settings, false)?;
+        let Some(finished) = self.stream.finish()? else { return Err(Error::NoMatte) };
+        if let Some(failure) = finished.failure {
+            return Err(failure.into());
         }
-        let mask = if self.region == LookAt::Auto { &fitted.drawn } else { &self.mask };
-        let mut alpha = OwnedFrame::new(to);
-        let colors = Colors::Frame(&frame);
-        fitted.matter.compose(colors, mask, &self.look, &mut alpha.view_mut())?;
-        self.fitted = Some(fitted);
+        while let Some(notice) = self.stream.notice() {
+            if let Notice::Failed(error) = notice {
+                return Err(error.into());
+            }
+        }
+        let Some((mask, masks)) = self.stream.shown() else { return Err(Error::NoMatte) };
+        let Fitted { compositor, alpha, .. } = self.fitted.insert(fitted);
+        compositor.take_masks(masks);
+        let frame = finished.frame.0.view();
+        compositor.compose(Colors::Frame(&frame), mask, &self.look, &mut alpha.view_mut())?;
         let row = |y| {
             let codes = alpha.row(0, y).chunks_exact(2);
             codes.map(|code| f32::from(u16::from_le_bytes([code[0], code[1]])) / 65535.0)
@@ -96,25 +108,24 @@ impl Predictor {
         Ok(Matte { width, height, values: (0..height).flat_map(row).collect() })
     }
 
-    /// Draws the matte of everybody's part of the frame, after a look at the whole: what the element
-    /// does with a picture alone.
-    fn look_closer(&mut self, fitted: &mut Fitted, frame: &FrameView<'_>) -> Result<(), Error> {
-        let NetworkShape { description, input, mask: mask_size } = self.session.shape();
-        let Fitted { from, matter, canvas, drawn } = fitted;
-        let size = Size { width: from.width, height: from.height };
-        let whole = Region::whole(size);
-        let mut follower =
-            Follower::new(size, input, mask_size, description.fit, canvas.least_side());
-        follower.follow(&self.mask, whole);
-        canvas.draw(&self.mask, whole, drawn);
-        matter.take_masks(canvas.size(), canvas.size(), Fit::Stretch);
-        let Some(region) = follower.region() else { return Ok(()) };
-        matter.prepare_region(frame, region, self.session.input());
-        self.session.run(&mut self.mask)?;
-        // Otherwise what the whole frame gave is better than half of somebody.
-        if !follower.follow(&self.mask, region) {
-            canvas.draw(&self.mask, region, drawn);
+    /// Makes ready for a picture that has nothing to do with those before it.
+    fn fit(&mut self, from: FrameLayout) -> Result<Fitted, Error> {
+        if let Some(fitted) = self.fitted.take().filter(|fitted| fitted.from == from) {
+            self.stream.flush();
+            return Ok(fitted);
         }
-        Ok(())
+        let pacing = Pacing::Exact { in_flight: 1 };
+        self.stream.fit(&StreamOptions { layout: from, frame: None, pacing, refines: false });
+        let to = FrameLayout { format: PixelFormat::Gray16Le, ..from };
+        let compositor = Compositor::new(self.stream.masks(), from, to, Output::Alpha)?;
+        Ok(Fitted { from, compositor, alpha: OwnedFrame::new(to) })
     }
+}
+
+fn photograph(picture: &RgbImage, layout: FrameLayout) -> Photograph {
+    let mut frame = OwnedFrame::new(layout);
+    for (y, row) in picture.as_raw().chunks_exact(3 * layout.width).enumerate() {
+        frame.view_mut().row_mut(0, y)[..row.len()].copy_from_slice(row);
+    }
+    Photograph(frame)
 }

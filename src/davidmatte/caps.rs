@@ -2,12 +2,12 @@
 
 use gst_video::VideoFormat;
 
-use super::frame::{pixel_format, video_format};
-use crate::matting::compose::composer::Output;
+use super::video::{pixel_format, video_format};
 use crate::matting::frame::pixel_format::{Family, PixelFormat};
+use crate::matting::prelude::Output;
 
-/// Fields that hold only for the format they come with.
-const FORMAT_FIELDS: [&str; 3] = ["format", "colorimetry", "chroma-site"];
+/// Fields that hold only for the colours they come with.
+const COLOR_FIELDS: [&str; 2] = ["colorimetry", "chroma-site"];
 
 /// Every format that comes in.
 fn sink_formats() -> impl Iterator<Item = PixelFormat> {
@@ -33,44 +33,79 @@ pub fn src_template() -> gst::Caps {
     template(src_formats())
 }
 
-/// What `caps` on the pad of `direction` may become on the other, the cheapest first.
+/// What `caps` on the pad of `direction` may become on the other, the cheapest first: for each structure
+/// one with the formats that keep its colours as they are, and one with the rest. Linear in the
+/// structures, and in their order.
 pub fn transform(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
     let mut transformed = gst::Caps::new_empty();
-    {
-        let transformed = transformed.make_mut();
-        for (structure, features) in caps.iter_with_features() {
-            for format in formats_of(structure) {
-                for (other, same) in counterparts(direction, format, output) {
-                    let mut structure = structure.to_owned();
-                    if !same {
-                        structure.remove_fields(FORMAT_FIELDS);
-                    }
-                    structure.set("format", video_format(other).to_str());
-                    transformed.append_structure_full(structure, Some(features.to_owned()));
+    let across = transformed.make_mut();
+    for (structure, features) in caps.iter_with_features() {
+        let mut keeping = Vec::new();
+        let mut converting = Vec::new();
+        for format in formats_of(structure) {
+            for other in counterparts(direction, format, output) {
+                let list = if keeps_colors(format, other, output) {
+                    &mut keeping
+                } else {
+                    &mut converting
+                };
+                if !list.contains(&other) {
+                    list.push(other);
                 }
             }
         }
+        let has_colors = COLOR_FIELDS.iter().any(|&field| structure.has_field(field));
+        if !has_colors {
+            // They differ in nothing but their order.
+            converting.retain(|format| !keeping.contains(format));
+            keeping.append(&mut converting);
+        }
+        for (formats, keeps) in [(keeping, true), (converting, false)] {
+            if formats.is_empty() {
+                continue;
+            }
+            let mut structure = structure.to_owned();
+            if !keeps {
+                structure.remove_fields(COLOR_FIELDS);
+            }
+            set_formats(&mut structure, &formats);
+            across.append_structure_full(structure, Some(features.to_owned()));
+        }
     }
-    transformed.simplify();
     transformed
 }
 
-/// The formats across the element, and whether each is the very same.
+fn set_formats(structure: &mut gst::Structure, formats: &[PixelFormat]) {
+    let name = |format: &PixelFormat| video_format(*format).to_str();
+    match formats {
+        [format] => structure.set("format", name(format)),
+        formats => structure.set("format", gst::List::new(formats.iter().map(name))),
+    }
+}
+
+/// Whether colours are handed on as they are from one format to the other, so that what is said of them
+/// stays true: the same format, or planes of chroma of the same size.
+fn keeps_colors(format: PixelFormat, other: PixelFormat, output: Output) -> bool {
+    let is_420 =
+        |format: PixelFormat| format.family() == Family::Yuv && format.is_vertically_subsampled();
+    output != Output::Alpha && (format == other || (is_420(format) && is_420(other)))
+}
+
+/// The formats across the element, the cheapest first.
 fn counterparts(
     direction: gst::PadDirection,
     format: PixelFormat,
     output: Output,
-) -> Vec<(PixelFormat, bool)> {
-    let with_same = |other| (other, other == format && output != Output::Alpha);
+) -> Vec<PixelFormat> {
     match direction {
         gst::PadDirection::Sink if format == PixelFormat::Gray16Le => Vec::new(),
-        gst::PadDirection::Sink => output.formats(format).into_iter().map(with_same).collect(),
+        gst::PadDirection::Sink => output.formats(format),
         _ => {
             let mut sinks: Vec<_> =
                 sink_formats().filter(|&sink| output.formats(sink).contains(&format)).collect();
             // The same format first, as it costs least.
             sinks.sort_by_key(|&sink| sink != format);
-            sinks.into_iter().map(with_same).collect()
+            sinks
         }
     }
 }

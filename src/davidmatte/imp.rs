@@ -1,6 +1,6 @@
 //! The element's implementation: traits that delegate.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -12,39 +12,55 @@ use gst_base::subclass::base_transform::{
 use gst_base::subclass::prelude::*;
 use once_cell::sync::Lazy;
 
-use super::loading::{self, Loaded};
-use super::output::{Failure, Negotiated};
-use super::settings::{self, RefineKind, Settings};
-use super::stats::Stats;
-use super::streaming::{Outcome, Processed, Streaming};
-use super::{caps, frame};
-use crate::matting::compose::composer::Output;
-use crate::matting::error::Error;
-use crate::matting::inference::worker::Interrupter;
+use super::flow::{Interrupts, lock};
+use super::loading::Loader;
+use super::properties::{self, Settings};
+use super::streaming::{Left, Streaming};
+use super::{caps, failure, stats, video};
+use crate::matting::stream::{Clock, Stats, SystemClock};
 
-static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
+pub(super) static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
     gst::DebugCategory::new("davidmatte", gst::DebugColorFlags::empty(), Some("People matting"))
 });
 
-/// Locks are held only to copy; a panic elsewhere leaves what they guard whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+pub struct DavidMatte {
+    pub(super) settings: Mutex<Settings>,
+    pub(super) stats: Mutex<Stats>,
+    /// What is at work, between start and stop.
+    pub(super) active: Mutex<Option<Active>>,
+    /// Taken out while a frame is matted, so that no lock is held across inference.
+    pub(super) streaming: Mutex<Option<Streaming>>,
+    /// What the streaming thread may wait for, to end that from other threads.
+    pub(super) interrupts: Interrupts,
+    /// Loads networks and pictures while frames go on.
+    pub(super) loader: Loader,
+    pub(super) latency: Mutex<gst::ClockTime>,
+    /// Frames of an earlier running time are late, as far as downstream has told.
+    pub(super) earliest: Mutex<Option<gst::ClockTime>>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
-#[derive(Default)]
-pub struct DavidMatte {
-    settings: Mutex<Settings>,
-    stats: Mutex<Stats>,
-    active_device: Mutex<Option<String>>,
-    /// Taken out while a frame is matted, so that no lock is held across inference.
-    streaming: Mutex<Option<Streaming>>,
-    /// What the streaming thread may wait for, to end that from other threads.
-    interrupters: Mutex<Vec<Interrupter>>,
-    /// A network that is to replace the one at work.
-    successor: loading::Background,
-    latency: Mutex<gst::ClockTime>,
-    /// Frames of an earlier running time are late, as far as downstream has told.
-    earliest: Mutex<Option<gst::ClockTime>>,
+/// The network at work.
+#[derive(Clone)]
+pub(super) struct Active {
+    pub model: Arc<str>,
+    pub device: String,
+}
+
+impl Default for DavidMatte {
+    fn default() -> Self {
+        Self {
+            settings: Mutex::default(),
+            stats: Mutex::default(),
+            active: Mutex::default(),
+            streaming: Mutex::default(),
+            interrupts: Interrupts::default(),
+            loader: Loader::default(),
+            latency: Mutex::default(),
+            earliest: Mutex::default(),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
 }
 
 #[glib::object_subclass]
@@ -56,7 +72,13 @@ impl ObjectSubclass for DavidMatte {
 
 impl ObjectImpl for DavidMatte {
     fn properties() -> &'static [glib::ParamSpec] {
-        settings::properties()
+        properties::properties()
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        // As for every filter of video; what it does about it is to skip inference, and no frame.
+        self.obj().set_qos(true);
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -65,16 +87,19 @@ impl ObjectImpl for DavidMatte {
         if changes_caps {
             self.obj().reconfigure_src();
         }
-        let is_started = lock(&self.active_device).is_some();
-        if pspec.name() == "model" && is_started {
-            self.successor.begin(lock(&self.settings).clone());
+        match pspec.name() {
+            "model" => self.request_model(),
+            "background" | "background-image" => self.request_picture(),
+            _ => {}
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let active = || lock(&self.active).clone();
         match pspec.name() {
-            "active-device" => lock(&self.active_device).to_value(),
-            "stats" => lock(&self.stats).structure().to_value(),
+            "active-device" => active().map(|active| active.device).to_value(),
+            "active-model" => active().map(|active| active.model.to_string()).to_value(),
+            "stats" => stats::structure(&lock(&self.stats)).to_value(),
             name => {
                 let value = lock(&self.settings).get(name);
                 value.unwrap_or_else(|| pspec.default_value().clone())
@@ -104,7 +129,7 @@ impl ElementImpl for DavidMatte {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::PausedToReady {
             // The streaming thread must come home before its pads can be closed.
-            self.interrupt(true);
+            self.interrupts.set(true);
         }
         self.parent_change_state(transition)
     }
@@ -114,13 +139,14 @@ impl ElementImpl for DavidMatte {
             let template = |name, direction, caps| {
                 gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
             };
-            [
+            let templates = [
                 template("sink", gst::PadDirection::Sink, caps::sink_template()),
                 template("src", gst::PadDirection::Src, caps::src_template()),
-            ]
-            .into_iter()
-            .flatten()
-            .collect()
+            ];
+            let made = |template: Result<_, glib::BoolError>| {
+                template.inspect_err(|error| gst::error!(CAT, "no pad template: {error}")).ok()
+            };
+            templates.into_iter().filter_map(made).collect()
         });
         &TEMPLATES
     }
@@ -133,23 +159,11 @@ impl BaseTransformImpl for DavidMatte {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
-        let loaded = loading::load(&settings).map_err(|error| error_message(&error))?;
-        *lock(&self.stats) = Stats::default();
-        *lock(&self.earliest) = None;
-        let engine = self.introduce(loaded);
-        *lock(&self.streaming) = Some(Streaming::new(engine));
-        Ok(())
+        self.begin().map_err(|error| failure::message(&error))
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        self.successor.cancel();
-        lock(&self.interrupters).clear();
-        let streaming = lock(&self.streaming).take();
-        drop(streaming);
-        lock(&self.active_device).take();
-        self.obj().notify("active-device");
-        gst::info!(CAT, imp = self, "stopped");
+        self.end();
         Ok(())
     }
 
@@ -171,9 +185,9 @@ impl BaseTransformImpl for DavidMatte {
 
     fn sink_event(&self, event: gst::Event) -> bool {
         match event.view() {
-            gst::EventView::FlushStart(_) => self.interrupt(true),
+            gst::EventView::FlushStart(_) => self.interrupts.set(true),
             gst::EventView::FlushStop(_) => {
-                self.interrupt(false);
+                self.interrupts.set(false);
                 *lock(&self.earliest) = None;
                 if let Some(streaming) = lock(&self.streaming).as_mut() {
                     streaming.flush();
@@ -191,11 +205,16 @@ impl BaseTransformImpl for DavidMatte {
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
-        if let gst::EventView::Qos(qos) = event.view() {
-            let (_, _, jitter, time) = qos.get();
-            *lock(&self.earliest) = time.and_then(|time| earliest(time, jitter));
+        let gst::EventView::Qos(qos) = event.view() else { return self.parent_src_event(event) };
+        if self.obj().is_qos() {
+            let (kind, _, jitter, time) = qos.get();
+            // Whoever throttles wants fewer frames, and says nothing of lateness.
+            if kind != gst::QOSType::Throttle {
+                *lock(&self.earliest) = time.and_then(|time| earliest(time, jitter));
+            }
         }
-        self.parent_src_event(event)
+        // Not by way of the base class, which would drop late frames.
+        self.obj().sink_pad().push_event(event)
     }
 
     fn transform_caps(
@@ -224,32 +243,7 @@ impl BaseTransformImpl for DavidMatte {
 
     fn set_caps(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         gst::debug!(CAT, imp = self, "{incaps} to {outcaps}");
-        let negotiated = self.negotiated(incaps, outcaps).ok_or_else(|| {
-            gst::loggable_error!(CAT, "caps {incaps} to {outcaps} are not understood")
-        })?;
-        self.drain().map_err(|error| gst::loggable_error!(CAT, "frames before caps: {error}"))?;
-        let is_live = self.upstream_is_live();
-        let settings = lock(&self.settings).clone();
-        let (latency, refines) = {
-            let mut streaming = lock(&self.streaming);
-            let streaming = streaming
-                .as_mut()
-                .ok_or_else(|| gst::loggable_error!(CAT, "caps came to a stopped element"))?;
-            streaming
-                .negotiate(negotiated, &settings, is_live)
-                .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
-            let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
-            (latency, streaming.refines())
-        };
-        if settings.refine != RefineKind::None && !refines {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Settings,
-                ("Mattes are not refined, since no frame waits for its own; set pacing=exact, or refine=none")
-            );
-        }
-        self.tell_latency(latency);
-        Ok(())
+        self.negotiate(incaps, outcaps)
     }
 
     fn unit_size(&self, caps: &gst::Caps) -> Option<usize> {
@@ -275,13 +269,15 @@ impl BaseTransformImpl for DavidMatte {
         self.parent_propose_allocation(decide_query, query)?;
         let (caps, need_pool) = query.get_owned();
         let info = caps.as_ref().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
-        if let (true, Some(info)) = (need_pool && decide_query.is_some(), info) {
-            let pool = gst_video::VideoBufferPool::new();
+        if let (true, Some(info)) = (decide_query.is_some(), info) {
+            let pool = need_pool.then(gst_video::VideoBufferPool::new);
             let size = u32::try_from(info.size()).unwrap_or(0);
-            let kept = lock(&self.settings).frames_in_flight;
-            query.add_allocation_pool(Some(&pool), size, kept, 0);
+            // Frames that are held back, and the one that comes.
+            let kept = lock(&self.settings).frames_in_flight + 1;
+            query.add_allocation_pool(pool.as_ref(), size, kept, 0);
         }
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
         Ok(())
     }
 
@@ -302,6 +298,13 @@ impl BaseTransformImpl for DavidMatte {
         meta: gst::MetaRef<'a, gst::Meta>,
         inbuf: &'a gst::BufferRef,
     ) -> bool {
+        let crop = inbuf.meta::<gst_video::VideoCropMeta>().map(|crop| crop.rect());
+        if let (Some((x, y, ..)), Some(roi)) =
+            (crop, meta.downcast_ref::<gst_video::VideoRegionOfInterestMeta>())
+        {
+            video::add_cropped_roi(outbuf, roi, (x, y));
+            return false;
+        }
         // Size and orientation stay, so that what speaks of them stays true. A crop does not: what
         // leaves is cropped.
         let still_true = meta.tags_contain_only(&["video", "size", "orientation"])
@@ -310,211 +313,31 @@ impl BaseTransformImpl for DavidMatte {
     }
 
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        if let Some(buffer) = self.take_queued_buffer() {
-            self.adopt_successor()?;
-            self.adopt_output()?;
-            self.sync_controlled_properties(&buffer);
-            let settings = lock(&self.settings).clone();
-            let late = self.is_late(&buffer);
-            self.with_streaming(|streaming, stats| {
-                streaming.accept(buffer, settings, late, stats)
-            })?;
-        }
-        let finished = self.with_streaming(|streaming, stats| match streaming.is_full() {
-            true => streaming.finish(stats, |buffer| self.allocate(buffer)),
-            false => Ok(None),
-        })?;
-        finished.map_or(Ok(GenerateOutputSuccess::NoOutput), |processed| self.hand_on(processed))
+        let left = match self.take_queued_buffer() {
+            Some(buffer) => self.take_in(buffer)?,
+            None => None,
+        };
+        let left = match left {
+            Some(left) => Some(left),
+            None => self.leave_if_full()?,
+        };
+        Ok(match left {
+            None => GenerateOutputSuccess::NoOutput,
+            Some(Left::Buffer(buffer)) => GenerateOutputSuccess::Buffer(buffer),
+            Some(Left::Withheld) => GenerateOutputSuccess::Dropped,
+        })
     }
 }
 
 impl DavidMatte {
-    /// Lends out what the streaming thread owns, without a lock; posts what goes wrong.
-    fn with_streaming<T>(
-        &self,
-        work: impl FnOnce(&mut Streaming, &mut Stats) -> Result<T, Failure>,
-    ) -> Result<T, gst::FlowError> {
-        let Some(mut streaming) = lock(&self.streaming).take() else {
-            return Err(gst::FlowError::Flushing);
-        };
-        let mut stats = *lock(&self.stats);
-        let result = work(&mut streaming, &mut stats);
-        *lock(&self.stats) = stats;
-        *lock(&self.streaming) = Some(streaming);
-        result.map_err(|failure| match failure {
-            Failure::Interrupted => gst::FlowError::Flushing,
-            Failure::Matting(error) => {
-                self.post_error_message(error_message(&error));
-                gst::FlowError::Error
-            }
-            Failure::Buffer(reason) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{reason}"));
-                gst::FlowError::Error
-            }
-        })
-    }
-
-    /// Lets all frames leave that are still worked on.
-    fn drain(&self) -> Result<(), gst::FlowError> {
-        loop {
-            let is_empty = lock(&self.streaming).as_ref().is_none_or(Streaming::is_empty);
-            if is_empty {
-                return Ok(());
-            }
-            let finished = self.with_streaming(|streaming, stats| {
-                streaming.finish(stats, |buffer| self.allocate(buffer))
-            })?;
-            let Some(processed) = finished else { return Ok(()) };
-            if let GenerateOutputSuccess::Buffer(buffer) = self.hand_on(processed)? {
-                self.obj().src_pad().push(buffer)?;
-            }
-        }
-    }
-
-    /// Tells of a network that was loaded.
-    fn introduce(&self, loaded: Loaded) -> super::engine::Engine {
-        let Loaded { engine, interrupter, active_device, fallback } = loaded;
-        gst::info!(CAT, imp = self, "model {} on {active_device}", lock(&self.settings).model);
-        if let Some(reason) = fallback {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::OpenRead,
-                ("Inference runs on {active_device} instead: {reason}")
-            );
-        }
-        let mut interrupters = lock(&self.interrupters);
-        interrupters.retain(|interrupter| !interrupter.is_obsolete());
-        interrupters.push(interrupter);
-        drop(interrupters);
-        *lock(&self.active_device) = Some(active_device);
-        self.obj().notify("active-device");
-        engine
-    }
-
-    /// Goes on with the network that was loaded meanwhile, if there is one.
-    fn adopt_successor(&self) -> Result<(), gst::FlowError> {
-        let loaded = match self.successor.take() {
-            None => return Ok(()),
-            Some(Ok(loaded)) => loaded,
-            Some(Err(error)) => {
-                let message = error_message(&error);
-                gst::element_imp_warning!(self, gst::StreamError::Failed, ("{message}"));
-                return Ok(());
-            }
-        };
-        self.drain()?;
-        let engine = self.introduce(loaded);
-        self.with_streaming(|streaming, _| Ok(streaming.succeed(engine)?))
-    }
-
-    /// Ends the streaming thread's waiting, or allows it again.
-    fn interrupt(&self, interrupted: bool) {
-        for interrupter in &*lock(&self.interrupters) {
-            interrupter.interrupt(interrupted);
-        }
-    }
-
-    fn upstream_is_live(&self) -> bool {
-        let mut query = gst::query::Latency::new();
-        self.obj().sink_pad().peer_query(&mut query) && query.result().0
-    }
-
-    /// Remembers the latency, and has it collected anew where it is another one.
-    fn tell_latency(&self, latency: gst::ClockTime) {
-        let before = std::mem::replace(&mut *lock(&self.latency), latency);
-        if before != latency {
-            gst::debug!(CAT, imp = self, "latency {latency}");
-            let message = gst::message::Latency::builder().src(&*self.obj()).build();
-            // Outside any bin nobody listens.
-            let _ = self.obj().post_message(message);
-        }
-    }
-
-    fn is_late(&self, buffer: &gst::BufferRef) -> bool {
-        let segment = self.obj().segment();
-        let time = segment
-            .downcast_ref::<gst::ClockTime>()
-            .and_then(|segment| segment.to_running_time(buffer.pts()));
-        let earliest = *lock(&self.earliest);
-        time.zip(earliest).is_some_and(|(time, earliest)| time < earliest)
-    }
-
-    /// Goes on with another `output` where the caps stay, such as a matte in the format of the
-    /// composite before it: the base class hands on only caps that are new.
-    fn adopt_output(&self) -> Result<(), gst::FlowError> {
-        let wanted = Output::from(lock(&self.settings).output);
-        let current = lock(&self.streaming).as_ref().and_then(Streaming::output);
-        if current.is_none_or(|current| current == wanted) {
-            return Ok(());
-        }
-        let element = self.obj();
-        let (sink, src) = (element.sink_pad().current_caps(), element.src_pad().current_caps());
-        let (Some(incaps), Some(outcaps)) = (sink, src) else { return Ok(()) };
-        let allowed = self.negotiated(&incaps, &outcaps);
-        if allowed.is_none_or(|negotiated| negotiated.output != wanted) {
-            // Other caps are on their way.
-            return Ok(());
-        }
-        self.set_caps(&incaps, &outcaps).map_err(|error| {
-            error.log_with_object(&*element);
-            gst::FlowError::NotNegotiated
-        })
-    }
-
-    fn negotiated(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Option<Negotiated> {
-        let sink = gst_video::VideoInfo::from_caps(incaps).ok()?;
-        let src = gst_video::VideoInfo::from_caps(outcaps).ok()?;
-        let (from, to) = (frame::layout(&sink)?, frame::layout(&src)?);
-        // The setting may have changed since these caps were offered; they are negotiated anew
-        // then, and until that is done frames leave as the caps allow.
-        let wanted = Output::from(lock(&self.settings).output);
-        let last = lock(&self.streaming).as_ref().and_then(Streaming::output);
-        let output = [Some(wanted), last]
-            .into_iter()
-            .flatten()
-            .find(|output| output.formats(from.format).contains(&to.format))?;
-        Some(Negotiated { sink, src, from, to, output })
-    }
-
-    fn sync_controlled_properties(&self, buffer: &gst::BufferRef) {
-        let segment = self.obj().segment();
-        let time = segment
-            .downcast_ref::<gst::ClockTime>()
-            .and_then(|segment| segment.to_stream_time(buffer.pts()));
-        if let Some(time) = time
-            && let Err(error) = self.obj().sync_values(time)
-        {
-            gst::trace!(CAT, imp = self, "nothing to control: {error}");
-        }
-    }
-
-    fn allocate(&self, buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
+    /// A buffer for the output of a frame.
+    pub(super) fn allocate(&self, buffer: &gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
         match self.parent_prepare_output_buffer(InputBuffer::Readable(buffer))? {
             PrepareOutputBufferSuccess::Buffer(buffer) => Ok(buffer),
             PrepareOutputBufferSuccess::InputBuffer => {
                 Ok(buffer.copy_deep().map_err(|_| gst::FlowError::Error)?)
             }
         }
-    }
-
-    /// Tells what is to be told about a frame, and hands it on.
-    fn hand_on(&self, processed: Processed) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        let Processed { outcome, report } = processed;
-        if let Some(error) = report.warning {
-            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{error}"));
-        }
-        if let Some(error) = report.failure {
-            self.post_error_message(error_message(&error));
-            // The frame that is covered still leaves, so that nothing downstream waits for it.
-            if let Outcome::Frame(buffer) = outcome {
-                self.obj().src_pad().push(buffer)?;
-            }
-            return Err(gst::FlowError::Error);
-        }
-        Ok(match outcome {
-            Outcome::Frame(buffer) => GenerateOutputSuccess::Buffer(buffer),
-            Outcome::Withheld => GenerateOutputSuccess::Dropped,
-        })
     }
 }
 
@@ -525,28 +348,5 @@ fn earliest(time: gst::ClockTime, jitter: i64) -> Option<gst::ClockTime> {
     match jitter {
         1.. => time.checked_add(lateness * 2),
         _ => time.checked_sub(lateness),
-    }
-}
-
-/// The message that applications expect for an error.
-fn error_message(error: &Error) -> gst::ErrorMessage {
-    match error {
-        Error::RuntimeMissing { .. } => gst::error_msg!(gst::LibraryError::Init, ("{error}")),
-        Error::ModelNotFound { .. } | Error::Background { missing: true, .. } => {
-            gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
-        }
-        Error::ModelUnreadable { .. } | Error::Background { .. } => {
-            gst::error_msg!(gst::ResourceError::Read, ("{error}"))
-        }
-        Error::Description { .. } => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
-        Error::DeviceUnavailable { .. } => {
-            gst::error_msg!(gst::ResourceError::OpenRead, ("{error}"))
-        }
-        Error::Inference { .. } | Error::NotAMatte { .. } => {
-            gst::error_msg!(gst::StreamError::Failed, ("{error}"))
-        }
-        Error::ModelContract { .. } | Error::FrameTooSmall { .. } | Error::Conversion { .. } => {
-            gst::error_msg!(gst::StreamError::Format, ("{error}"))
-        }
     }
 }

@@ -1,24 +1,31 @@
-//! Loading networks: before the first frame, and in the background while frames go on.
+//! Loading networks and pictures: before the first frame, and in the background while frames go on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
-use super::engine::Engine;
-use super::settings::{Pacing, Settings};
+use super::enums::Pacing;
+use super::properties::Settings;
 use crate::matting::error::Error;
 use crate::matting::inference::session::Session;
-use crate::matting::inference::worker::{Interrupter, Worker};
-use crate::matting::model::catalog::ModelSource;
+use crate::matting::prelude::{ModelSource, Picture};
+use crate::matting::stream::{Clock, Interrupter, Runner, Waited, Worker};
 
-/// How much later than the streaming thread inference gets its turn, where frames do not wait
-/// for it: a fifth of the share of a thread that is not nice.
+/// How much later than other threads inference gets its turn where frames do not wait for it: a fifth of
+/// the share of a thread that is not nice.
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 7;
+const NICER: i32 = 7;
 
 /// A network that is ready to work.
 pub struct Loaded {
-    pub engine: Engine,
+    pub runner: Box<dyn Runner>,
     pub interrupter: Interrupter,
+    /// As in the setting.
+    pub model: Arc<str>,
     pub active_device: String,
+    /// ONNX Runtime's library.
+    pub library: String,
     /// Why it is not where `auto` would rather have it.
     pub fallback: Option<String>,
 }
@@ -27,85 +34,221 @@ pub struct Loaded {
 ///
 /// # Errors
 /// As [`Session::load`] and [`ModelSource::find`].
-pub fn load(settings: &Settings) -> Result<Loaded, Error> {
-    // In a thread of its own, since the threads of ONNX Runtime inherit their priority from it.
-    let settings = settings.clone();
-    let thread = std::thread::Builder::new().name("davidmatte-load".into()).spawn(move || {
-        if settings.pacing != Pacing::Exact {
-            step_back();
-        }
-        let session = Session::load(&ModelSource::find(&settings.model)?, &settings.session())?;
-        let active_device = session.active_device().to_owned();
-        let fallback = session.fallback().map(ToString::to_string);
-        let worker = Worker::new(Box::new(session))?;
-        let interrupter = worker.interrupter();
-        let engine = Engine::new(worker, settings.row_threads());
-        Ok(Loaded { engine, interrupter, active_device, fallback })
-    });
-    let failed = |reason: &str| Error::Inference { reason: format!("loading failed: {reason}") };
-    let thread = thread.map_err(|error| failed(&error.to_string()))?;
-    thread.join().unwrap_or_else(|_| Err(failed("its thread panicked")))
+pub fn load(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Loaded, Error> {
+    let session = Session::load(&ModelSource::find(&settings.model)?, &settings.session())?;
+    let active_device = session.active_device().to_owned();
+    let library = session.library().to_owned();
+    let fallback = session.fallback().map(ToString::to_string);
+    let worker = Worker::new(Box::new(session), clock.clone())?;
+    let interrupter = worker.interrupter();
+    let (runner, model) = (Box::new(worker), settings.model.clone());
+    Ok(Loaded { runner, interrupter, model, active_device, library, fallback })
 }
 
-/// Makes this thread, and those it starts, give way to others.
-fn step_back() {
+/// As [`load`], in a thread of its own: those of ONNX Runtime inherit their priority from it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_apart(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Loaded, Error> {
+    let failed = |reason: &str| Error::Inference { reason: format!("loading failed: {reason}") };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("davidmatte-load".into());
+        let thread = thread.spawn_scoped(scope, || {
+            step_back(settings);
+            load(settings, clock)
+        });
+        let thread = thread.map_err(|error| failed(&error.to_string()))?;
+        thread.join().unwrap_or_else(|_| Err(failed("its thread panicked")))
+    })
+}
+
+/// Makes this thread, and those it starts, give way to others where frames do not wait for them. It never
+/// comes before those that it gave way to already.
+fn step_back(settings: &Settings) {
     // On Linux a priority belongs to a thread, elsewhere to the whole process. A system that
     // refuses leaves things as they are.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    if settings.pacing == Pacing::Latest
+        && let Ok(present) = rustix::process::getpriority_process(None)
+    {
+        let _ = rustix::process::setpriority_process(None, (present + NICER).min(19));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = settings;
 }
 
-/// A network that is loaded while another one works.
-#[derive(Clone, Default)]
-pub struct Background(Arc<Mutex<State>>);
+/// Runs a network once, so that one that gives no matte is known before it takes over.
+fn rehearse(loaded: Loaded) -> Result<Loaded, Error> {
+    let runner = &loaded.runner;
+    let mut exchange = runner.exchange();
+    exchange.tensor.fill(0.0);
+    runner.submit(exchange);
+    match runner.next(None) {
+        Waited::Done(done) => {
+            runner.give_back(done.exchange);
+            done.result.map(|()| loaded)
+        }
+        Waited::Late | Waited::Interrupted => {
+            Err(Error::Inference { reason: "it was interrupted".into() })
+        }
+    }
+}
+
+/// What came of a request.
+pub enum Outcome {
+    /// A network, or why there is none.
+    Model(Arc<str>, Result<Loaded, Error>),
+    /// A picture, or why there is none.
+    Picture(Result<Arc<Picture>, Error>),
+}
+
+/// A thread that loads what was asked for last, while frames go on, and drops what takes its time to go.
+pub struct Loader {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
 
 #[derive(Default)]
 struct State {
-    /// Counts what was asked for, so that only the last of it is taken.
-    asked: u64,
-    result: Option<Result<Loaded, Error>>,
+    /// Only the last request of a kind counts.
+    model: Option<Settings>,
+    picture: Option<Arc<str>>,
+    results: VecDeque<Outcome>,
+    retired: Vec<Box<dyn Send>>,
+    /// What is being loaded may be interrupted by this.
+    quit: bool,
 }
 
-impl Background {
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self { shared: Arc::default(), thread: Mutex::new(None) }
+    }
+}
+
+impl Loader {
+    /// Asks for the model that the settings name, instead of any other.
+    pub fn request_model(&self, settings: Settings, clock: &Arc<dyn Clock>) {
+        self.shared.lock().model = Some(settings);
+        self.wake(clock);
     }
 
-    /// Begins to load the model that the settings name, instead of any other.
-    pub fn begin(&self, settings: Settings) {
-        let asked = {
-            let mut state = self.lock();
-            state.asked += 1;
-            state.result = None;
-            state.asked
-        };
-        let background = self.clone();
-        let begun = std::thread::Builder::new().spawn(move || {
-            let result = load(&settings);
-            let mut state = background.lock();
-            // What came too late is dropped outside the lock.
-            let unwanted =
-                if state.asked == asked { state.result.replace(result) } else { Some(result) };
-            drop(state);
-            drop(unwanted);
-        });
-        if let Err(error) = begun {
-            let reason = format!("no thread could be started: {error}");
-            self.lock().result = Some(Err(Error::Inference { reason }));
+    /// Asks for a picture, instead of any other.
+    pub fn request_picture(&self, path: Arc<str>, clock: &Arc<dyn Clock>) {
+        self.shared.lock().picture = Some(path);
+        self.wake(clock);
+    }
+
+    /// Drops what may take its time to go.
+    pub fn retire(&self, retired: Vec<Box<dyn Send>>, clock: &Arc<dyn Clock>) {
+        if !retired.is_empty() {
+            self.shared.lock().retired.extend(retired);
+            self.wake(clock);
         }
     }
 
-    /// Forgets what is under way.
-    pub fn cancel(&self) {
-        let mut state = self.lock();
-        state.asked += 1;
-        let unwanted = state.result.take();
-        drop(state);
-        drop(unwanted);
+    /// What has come of requests, one by one.
+    pub fn result(&self) -> Option<Outcome> {
+        self.shared.lock().results.pop_front()
     }
 
-    /// What has been loaded, once.
-    pub fn take(&self) -> Option<Result<Loaded, Error>> {
-        self.lock().result.take()
+    fn wake(&self, clock: &Arc<dyn Clock>) {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_none() {
+            let (shared, clock) = (self.shared.clone(), clock.clone());
+            let builder = std::thread::Builder::new().name("davidmatte-load".into());
+            match builder.spawn(move || work(&shared, &clock)) {
+                Ok(started) => *thread = Some(started),
+                Err(error) => {
+                    let reason = format!("no thread could be started: {error}");
+                    let mut state = self.shared.lock();
+                    if let Some(settings) = state.model.take() {
+                        let failed = Err(Error::Inference { reason });
+                        state.results.push_back(Outcome::Model(settings.model, failed));
+                    }
+                }
+            }
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// Forgets what was asked for, and waits until what is under way is over: nothing may be inside ONNX
+    /// Runtime when the process ends.
+    pub fn stop(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            self.shared.lock().quit = true;
+            self.shared.changed.notify_all();
+            // It catches its panics; there is nothing to learn from its end.
+            drop(thread.join());
+        }
+        let forgotten = std::mem::take(&mut *self.shared.lock());
+        drop(forgotten);
+    }
+}
+
+/// The thread's life.
+fn work(shared: &Shared, clock: &Arc<dyn Clock>) {
+    let mut is_nice = false;
+    loop {
+        let mut state = shared.lock();
+        while !state.quit
+            && state.model.is_none()
+            && state.picture.is_none()
+            && state.retired.is_empty()
+        {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let retired = std::mem::take(&mut state.retired);
+        if state.quit {
+            drop(state);
+            drop(retired);
+            return;
+        }
+        let (model, picture) = (state.model.take(), state.picture.take());
+        drop(state);
+        drop(retired);
+        if let Some(path) = picture {
+            let picture = Picture::open(Path::new(&*path)).map(Arc::new);
+            finish(shared, Outcome::Picture(picture));
+        }
+        if let Some(settings) = model {
+            if !std::mem::replace(&mut is_nice, true) {
+                step_back(&settings);
+            }
+            let loaded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                load(&settings, clock).and_then(rehearse)
+            }));
+            let loaded = loaded.unwrap_or_else(|_| {
+                Err(Error::Inference { reason: "loading failed: its code panicked".into() })
+            });
+            finish(shared, Outcome::Model(settings.model, loaded));
+        }
+    }
+}
+
+/// Hands on a result, unless something else of its kind is wanted by now.
+fn finish(shared: &Shared, result: Outcome) {
+    let mut state = shared.lock();
+    let is_outdated = match &result {
+        Outcome::Model(..) => state.model.is_some(),
+        Outcome::Picture(..) => state.picture.is_some(),
+    };
+    if is_outdated || state.quit {
+        drop(state);
+        drop(result);
+    } else {
+        state.results.push_back(result);
     }
 }

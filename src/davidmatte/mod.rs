@@ -5,18 +5,21 @@
 use gst::glib;
 use gst::prelude::*;
 
-mod alpha_memory;
+mod buffers;
 mod caps;
-mod engine;
-mod frame;
+mod enums;
+mod failure;
+mod flow;
 mod imp;
 mod loading;
-mod output;
-mod settings;
+mod properties;
 mod stats;
 mod streaming;
+mod video;
 
-pub use settings::{BackgroundKind, DeviceKind, OutputKind, Pacing, UntilReady};
+pub use enums::{
+    BackgroundKind, DeviceKind, OutputKind, Pacing, RefineKind, RegionKind, UntilReady,
+};
 
 glib::wrapper! {
     /// The element.
@@ -35,6 +38,8 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         BackgroundKind::static_type(),
         DeviceKind::static_type(),
         Pacing::static_type(),
+        RefineKind::static_type(),
+        RegionKind::static_type(),
         UntilReady::static_type(),
     ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());

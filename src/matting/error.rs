@@ -66,9 +66,7 @@ pub enum Error {
     },
 
     /// A named device cannot be had.
-    #[error(
-        "device `{device}` cannot be had: {reason}. Set device=auto or device=cpu to go on without it"
-    )]
+    #[error("device `{device}` cannot be had: {reason}")]
     DeviceUnavailable {
         /// The setting.
         device: String,
@@ -94,15 +92,20 @@ pub enum Error {
     },
 
     /// The background picture is missing or not a picture.
-    #[error(
-        "background picture {path} could not be used: {reason}; choose a PNG, JPEG or WebP file with background-image"
-    )]
+    #[error("background picture {path} could not be used: {reason}")]
     Background {
         /// The file.
         path: PathBuf,
         /// Whether the file does not exist (rather than being unreadable).
         missing: bool,
         /// What the system or the decoder said.
+        reason: String,
+    },
+
+    /// A frame's memory could not be looked at.
+    #[error("a frame could not be mapped: {reason}")]
+    FrameUnreadable {
+        /// What the system said.
         reason: String,
     },
 

@@ -27,16 +27,14 @@ pub(crate) mod input;
 pub(crate) mod kernels;
 pub(crate) mod matte;
 pub(crate) mod model;
+pub mod stream;
 pub(crate) mod time;
 
 /// What a program that mattes frames needs.
 pub mod prelude {
-    pub use super::attention::canvas::Canvas;
-    pub use super::attention::refine::Refiner;
-    pub use super::attention::track::Follower;
     pub use super::compose::backdrop::Background;
     pub use super::compose::composer::{Colors, Output};
-    pub use super::compose::compositor::{Look, Matter};
+    pub use super::compose::compositor::{Compositor, Look};
     pub use super::compose::picture::Picture;
     pub use super::error::Error;
     pub use super::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
@@ -46,12 +44,23 @@ pub mod prelude {
     pub use super::frame::view::{
         FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut,
     };
-    pub use super::inference::network::{Network, NetworkShape};
+    pub use super::inference::network::{Network, NetworkShape, Terminator};
     pub use super::inference::session::{Device, Session, SessionOptions};
+    pub use super::input::geometry::MaskLayout;
+    pub use super::input::regions::RegionPreparer;
     pub use super::matte::shape::MatteSettings;
     pub use super::model::catalog::{KnownModel, ModelBytes, ModelSource};
     pub use super::model::description::{Fit, InputDescription};
     pub use super::model::folders::{model_folders, user_data_folder};
-    pub use super::time::carry::{Carried, Carrier, Guide};
-    pub use super::time::smooth::{Change, Smoother};
+}
+
+/// Single steps of a stream, for measuring them by themselves; they change without notice.
+#[doc(hidden)]
+pub mod parts {
+    pub use super::attention::canvas::Canvas;
+    pub use super::attention::refine::Refiner;
+    pub use super::attention::track::Follower;
+    pub use super::time::carry::{Carried, Carrier};
+    pub use super::time::guide::Guides;
+    pub use super::time::smooth::Smoother;
 }

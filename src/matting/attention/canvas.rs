@@ -7,10 +7,9 @@ use std::ops::Range;
 
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::AxisGeometry;
+use crate::matting::input::geometry::{AxisGeometry, MaskLayout};
 use crate::matting::kernels::resample::PackedOperator;
 use crate::matting::matte::enlarge::{FAINT, MaskMatte, Matte, MatteReader, MatteRows};
-use crate::matting::model::description::Fit;
 
 /// Samples that the longer side of a canvas has beyond a mask's.
 const FINER: usize = 768;
@@ -18,9 +17,7 @@ const FINER: usize = 768;
 /// Draws masks of regions into masks of the frame.
 pub struct Canvas {
     frame: Size,
-    input: Size,
-    mask: Size,
-    fit: Fit,
+    masks: MaskLayout,
     size: Size,
     drawn: Option<Region>,
     columns: PackedOperator,
@@ -32,9 +29,9 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// For frames of `frame` size, and a network whose input of size `input` holds what it is given
-    /// by `fit`, and whose mask has size `mask`.
-    pub fn new(frame: Size, input: Size, mask: Size, fit: Fit) -> Self {
+    /// For frames of `frame` size, and the masks of a network.
+    pub fn new(frame: Size, masks: MaskLayout) -> Self {
+        let mask = masks.mask;
         let longer = frame.width.max(frame.height);
         let side = longer.min(mask.width.max(mask.height) + FINER);
         let scaled = |pixels: usize| (pixels * side).div_ceil(longer);
@@ -47,9 +44,7 @@ impl Canvas {
             rows: PackedOperator::empty(mask.height),
             corner: [0; 2],
             frame,
-            input,
-            mask,
-            fit,
+            masks,
             size,
         }
     }
@@ -63,7 +58,7 @@ impl Canvas {
     /// sees it.
     pub fn least_side(&self) -> usize {
         let longer = |size: Size| size.width.max(size.height);
-        longer(self.mask) * longer(self.frame) / longer(self.size)
+        longer(self.masks.mask) * longer(self.frame) / longer(self.size)
     }
 
     /// Draws `mask`, which the network made of `region`, into `out`; all else becomes 0.
@@ -72,8 +67,8 @@ impl Canvas {
             self.place(region);
         }
         let enlarged = Matte::Mask(MaskMatte {
-            mask: &mask[..self.mask.area()],
-            width: self.mask.width,
+            mask: &mask[..self.masks.mask.area()],
+            width: self.masks.mask.width,
             columns: &self.columns,
             rows: &self.rows,
             invert: false,
@@ -97,7 +92,7 @@ impl Canvas {
 
     /// Makes ready for masks of `region`.
     fn place(&mut self, region: Region) {
-        let axes = AxisGeometry::pair(region.size, self.input, self.fit);
+        let axes = self.masks.axes(region.size);
         let [x, y] = axes;
         let place = |axis: AxisGeometry, mask, frame: usize, canvas: usize, start, side| {
             let pixels = frame as f64 / canvas as f64;
@@ -110,7 +105,7 @@ impl Canvas {
         };
         let (left, columns) = place(
             x,
-            self.mask.width,
+            self.masks.mask.width,
             self.frame.width,
             self.size.width,
             region.x,
@@ -118,7 +113,7 @@ impl Canvas {
         );
         let (top, rows) = place(
             y,
-            self.mask.height,
+            self.masks.mask.height,
             self.frame.height,
             self.size.height,
             region.y,
@@ -144,10 +139,12 @@ pub(super) fn drawn(frame: usize, canvas: usize, start: usize, side: usize) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::model::description::Fit;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 1280, height: 720 };
     const MASK: Size = Size { width: 256, height: 256 };
+    const MASKS: MaskLayout = MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare };
 
     /// A blob about the middle of the frame, soft over many pixels; at a pixel's coordinate.
     fn blob(x: f32, y: f32) -> f32 {
@@ -168,7 +165,7 @@ mod tests {
 
     #[test]
     fn wherever_the_network_looks_the_frame_is_the_same() {
-        let mut canvas = Canvas::new(FRAME, MASK, MASK, Fit::PadSquare);
+        let mut canvas = Canvas::new(FRAME, MASKS);
         let Size { width, height } = canvas.size();
         assert_eq!((width, height), (1024, 576));
         for region in [
@@ -189,7 +186,7 @@ mod tests {
 
     #[test]
     fn outside_the_region_there_is_nobody() {
-        let mut canvas = Canvas::new(FRAME, MASK, MASK, Fit::PadSquare);
+        let mut canvas = Canvas::new(FRAME, MASKS);
         let region = Region { x: 640, y: 0, size: Size { width: 320, height: 320 } };
         let mut out = vec![f32::NAN; canvas.size().area()];
         canvas.draw(&[1.0; MASK.area()], region, &mut out);
@@ -213,7 +210,7 @@ mod tests {
             let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
             let values: Vec<f32> = (0..mask.area()).map(|i| (i * 37 % 11) as f32 / 10.0).collect();
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut canvas = Canvas::new(frame, mask, mask, fit);
+                let mut canvas = Canvas::new(frame, MaskLayout { input: mask, mask, fit });
                 let mut out = vec![f32::NAN; canvas.size().area()];
                 canvas.draw(&values, Region { x, y, size }, &mut out);
                 prop_assert!(out.iter().all(|value| (0.0..=1.0).contains(value)));

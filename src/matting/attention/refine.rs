@@ -9,7 +9,7 @@
 use crate::matting::attention::canvas::drawn;
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::AxisGeometry;
+use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::box_mean::BoxMean;
 use crate::matting::model::description::Fit;
 
@@ -90,9 +90,7 @@ impl Window {
 #[derive(Clone, Debug)]
 pub struct Refiner {
     frame: Size,
-    input: Size,
-    mask: Size,
-    fit: Fit,
+    masks: MaskLayout,
     canvas: Size,
     least: usize,
     looks: Vec<Region>,
@@ -115,11 +113,11 @@ pub struct Refiner {
 }
 
 impl Refiner {
-    /// For frames of `frame` size, masks of `canvas` size, and a network whose input of size `input`
-    /// holds what it is given by `fit`, and whose own mask has size `mask`. No look is narrower than
+    /// For frames of `frame` size, the masks of a network, and a canvas of `canvas` size. No look is
+    /// narrower than
     /// `least` pixels (see [`Canvas::least_side`](crate::matting::attention::canvas::Canvas::least_side)), unless what
     /// was seen is.
-    pub fn new(frame: Size, input: Size, mask: Size, fit: Fit, canvas: Size, least: usize) -> Self {
+    pub fn new(frame: Size, masks: MaskLayout, canvas: Size, least: usize) -> Self {
         let samples = || vec![0.0; canvas.area()];
         Self {
             looks: Vec::with_capacity(MOST_LOOKS),
@@ -134,9 +132,7 @@ impl Refiner {
             fade: Vec::with_capacity(canvas.width),
             means: BoxMean::new(canvas.area(), canvas.width),
             frame,
-            input,
-            mask,
-            fit,
+            masks,
             canvas,
             least,
         }
@@ -151,10 +147,10 @@ impl Refiner {
             self.looks.clear();
             return &self.looks;
         }
-        let axes = AxisGeometry::pair(seen.size, self.input, self.fit);
+        let axes = self.masks.axes(seen.size);
         let scales = [
-            (self.canvas.width, self.frame.width, self.mask.width),
-            (self.canvas.height, self.frame.height, self.mask.height),
+            (self.canvas.width, self.frame.width, self.masks.mask.width),
+            (self.canvas.height, self.frame.height, self.masks.mask.height),
         ];
         self.unit = std::array::from_fn(|i| {
             let (canvas, frame, mask) = scales[i];
@@ -257,7 +253,7 @@ impl Refiner {
         let longer = seen.size.width.max(seen.size.height);
         let along = |start: usize, side: usize| {
             // A network that stretches has a scale of its own for each side.
-            let whole = if self.fit == Fit::Stretch { side } else { longer };
+            let whole = if self.masks.fit == Fit::Stretch { side } else { longer };
             let closer = (SHARE * whole as f64).ceil() as usize;
             let closer = closer.max(self.least).next_multiple_of(2);
             if closer >= side || closer as f64 > NO_CLOSER * whole as f64 {
@@ -361,8 +357,12 @@ mod tests {
     const CANVAS: Size = Size { width: 400, height: 320 };
     const LEAST: usize = 200;
 
+    fn masks(fit: Fit) -> MaskLayout {
+        MaskLayout { input: MASK, mask: MASK, fit }
+    }
+
     fn refiner() -> Refiner {
-        Refiner::new(FRAME, MASK, MASK, Fit::PadSquare, CANVAS, LEAST)
+        Refiner::new(FRAME, masks(Fit::PadSquare), CANVAS, LEAST)
     }
 
     /// A mask of the canvas, by its samples' coordinates.
@@ -496,7 +496,7 @@ mod tests {
         let expected = [(100, 20), (100, 220)].map(|(x, y)| Region { x, y, size: closer });
         assert_eq!(looks, expected);
         // A network that stretches sees both sides closer.
-        let mut stretched = Refiner::new(FRAME, MASK, MASK, Fit::Stretch, CANVAS, 20);
+        let mut stretched = Refiner::new(FRAME, masks(Fit::Stretch), CANVAS, 20);
         let looks = stretched.plan(&soft, Region { x: 100, y: 20, size });
         assert_eq!(looks.len(), 4);
         assert_eq!(looks[3].size, Size { width: 160, height: 400 });
@@ -521,7 +521,7 @@ mod tests {
             };
             let first = random(0);
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut refiner = Refiner::new(frame, mask, mask, fit, canvas, least);
+                let mut refiner = Refiner::new(frame, MaskLayout { input: mask, mask, fit }, canvas, least);
                 let looks = refiner.plan(&first, seen).to_vec();
                 let mut refined = first.clone();
                 for (seed, &look) in (1..).zip(&looks) {

@@ -7,8 +7,7 @@
 
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::AxisGeometry;
-use crate::matting::model::description::Fit;
+use crate::matting::input::geometry::{AxisGeometry, MaskLayout};
 
 /// A sample of the mask belongs to somebody from here on: less than the usual half, since a limb
 /// that the network is not sure of is what a closer look is for.
@@ -25,31 +24,34 @@ const LARGEST: f32 = 0.9;
 const SHRINK: f32 = 0.75;
 /// in so many mattes in a row.
 const PATIENCE: u32 = 15;
+/// After a region in which the network took something else for a person, so many looks at the whole
+/// frame begin none.
+const BARRED: u32 = 24;
 /// Sides are multiples of so many pixels, so that a person who comes nearer does not change them
 /// with every frame.
 const STEP: usize = 16;
 
 /// Where mask samples of a network that was given `region` lie in the frame.
-fn placements(region: Region, input: Size, mask: Size, fit: Fit) -> [Placement; 2] {
-    let [x, y] = AxisGeometry::pair(region.size, input, fit);
+pub(super) fn placements(region: Region, masks: MaskLayout) -> [Placement; 2] {
+    let [x, y] = masks.axes(region.size);
     let placement = |axis: AxisGeometry, mask, start| Placement {
         edge: axis.frame_edge(mask),
         per_pixel: axis.mask_per_frame(mask),
         start: start as f32,
     };
-    [placement(x, mask.width, region.x), placement(y, mask.height, region.y)]
+    [placement(x, masks.mask.width, region.x), placement(y, masks.mask.height, region.y)]
 }
 
 /// How one axis of a mask lies in the frame.
-struct Placement {
-    edge: f32,
-    per_pixel: f32,
-    start: f32,
+pub(super) struct Placement {
+    pub(super) edge: f32,
+    pub(super) per_pixel: f32,
+    pub(super) start: f32,
 }
 
 impl Placement {
     /// The frame's coordinate, in pixels from its edge, of a mask's coordinate.
-    fn pixel(&self, mask: f32) -> f32 {
+    pub(super) fn pixel(&self, mask: f32) -> f32 {
         self.start + (mask - self.edge) / self.per_pixel
     }
 }
@@ -61,12 +63,14 @@ type Span = [f32; 2];
 #[derive(Clone, Debug)]
 pub struct Follower {
     frame: Size,
-    input: Size,
-    mask: Size,
-    fit: Fit,
+    masks: MaskLayout,
     /// No side is shorter.
     least: usize,
     region: Option<Region>,
+    /// Whether a mask of a region was compared with one of the whole frame, and agreed.
+    is_confirmed: bool,
+    /// So many masks of the whole frame begin no region.
+    barred: u32,
     /// Mattes in a row that needed much less than the region.
     smaller: u32,
     /// Samples of somebody in each column, while a mask is read.
@@ -74,12 +78,20 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// For frames of `frame` size, and a network whose input of size `input` holds what it is given
-    /// by `fit`, and whose mask has size `mask`. No side of a region becomes shorter than `least`
-    /// pixels.
-    pub fn new(frame: Size, input: Size, mask: Size, fit: Fit, least: usize) -> Self {
-        let columns = vec![0; mask.width];
-        Self { frame, input, mask, fit, least, region: None, smaller: 0, columns }
+    /// For frames of `frame` size, and the masks of a network. No side of a region becomes shorter
+    /// than `least` pixels.
+    pub fn new(frame: Size, masks: MaskLayout, least: usize) -> Self {
+        let columns = vec![0; masks.mask.width];
+        Self {
+            frame,
+            masks,
+            least,
+            region: None,
+            is_confirmed: false,
+            barred: 0,
+            smaller: 0,
+            columns,
+        }
     }
 
     /// What the network is to look at; none is the whole frame.
@@ -87,9 +99,33 @@ impl Follower {
         self.region
     }
 
+    /// Whether the network was found to say the same of the region as of the whole frame.
+    pub fn is_confirmed(&self) -> bool {
+        self.is_confirmed
+    }
+
+    /// The network says the same of the region as of the whole frame.
+    pub fn confirm(&mut self) {
+        self.is_confirmed = self.region.is_some();
+    }
+
+    /// The network takes the region for something else than the whole frame: for a while there is
+    /// none.
+    pub fn distrust(&mut self) {
+        self.give_up();
+        self.barred = BARRED;
+    }
+
     /// Forgets whom it followed.
     pub fn forget(&mut self) {
+        self.give_up();
+        self.barred = 0;
+    }
+
+    /// Goes back to the whole frame.
+    fn give_up(&mut self) {
         self.region = None;
+        self.is_confirmed = false;
         self.smaller = 0;
     }
 
@@ -100,10 +136,13 @@ impl Follower {
     /// begins one.
     pub fn follow(&mut self, mask: &[f32], seen: Region) -> bool {
         let everybody = self.bounds(mask, seen);
-        if self.region.is_some() || seen == Region::whole(self.frame) {
+        let is_whole = seen == Region::whole(self.frame);
+        if self.region.is_none() && is_whole && self.barred > 0 {
+            self.barred -= 1;
+        } else if self.region.is_some() || is_whole {
             match everybody {
                 Some(everybody) => self.hold(everybody),
-                None => self.forget(),
+                None => self.give_up(),
             }
         }
         everybody.is_some_and(|everybody| self.reach_beyond(everybody, seen))
@@ -111,7 +150,7 @@ impl Follower {
 
     /// Whether somebody reaches the edge of what was seen, where that is not the frame's.
     fn reach_beyond(&self, [across, down]: [Span; 2], seen: Region) -> bool {
-        let [x, y] = placements(seen, self.input, self.mask, self.fit);
+        let [x, y] = placements(seen, self.masks);
         let beyond = |[from, to]: Span, axis: Placement, side: usize, frame: usize| {
             let (start, end) = (axis.start, axis.start + side as f32);
             let near = 1.0 / axis.per_pixel;
@@ -127,7 +166,7 @@ impl Follower {
         let worth = if self.region.is_some() { LARGEST } else { WORTH };
         let longer = |size: Size| size.width.max(size.height) as f32;
         if longer(wanted.size) > worth * longer(self.frame) {
-            return self.forget();
+            return self.give_up();
         }
         let Some(region) = self.region else {
             self.region = Some(wanted);
@@ -163,7 +202,7 @@ impl Follower {
 
     /// Everybody in a mask, in pixels of the frame; none for nobody.
     fn bounds(&mut self, mask: &[f32], seen: Region) -> Option<[Span; 2]> {
-        let Size { width, height } = self.mask;
+        let Size { width, height } = self.masks.mask;
         self.columns.fill(0);
         let mut rows: Option<[usize; 2]> = None;
         // Single samples are nobody.
@@ -182,7 +221,7 @@ impl Follower {
         let is_somebody = |count: &u32| *count >= enough;
         let first = self.columns.iter().position(is_somebody)?;
         let last = self.columns.iter().rposition(is_somebody)?;
-        let [x, y] = placements(seen, self.input, self.mask, self.fit);
+        let [x, y] = placements(seen, self.masks);
         let span = |axis: Placement, [from, to]: [usize; 2], frame: usize| {
             [from, to].map(|at| axis.pixel(at as f32).clamp(0.0, frame as f32))
         };
@@ -212,19 +251,21 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::model::description::Fit;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 1920, height: 1080 };
     const MASK: Size = Size { width: 256, height: 256 };
+    const MASKS: MaskLayout = MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare };
 
     fn follower() -> Follower {
-        Follower::new(FRAME, MASK, MASK, Fit::PadSquare, 200)
+        Follower::new(FRAME, MASKS, 200)
     }
 
     /// The mask of a frame with people in these rectangles (left, top, right, bottom; in pixels),
     /// of which the network saw `seen`.
     fn mask(people: &[[f32; 4]], seen: Region) -> Vec<f32> {
-        let [x, y] = placements(seen, MASK, MASK, Fit::PadSquare);
+        let [x, y] = placements(seen, MASKS);
         (0..MASK.area())
             .map(|i| {
                 let at = [
@@ -348,7 +389,7 @@ mod tests {
         ) {
             let (frame, mask) = (Size { width, height }, Size { width: 40, height: 40 });
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut follower = Follower::new(frame, mask, mask, fit, least);
+                let mut follower = Follower::new(frame, MaskLayout { input: mask, mask, fit }, least);
                 for [a, b, c, d] in &boxes {
                     let values: Vec<f32> = (0..mask.area())
                         .map(|i| {

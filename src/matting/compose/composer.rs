@@ -133,10 +133,15 @@ impl Composer {
         if !output.formats(from.format).contains(&to.format) {
             return Err(Error::Conversion { from: from.format, to: to.format });
         }
+        // Planes that are handed on are not converted.
+        let same_colors = from.color == to.color;
         let transfer = match (output, to.format) {
             (Output::Alpha, _) => Transfer::Nothing,
             (_, format) if format == from.format => Transfer::Copy,
-            (_, PixelFormat::A420) => Transfer::Planes,
+            (_, PixelFormat::A420) if same_colors => Transfer::Planes,
+            (_, PixelFormat::A420) => {
+                return Err(Error::Conversion { from: from.format, to: to.format });
+            }
             _ => Transfer::Convert(Box::new(RowConverter::new(from, to)?)),
         };
         let row_bytes = (0..to.format.planes()).map(|plane| to.format.row_bytes(plane, to.width));

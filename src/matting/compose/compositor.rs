@@ -1,4 +1,4 @@
-//! All that is done to a frame besides inference: prepare, finish, compose.
+//! Mask and frame to the picture that leaves.
 
 use crate::matting::compose::backdrop::{Backdrop, Background};
 use crate::matting::compose::composer::{Colors, Composer, Layers, Output};
@@ -6,17 +6,11 @@ use crate::matting::compose::foreground::Foreground;
 use crate::matting::compose::slices;
 use crate::matting::error::Error;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
-use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut, PlaneMut};
-use crate::matting::inference::network::NetworkShape;
-use crate::matting::input::prepare::Preparer;
+use crate::matting::frame::view::{FrameLayout, FrameViewMut, PlaneMut};
+use crate::matting::input::geometry::MaskLayout;
 use crate::matting::matte::enlarge::{Matte, MatteReader, MatteRows};
 use crate::matting::matte::shape::{Finisher, MatteSettings};
-use crate::matting::model::description::{Fit, InputDescription};
-
-/// Parts of a frame have this many sizes at once: that of the region, and that of closer looks.
-const PART_SIZES: usize = 2;
 
 /// What becomes of a matte; may change from frame to frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +24,7 @@ pub struct Look {
     pub decontaminate: bool,
 }
 
-/// Brings frames of one layout to a network, and its masks to frames of another.
+/// Makes pictures of one layout of frames of another and their masks.
 ///
 /// ```no_run
 /// use gstdavidmatte::matting::prelude::*;
@@ -49,35 +43,33 @@ pub struct Look {
 ///     background: Background::Checkerboard,
 ///     decontaminate: true,
 /// };
-/// let mut matter = Matter::new(&network.shape(), layout, layout, Output::Cutout)?;
+/// let shape = network.shape();
+/// let mut preparer = RegionPreparer::new(&shape, layout);
+/// let mut compositor = Compositor::new(shape.masks(), layout, layout, Output::Cutout)?;
 ///
 /// let mut frame = OwnedFrame::new(layout);
-/// matter.prepare(&frame.view(), network.input());
+/// preparer.prepare(&frame.view(), network.input());
 /// let mut mask = vec![0.0; network.shape().mask.area()];
 /// network.run(&mut mask)?;
-/// matter.compose(Colors::InPlace, &mask, &look, &mut frame.view_mut())?;
+/// compositor.compose(Colors::InPlace, &mask, &look, &mut frame.view_mut())?;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Matter {
+pub struct Compositor {
     from: FrameLayout,
     to: FrameLayout,
-    input: Size,
-    description: InputDescription,
-    preparer: Preparer,
-    /// For parts of the frame, which have one or two sizes for a while; the one used last comes last.
-    parts: Vec<(Size, Preparer)>,
+    masks: MaskLayout,
     finisher: Finisher,
     output: Output,
     backdrop: Option<(Background, Backdrop)>,
     /// Made when it is first asked for.
     foreground: Option<Box<Foreground>>,
     /// At least one.
-    bands: Vec<Band>,
+    slices: Vec<Slice>,
 }
 
-/// What makes a band of rows.
-struct Band {
+/// What makes a slice of rows.
+struct Slice {
     reader: MatteReader,
     composer: Composer,
 }
@@ -88,27 +80,23 @@ enum MatteOf<'a> {
     Opacity(f32),
 }
 
-impl Matter {
-    /// For frames of layout `from` that become `output` in layout `to`.
+impl Compositor {
+    /// For frames of layout `from` that become `output` in layout `to`, and masks that lie on them so.
     ///
     /// # Errors
     /// [`Error::Conversion`] for formats that do not go together.
     pub fn new(
-        network: &NetworkShape,
+        masks: MaskLayout,
         from: FrameLayout,
         to: FrameLayout,
         output: Output,
     ) -> Result<Self, Error> {
-        let NetworkShape { description, input, mask } = network;
         let frame = Size { width: from.width, height: from.height };
-        let finisher = Finisher::new(frame, *input, *mask, description.fit);
+        let finisher = Finisher::new(frame, masks);
         let composer = Composer::new(&from, &to, output)?;
         Ok(Self {
-            input: *input,
-            description: description.clone(),
-            parts: Vec::with_capacity(PART_SIZES + 1),
-            preparer: Preparer::new(&from, *input, description),
-            bands: vec![Band { reader: finisher.reader(), composer }],
+            slices: vec![Slice { reader: finisher.reader(), composer }],
+            masks,
             finisher,
             output,
             backdrop: None,
@@ -125,55 +113,34 @@ impl Matter {
     /// None but those of [`new`](Self::new).
     pub fn with_threads(mut self, threads: usize) -> Result<Self, Error> {
         let count = slices::count(self.to.width, self.to.height, threads);
-        while self.bands.len() < count {
+        while self.slices.len() < count {
             let composer = Composer::new(&self.from, &self.to, self.output)?;
-            self.bands.push(Band { reader: self.finisher.reader(), composer });
+            self.slices.push(Slice { reader: self.finisher.reader(), composer });
         }
-        self.bands.truncate(count);
+        self.slices.truncate(count);
         Ok(self)
     }
 
     /// Whether [`compose`](Self::compose) may work in the frame itself.
     pub fn works_in_place(&self) -> bool {
-        self.bands[0].composer.works_in_place()
+        self.slices[0].composer.works_in_place()
     }
 
-    /// Brings a frame into a network's input, [`NetworkShape::tensor_len`] values.
-    pub fn prepare(&mut self, frame: &FrameView<'_>, tensor: &mut [f32]) {
-        self.preparer.prepare(frame, tensor);
-    }
-
-    /// Brings a part of a frame into a network's input.
-    pub fn prepare_region(&mut self, frame: &FrameView<'_>, region: Region, tensor: &mut [f32]) {
-        let Region { x, y, size } = region;
-        if size == (Size { width: self.from.width, height: self.from.height }) {
-            return self.prepare(frame, tensor);
+    /// From now on takes masks that lie on the frames so.
+    pub fn take_masks(&mut self, masks: MaskLayout) {
+        if self.masks == masks {
+            return;
         }
-        let part = frame.part([x, y], size.width, size.height);
-        let known = self.parts.iter().position(|(made_for, _)| *made_for == size);
-        let (_, mut preparer) = match known {
-            Some(index) => self.parts.remove(index),
-            None => (size, Preparer::new(part.layout(), self.input, &self.description)),
-        };
-        preparer.prepare(&part, tensor);
-        if self.parts.len() == PART_SIZES {
-            self.parts.remove(0);
-        }
-        self.parts.push((size, preparer));
-    }
-
-    /// From now on takes masks of size `mask`, of an input of size `input` that holds the frame by
-    /// `fit`, instead of those that the network gives.
-    pub fn take_masks(&mut self, input: Size, mask: Size, fit: Fit) {
+        self.masks = masks;
         let frame = Size { width: self.from.width, height: self.from.height };
-        self.finisher = Finisher::new(frame, input, mask, fit);
-        for band in &mut self.bands {
-            band.reader = self.finisher.reader();
+        self.finisher = Finisher::new(frame, masks);
+        for slice in &mut self.slices {
+            slice.reader = self.finisher.reader();
         }
     }
 
-    /// Writes the output for a mask: values as the network gave them, row by row at its size (or at that of
-    /// [`take_masks`](Self::take_masks)).
+    /// Writes the output for a mask: values row by row, at the size of
+    /// [`take_masks`](Self::take_masks).
     ///
     /// # Errors
     /// None but those of a picture that cannot be scaled.
@@ -204,8 +171,8 @@ impl Matter {
         let mut planes = <[PlaneMut<'_>; MAX_PLANES]>::default();
         planes[0] = PlaneMut { data, stride };
         let plane = FrameViewMut::new(layout, planes)?;
-        slices::share(&mut self.bands, layout.height, plane, &|band, rows, plane| {
-            let mut matte = matte.rows(&mut band.reader);
+        slices::share(&mut self.slices, layout.height, plane, &|slice, rows, plane| {
+            let mut matte = matte.rows(&mut slice.reader);
             for y in rows {
                 plane.row_mut(0, y).copy_from_slice(matte.row(y).codes);
             }
@@ -226,7 +193,7 @@ impl Matter {
     ) -> Result<(), Error> {
         if opacity == 0.0 && self.output == Output::Cutout {
             // Straight alpha keeps the colours under it, which here are the room's.
-            self.bands[0].composer.clear(target);
+            self.slices[0].composer.clear(target);
             return Ok(());
         }
         self.write(colors, background, MatteOf::Opacity(opacity), target)
@@ -255,7 +222,7 @@ impl Matter {
             Colors::Frame(frame) => *frame,
             Colors::InPlace => target.as_view(),
         };
-        let reader = &mut self.bands[0].reader;
+        let reader = &mut self.slices[0].reader;
         backdrop.update(&frame, &mut matte.rows(reader));
         let foreground = decontaminates.then(|| {
             let foreground = self
@@ -265,10 +232,15 @@ impl Matter {
             &**foreground
         });
         let layers = Layers { colors, foreground, backdrop };
-        slices::share(&mut self.bands, self.to.height, target.reborrow(), &|band, rows, target| {
-            let mut matte = matte.rows(&mut band.reader);
-            band.composer.compose(&layers, &mut matte, rows, target);
-        });
+        slices::share(
+            &mut self.slices,
+            self.to.height,
+            target.reborrow(),
+            &|slice, rows, target| {
+                let mut matte = matte.rows(&mut slice.reader);
+                slice.composer.compose(&layers, &mut matte, rows, target);
+            },
+        );
         Ok(())
     }
 }
@@ -310,8 +282,7 @@ mod tests {
     #[test]
     fn dividing_a_frame_among_threads_changes_nothing() {
         use PixelFormat::*;
-        let shape = NetworkShape { description: Default::default(), input: SIZE, mask: SIZE };
-        // Three bands that cannot be equal, and a last row of chroma with one of luma.
+        // Three slices that cannot be equal, and a last row of chroma with one of luma.
         let layout =
             |format| FrameLayout { format, width: 1201, height: 701, color: Default::default() };
         let mask = mask();
@@ -333,14 +304,19 @@ mod tests {
                 let look = Look { matte, background, decontaminate };
                 let frame = frame(layout(from));
                 let [one, several] = [1, 3].map(|threads| {
-                    let matter = Matter::new(&shape, layout(from), layout(to), output);
-                    let mut matter = matter.unwrap().with_threads(threads).unwrap();
-                    assert_eq!(matter.bands.len(), threads);
+                    let compositor = Compositor::new(
+                        MaskLayout::covering(SIZE),
+                        layout(from),
+                        layout(to),
+                        output,
+                    );
+                    let mut compositor = compositor.unwrap().with_threads(threads).unwrap();
+                    assert_eq!(compositor.slices.len(), threads);
                     let mut target = OwnedFrame::new(layout(to));
                     let colors = Colors::Frame(&frame.view());
-                    matter.compose(colors, &mask, &look, &mut target.view_mut()).unwrap();
+                    compositor.compose(colors, &mask, &look, &mut target.view_mut()).unwrap();
                     let mut alpha = vec![0; 1201 * 701];
-                    matter.alpha_plane(&mask, &look.matte, &mut alpha, 1201).unwrap();
+                    compositor.alpha_plane(&mask, &look.matte, &mut alpha, 1201).unwrap();
                     (target, alpha)
                 });
                 assert!(one.1 == several.1);

@@ -1,4 +1,4 @@
-//! A frame's rows, shared among threads in bands that lie one below the other.
+//! A frame's rows, shared among threads in slices that lie one below the other.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -7,30 +7,41 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::matting::frame::view::FrameViewMut;
 
-/// A band has at least so many pixels: one that is made in less than about a quarter of a
+/// A slice has at least so many pixels: one that is made in less than about a quarter of a
 /// millisecond is not worth waking a thread.
 const LEAST_PIXELS: usize = 1 << 18;
-/// More bands than this gain nothing: the memory's speed is what is left.
+/// More slices than this gain nothing: the memory's speed is what is left.
 const MOST: usize = 8;
 
-/// Into how many bands a frame is divided for `threads` threads.
+/// Into how many slices a frame is divided for `threads` threads.
 pub fn count(width: usize, height: usize, threads: usize) -> usize {
     (width * height / LEAST_PIXELS).min(threads).min(height.div_ceil(2)).clamp(1, MOST)
 }
 
-/// Has `work` done on all rows of `target`, 0 to `height`, one band for each of `bands`; at the same
+/// Has `work` done on all rows of `target`, 0 to `height`, one slice for each of `slices`; at the same
 /// time, if there are several.
 pub fn share<T: Send>(
-    bands: &mut [T],
+    slices: &mut [T],
     height: usize,
     target: FrameViewMut<'_>,
     work: &(impl Fn(&mut T, Range<usize>, &mut FrameViewMut<'_>) + Sync),
 ) {
-    let threads = if bands.len() > 1 { threads() } else { None };
-    match (threads, bands) {
-        (Some(threads), bands) => threads.install(|| halve(bands, 0..height, target, work)),
-        (None, [band, ..]) => work(band, 0..height, &mut { target }),
+    let threads = if slices.len() > 1 { threads() } else { None };
+    match (threads, slices) {
+        (Some(threads), slices) => threads.install(|| halve(slices, 0..height, target, work)),
+        (None, [slice, ..]) => work(slice, 0..height, &mut { target }),
         (None, []) => {}
+    }
+}
+
+/// Does two things at the same time, on this thread if there is no other.
+pub fn both<A: Send, B: Send>(
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    match threads() {
+        Some(threads) => threads.join(first, second),
+        None => (first(), second()),
     }
 }
 
@@ -49,22 +60,22 @@ pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST)
 }
 
-/// Divides bands and rows until a single band is left. `join` takes nothing from the heap.
+/// Divides slices and rows until a single slice is left. `join` takes nothing from the heap.
 fn halve<T: Send>(
-    bands: &mut [T],
+    slices: &mut [T],
     rows: Range<usize>,
     mut target: FrameViewMut<'_>,
     work: &(impl Fn(&mut T, Range<usize>, &mut FrameViewMut<'_>) + Sync),
 ) {
-    match bands {
+    match slices {
         [] => return,
-        [band] => return work(band, rows, &mut target),
+        [slice] => return work(slice, rows, &mut target),
         _ => {}
     }
-    let share = rows.len() * (bands.len() / 2) / bands.len();
+    let share = rows.len() * (slices.len() / 2) / slices.len();
     // Rows of chroma belong to two rows of luma.
     let middle = rows.start + share / 2 * 2;
-    let (above, below) = bands.split_at_mut(bands.len() / 2);
+    let (above, below) = slices.split_at_mut(slices.len() / 2);
     let [upper, lower] = target.split_at_row(middle);
     rayon::join(
         || halve(above, rows.start..middle, upper, work),
@@ -85,8 +96,8 @@ mod tests {
                 let format = PixelFormat::I420;
                 let layout = FrameLayout { format, width: 4, height, color: Default::default() };
                 let mut frame = OwnedFrame::new(layout);
-                let mut bands = vec![0; count];
-                share(&mut bands, height, frame.view_mut(), &|made, rows, target| {
+                let mut slices = vec![0; count];
+                share(&mut slices, height, frame.view_mut(), &|made, rows, target| {
                     *made += rows.len();
                     for y in rows {
                         target.row_mut(0, y)[0] += 1;
@@ -95,7 +106,7 @@ mod tests {
                         }
                     }
                 });
-                assert_eq!(bands.iter().sum::<usize>(), height);
+                assert_eq!(slices.iter().sum::<usize>(), height);
                 assert!((0..height).all(|y| frame.row(0, y)[0] == 1), "{height} in {count}");
                 assert!((0..height.div_ceil(2)).all(|y| frame.row(1, y)[0] == 1));
             }

@@ -1,5 +1,6 @@
 //! Tensor to mask: a network at work, by ONNX Runtime or anything else.
 
+pub mod clock;
 pub mod decode;
 pub mod library;
 pub mod network;

@@ -2,6 +2,7 @@
 
 use crate::matting::error::Error;
 use crate::matting::frame::size::Size;
+use crate::matting::input::geometry::MaskLayout;
 use crate::matting::model::description::InputDescription;
 
 /// What a network takes and gives.
@@ -16,6 +17,11 @@ pub struct NetworkShape {
 }
 
 impl NetworkShape {
+    /// How its masks lie on the frames that it is given.
+    pub const fn masks(&self) -> MaskLayout {
+        MaskLayout { input: self.input, mask: self.mask, fit: self.description.fit }
+    }
+
     /// Values in the input tensor.
     pub const fn tensor_len(&self) -> usize {
         3 * self.input.area()

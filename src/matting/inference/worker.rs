@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::matting::error::Error;
+use crate::matting::inference::clock::Clock;
 use crate::matting::inference::network::{Network, NetworkShape, Terminator};
 
 /// How long a thread may take to end before it is left behind: a run that was told to end does so
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What goes to the thread and comes back: a tensor, and room for the mask.
 #[derive(Debug)]
 pub struct Exchange {
+    /// Whoever submits it knows by this what comes back.
+    pub number: u64,
     /// The network's input.
     pub tensor: Vec<f32>,
     /// The mask of that input.
@@ -42,6 +45,35 @@ pub enum Waited {
     Late,
     /// Somebody asked not to wait any longer.
     Interrupted,
+}
+
+/// Whatever runs a network on one tensor after the other: a [`Worker`], or what tests put in its
+/// place.
+pub trait Runner: Send {
+    /// What the network takes and gives.
+    fn shape(&self) -> &NetworkShape;
+
+    /// A tensor to fill; one that was [given back](Self::give_back), where there is one.
+    fn exchange(&self) -> Exchange;
+
+    /// Takes back what is not needed any more.
+    fn give_back(&self, exchange: Exchange);
+
+    /// Runs the network on a tensor, after those submitted before.
+    fn submit(&self, exchange: Exchange);
+
+    /// Whether nothing is under way and nothing waits to be fetched.
+    fn is_idle(&self) -> bool;
+
+    /// The next run in order, if it is over.
+    fn try_next(&self) -> Option<Done>;
+
+    /// The next run in order, waiting for it until the clock shows `deadline`, or for as long as it
+    /// takes.
+    fn next(&self, deadline: Option<Duration>) -> Waited;
+
+    /// Forgets all that was submitted. A run that is under way goes on, but nobody sees its result.
+    fn discard(&self);
 }
 
 /// What the thread and its owner share.
@@ -88,6 +120,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     shape: NetworkShape,
     terminator: Option<Terminator>,
+    clock: Arc<dyn Clock>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -96,7 +129,7 @@ impl Worker {
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub fn new(network: Box<dyn Network>) -> Result<Self, Error> {
+    pub fn new(network: Box<dyn Network>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         let (shape, terminator) = (network.shape(), network.terminator());
         let thread = std::thread::Builder::new()
@@ -108,47 +141,48 @@ impl Worker {
             .map_err(|error| Error::Inference {
                 reason: format!("no thread could be started: {error}"),
             })?;
-        Ok(Self { shared, shape, terminator, thread: Some(thread) })
+        Ok(Self { shared, shape, terminator, clock, thread: Some(thread) })
     }
 
-    /// What the network takes and gives.
-    pub fn shape(&self) -> &NetworkShape {
+    /// Something that ends waiting, for another thread.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter(Arc::downgrade(&self.shared))
+    }
+}
+
+impl Runner for Worker {
+    fn shape(&self) -> &NetworkShape {
         &self.shape
     }
 
-    /// A tensor to fill; one that was [given back](Self::give_back), where there is one.
-    pub fn exchange(&self) -> Exchange {
+    fn exchange(&self) -> Exchange {
         let spare = self.shared.lock().spare.pop();
         spare.unwrap_or_else(|| Exchange {
+            number: 0,
             tensor: vec![0.0; self.shape.tensor_len()],
             mask: vec![0.0; self.shape.mask.area()],
         })
     }
 
-    /// Takes back what is not needed any more.
-    pub fn give_back(&self, exchange: Exchange) {
+    fn give_back(&self, exchange: Exchange) {
         self.shared.lock().spare.push(exchange);
     }
 
-    /// Runs the network on a tensor, after those submitted before.
-    pub fn submit(&self, exchange: Exchange) {
+    fn submit(&self, exchange: Exchange) {
         self.shared.lock().jobs.push_back(exchange);
         self.shared.changed.notify_all();
     }
 
-    /// Whether nothing is under way and nothing waits to be fetched.
-    pub fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         let state = self.shared.lock();
         state.jobs.is_empty() && state.done.is_empty() && !state.running
     }
 
-    /// The next run in order, if it is over.
-    pub fn try_next(&self) -> Option<Done> {
+    fn try_next(&self) -> Option<Done> {
         self.shared.lock().done.pop_front()
     }
 
-    /// The next run in order, waiting for it until `deadline`, or for as long as it takes.
-    pub fn next(&self, deadline: Option<Instant>) -> Waited {
+    fn next(&self, deadline: Option<Duration>) -> Waited {
         let mut state = self.shared.lock();
         loop {
             if let Some(done) = state.done.pop_front() {
@@ -160,7 +194,7 @@ impl Worker {
             state = match deadline {
                 None => self.shared.wait(state),
                 Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                    let left = deadline.saturating_sub(self.clock.now());
                     if left.is_zero() {
                         return Waited::Late;
                     }
@@ -170,18 +204,12 @@ impl Worker {
         }
     }
 
-    /// Forgets all that was submitted. A run that is under way goes on, but nobody sees its result.
-    pub fn discard(&self) {
+    fn discard(&self) {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         state.stale |= state.running;
         state.spare.extend(state.jobs.drain(..));
         state.spare.extend(state.done.drain(..).map(|done| done.exchange));
-    }
-
-    /// Something that ends waiting, for another thread.
-    pub fn interrupter(&self) -> Interrupter {
-        Interrupter(Arc::downgrade(&self.shared))
     }
 }
 
@@ -270,6 +298,7 @@ fn run(network: &mut dyn Network, exchange: &mut Exchange) -> Result<(), Error> 
 mod tests {
     use super::*;
     use crate::matting::frame::size::Size;
+    use crate::matting::inference::clock::SystemClock;
     use crate::matting::model::description::InputDescription;
     use std::sync::mpsc;
 
@@ -299,7 +328,7 @@ mod tests {
 
     fn worker(during: impl FnMut(f32) -> Result<(), Error> + Send + 'static) -> Worker {
         let stub = Stub { tensor: vec![0.0; 6], during };
-        Worker::new(Box::new(stub)).unwrap()
+        Worker::new(Box::new(stub), Arc::new(SystemClock::default())).unwrap()
     }
 
     fn submit(worker: &Worker, value: f32) {
@@ -308,8 +337,8 @@ mod tests {
         worker.submit(exchange);
     }
 
-    fn soon() -> Option<Instant> {
-        Some(Instant::now() + Duration::from_secs(30))
+    fn soon(worker: &Worker) -> Option<Duration> {
+        Some(worker.clock.now() + Duration::from_secs(30))
     }
 
     fn value(waited: Waited) -> f32 {
@@ -324,7 +353,7 @@ mod tests {
         let worker = worker(|_| Ok(()));
         (0..5).for_each(|i| submit(&worker, i as f32));
         for i in 0..5 {
-            assert_eq!(value(worker.next(soon())), i as f32);
+            assert_eq!(value(worker.next(soon(&worker))), i as f32);
         }
         assert!(worker.is_idle());
     }
@@ -346,7 +375,7 @@ mod tests {
         worker.discard();
         submit(&worker, 30.0);
         hold.send(()).unwrap();
-        assert_eq!(value(worker.next(soon())), 30.0);
+        assert_eq!(value(worker.next(soon(&worker))), 30.0);
     }
 
     #[test]
@@ -357,7 +386,7 @@ mod tests {
             Ok(())
         });
         submit(&worker, 1.0);
-        let deadline = Instant::now() + Duration::from_millis(5);
+        let deadline = worker.clock.now() + Duration::from_millis(5);
         assert!(matches!(worker.next(Some(deadline)), Waited::Late));
         let interrupter = worker.interrupter();
         let other = std::thread::spawn(move || interrupter.interrupt(true));
@@ -365,7 +394,7 @@ mod tests {
         other.join().unwrap();
         worker.interrupter().interrupt(false);
         hold.send(()).unwrap();
-        assert_eq!(value(worker.next(soon())), 1.0);
+        assert_eq!(value(worker.next(soon(&worker))), 1.0);
     }
 
     #[test]
@@ -376,7 +405,7 @@ mod tests {
         });
         for value in [1.0, 2.0] {
             submit(&worker, value);
-            let Waited::Done(done) = worker.next(soon()) else { panic!() };
+            let Waited::Done(done) = worker.next(soon(&worker)) else { panic!() };
             assert!(matches!(done.result, Err(Error::Inference { .. })));
             worker.give_back(done.exchange);
         }

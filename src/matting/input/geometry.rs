@@ -9,6 +9,29 @@ use crate::matting::model::description::Fit;
 /// network's size, so that the bilinear step that follows does not alias.
 const PYRAMID_ABOVE: usize = 3;
 
+/// How the masks of a network lie on the frames that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskLayout {
+    /// Size of the network's input.
+    pub input: Size,
+    /// Size of the masks.
+    pub mask: Size,
+    /// How the input holds the frame.
+    pub fit: Fit,
+}
+
+impl MaskLayout {
+    /// Of masks of this size that cover the frame and nothing else.
+    pub const fn covering(mask: Size) -> Self {
+        Self { input: mask, mask, fit: Fit::Stretch }
+    }
+
+    /// Both axes, horizontal first, of frames of `frame` size.
+    pub fn axes(&self, frame: Size) -> [AxisGeometry; 2] {
+        AxisGeometry::pair(frame, self.input, self.fit)
+    }
+}
+
 /// One axis of the way between a frame and the network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AxisGeometry {

@@ -4,3 +4,4 @@ pub mod downscale;
 pub mod geometry;
 pub mod prepare;
 pub mod reduce;
+pub mod regions;

@@ -4,6 +4,7 @@ pub mod box_mean;
 pub mod bytes;
 pub mod columns;
 pub mod gaussian;
+pub mod pool;
 pub mod resample;
 pub mod round;
 pub mod tap;

@@ -449,8 +449,8 @@ impl MatteRows for WholeMatte {
 mod tests {
     use super::*;
     use crate::matting::frame::size::Size;
+    use crate::matting::input::geometry::MaskLayout;
     use crate::matting::matte::shape::{Finisher, MatteSettings};
-    use crate::matting::model::description::Fit;
     use proptest::prelude::*;
 
     proptest! {
@@ -468,7 +468,7 @@ mod tests {
             let values: Vec<f32> =
                 (0..mask.area()).map(|i| if is_inside(i) { inside } else { outside }).collect();
             let settings = MatteSettings { invert, threshold, ..Default::default() };
-            let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
+            let mut finisher = Finisher::new(frame, MaskLayout::covering(mask));
             let mut reader = finisher.reader();
             let Matte::Mask(matte) = finisher.matte(&values, &settings) else { unreachable!() };
             let mut rows = Matte::Mask(matte).rows(&mut reader);
@@ -514,7 +514,7 @@ mod tests {
         let (frame, mask) = (Size { width: 1024, height: 64 }, Size { width: 256, height: 16 });
         let values: Vec<f32> =
             (0..mask.area()).map(|i| if i % 256 < 128 { 0.0 } else { 0.9995 }).collect();
-        let mut finisher = Finisher::new(frame, mask, mask, Fit::Stretch);
+        let mut finisher = Finisher::new(frame, MaskLayout::covering(mask));
         let mut reader = finisher.reader();
         let matte = finisher.matte(&values, &MatteSettings::default());
         let soft = |matte: Matte<'_>, reader: &mut MatteReader| {

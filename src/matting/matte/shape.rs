@@ -2,11 +2,10 @@
 //! (`matte.rs`).
 
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::AxisGeometry;
+use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::gaussian::Gaussian;
 use crate::matting::kernels::resample::PackedOperator;
 use crate::matting::matte::enlarge::{FAINT, MaskMatte, Matte, MatteReader, TAPS};
-use crate::matting::model::description::Fit;
 
 /// The frame height that the lengths in [`MatteSettings`] are given for.
 const REFERENCE_HEIGHT: f32 = 1080.0;
@@ -39,9 +38,9 @@ pub struct Finisher {
 }
 
 impl Finisher {
-    /// For frames of `frame` size that `fit` brought into an input of `input` size.
-    pub fn new(frame: Size, input: Size, mask: Size, fit: Fit) -> Self {
-        let [x, y] = AxisGeometry::pair(frame, input, fit);
+    /// For frames of `frame` size and masks that lie on them so.
+    pub fn new(frame: Size, masks: MaskLayout) -> Self {
+        let ([x, y], mask) = (masks.axes(frame), masks.mask);
         let columns = x.enlargement(mask.width).pack(TAPS);
         let pixel = frame.height as f32 / REFERENCE_HEIGHT;
         Self {
@@ -154,6 +153,7 @@ fn binarise(mask: &mut [f32], scratch: &mut [f32], width: usize, level: f32) {
 mod tests {
     use super::*;
     use crate::matting::matte::enlarge::MatteRows;
+    use crate::matting::model::description::Fit;
     use proptest::prelude::*;
 
     const MASK: Size = Size { width: 64, height: 64 };
@@ -171,7 +171,8 @@ mod tests {
     /// The whole matte, on a frame that makes a mask sample a pixel of a 1080-line frame.
     fn finish(mask: &[f32], settings: MatteSettings) -> Vec<f32> {
         let frame = Size { width: 1080, height: 1080 };
-        let mut finisher = Finisher::new(frame, MASK, MASK, Fit::PadSquare);
+        let mut finisher =
+            Finisher::new(frame, MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare });
         finisher.unit = [1.0; 2];
         let mut reader = finisher.reader();
         let mut matte = finisher.matte(mask, &settings).rows(&mut reader);
@@ -248,7 +249,7 @@ mod tests {
             let values: Vec<f32> = (0..mask.area()).map(|i| (i * 37 % 11) as f32 / 10.0).collect();
             let settings = MatteSettings { invert: true, threshold, edge_shift: shift, feather };
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut finisher = Finisher::new(frame, mask, mask, fit);
+                let mut finisher = Finisher::new(frame, MaskLayout { input: mask, mask, fit });
                 let mut reader = finisher.reader();
                 let mut matte = finisher.matte(&values, &settings).rows(&mut reader);
                 for y in 0..height {

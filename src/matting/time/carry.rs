@@ -4,69 +4,18 @@
 //! where each sample was (`warp.rs`), and what came out from behind something is decided by colour
 //! (`reveal.rs`).
 
-use multiversion::multiversion;
-
-use crate::matting::frame::pixel_format::Family;
 use crate::matting::frame::size::Size;
-use crate::matting::frame::view::{FrameLayout, FrameView};
-use crate::matting::input::downscale::Halver;
-use crate::matting::input::reduce::Reducer;
-use crate::matting::kernels::resample::AxisOperator;
+use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::tap::{Tap, blend};
-use crate::matting::model::description::Fit;
 use crate::matting::time::disocclusion::Reveal;
-use crate::matting::time::motion::{Field, Picture, Pyramid, Search};
+use crate::matting::time::guide::Guide;
+use crate::matting::time::motion::{Field, Pyramid, Search};
 use crate::matting::time::warp::{Alignment, warp};
-
-/// The longer side of a guide at most: a fifth of full HD.
-const GUIDE_SIDE: usize = 384;
-/// Pixels of a frame along a sample of its guide from which on the frame is halved before it is
-/// reduced with care.
-const FAR_SMALLER: usize = 4;
 
 /// The share of a picture that is found in an earlier one of the same scene, at the least. Between
 /// different scenes mostly 0.05 to 0.3 is found, by chance; half a second apart in one scene, with
 /// all its motion, 0.8 and more.
 const SAME_SCENE: f32 = 0.45;
-
-/// A sample differs much by so many codes,
-const DIFFERENT: f32 = 20.0;
-/// and a scene where this share of its samples does.
-const ELSEWHERE: f32 = 0.6;
-
-/// A small picture of a frame, which motion is estimated on.
-#[derive(Clone, Debug)]
-pub struct Guide {
-    luma: Pyramid,
-    chroma: [Picture; 2],
-    /// Which of the frames that were looked at.
-    number: u64,
-}
-
-impl Guide {
-    /// Its size in samples.
-    pub fn size(&self) -> Size {
-        let Picture { width, height, .. } = self.luma.0[0];
-        Size { width, height }
-    }
-
-    /// Whether it shows another scene than `other`, by the share of samples that differ much: a quick
-    /// look, which takes a fast pan for a cut.
-    pub fn is_elsewhere(&self, other: &Self) -> bool {
-        let Size { width, height } = self.size();
-        let [now, before] = [self, other].map(|guide| guide.planes()[0]);
-        let differ: u32 = (0..height)
-            .map(|y| count_different(&now.row(y)[..width], &before.row(y)[..width]))
-            .sum();
-        differ as f32 > ELSEWHERE * (width * height) as f32
-    }
-
-    /// Luma and both chroma planes, in the frame's codes.
-    pub(super) fn planes(&self) -> [&Picture; 3] {
-        let [first, second] = &self.chroma;
-        [&self.luma.0[0], first, second]
-    }
-}
 
 /// What came of carrying a matte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +28,9 @@ pub enum Carried {
 
 /// Carries mattes between frames of one layout.
 pub struct Carrier {
-    halver: Option<Halver>,
-    reducer: Reducer,
     size: Size,
     frame: Size,
     alignment: Alignment,
-    is_rgb: bool,
-    number: u64,
     /// A row of the mask.
     row: Vec<f32>,
     masks: Pyramid,
@@ -97,82 +42,26 @@ pub struct Carrier {
 }
 
 impl Carrier {
-    /// For frames of `layout`, and masks of size `mask` of a network whose input of size `input`
-    /// holds the frames by `fit`.
-    pub fn new(layout: &FrameLayout, input: Size, mask: Size, fit: Fit) -> Self {
-        let frame = Size { width: layout.width, height: layout.height };
-        let step = frame.width.max(frame.height).div_ceil(GUIDE_SIDE);
-        let size = Size { width: frame.width.div_ceil(step), height: frame.height.div_ceil(step) };
-        let masks = Pyramid::new(size.width, size.height);
-        let halver = (step >= FAR_SMALLER).then(|| Halver::new(layout));
-        let reduced = halver.as_ref().map_or(*layout, Halver::layout);
+    /// For frames of `frame` size, guides of `guide` size, and masks that lie on the frames so.
+    pub fn new(frame: Size, guide: Size, masks: MaskLayout) -> Self {
+        let pictures = Pyramid::new(guide.width, guide.height);
         Self {
-            halver,
-            reducer: Reducer::new(
-                &reduced,
-                &AxisOperator::area(reduced.width, size.width),
-                &AxisOperator::area(reduced.height, size.height),
-            ),
-            alignment: Alignment::new(frame, size, input, mask, fit),
-            row: vec![0.0; mask.width],
-            is_rgb: layout.format.family() == Family::Rgb,
-            search: Search::new(&masks),
-            field: Field::new(size.width, size.height),
-            reveal: Reveal::new(size.width, size.height),
-            masks,
-            size,
+            alignment: Alignment::new(frame, guide, masks),
+            row: vec![0.0; masks.mask.width],
+            search: Search::new(&pictures),
+            field: Field::new(guide.width, guide.height),
+            reveal: Reveal::new(guide.width, guide.height),
+            masks: pictures,
+            size: guide,
             frame,
-            number: 0,
             last: None,
         }
     }
 
-    /// From now on carries masks of size `mask`, of an input of size `input` that holds the frames
-    /// by `fit`. Guides stay what they are.
-    pub fn take_masks(&mut self, input: Size, mask: Size, fit: Fit) {
-        self.alignment = Alignment::new(self.frame, self.size, input, mask, fit);
-        self.row.resize(mask.width, 0.0);
-    }
-
-    /// A guide of nothing, for [`look`](Self::look).
-    pub fn guide(&self) -> Guide {
-        let Size { width, height } = self.size;
-        let plane = Picture::new(width, height);
-        Guide { luma: Pyramid::new(width, height), chroma: [plane.clone(), plane], number: 0 }
-    }
-
-    /// Makes `guide` a small picture of `frame`, which has the layout that this was made for.
-    ///
-    /// To be called once for each frame, in their order: motion is expected to go on as many frames
-    /// as were looked at.
-    pub fn look(&mut self, frame: &FrameView<'_>, guide: &mut Guide) {
-        self.number += 1;
-        guide.number = self.number;
-        let frame = match &mut self.halver {
-            Some(halver) => halver.halve(frame),
-            None => *frame,
-        };
-        let mut reduced = self.reducer.reduce(&frame);
-        for y in 0..self.size.height {
-            let [a, b, c] = reduced.row(y);
-            let luma = guide.luma.0[0].row_mut(y);
-            let [first, second] = guide.chroma.each_mut().map(|plane| plane.row_mut(y));
-            if self.is_rgb {
-                for (i, luma) in luma.iter_mut().enumerate() {
-                    *luma = 0.25 * (a[i] + 2.0 * b[i] + c[i]);
-                    first[i] = 0.5 * (a[i] - *luma);
-                    second[i] = 0.5 * (c[i] - *luma);
-                }
-            } else {
-                luma.copy_from_slice(a);
-                first.copy_from_slice(b);
-                second.copy_from_slice(c);
-            }
-        }
-        guide.luma.fill();
-        for plane in &mut guide.chroma {
-            plane.extend();
-        }
+    /// From now on carries masks that lie on the frames so. Guides stay what they are.
+    pub fn take_masks(&mut self, masks: MaskLayout) {
+        self.alignment = Alignment::new(self.frame, self.size, masks);
+        self.row.resize(masks.mask.width, 0.0);
     }
 
     /// Brings `mask`, the matte of the frame of `from`, to the frame of `to`: both row by row, as
@@ -225,24 +114,15 @@ impl Carrier {
     }
 }
 
-/// How many samples differ much.
-#[multiversion(targets = "simd")]
-fn count_different(a: &[f32], b: &[f32]) -> u32 {
-    let n = a.len().min(b.len());
-    let (a, b) = (&a[..n], &b[..n]);
-    let mut count = 0;
-    for i in 0..n {
-        count += u32::from((a[i] - b[i]).abs() > DIFFERENT);
-    }
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::matting::frame::color::Colorimetry;
     use crate::matting::frame::pixel_format::PixelFormat;
+    use crate::matting::frame::view::FrameLayout;
     use crate::matting::frame::view::OwnedFrame;
+    use crate::matting::model::description::Fit;
+    use crate::matting::time::guide::Guides;
     use proptest::prelude::*;
 
     const WIDTH: usize = 320;
@@ -301,13 +181,15 @@ mod tests {
 
     /// What becomes of `mask` from the first to the last of the frames.
     fn carry(frames: &[OwnedFrame], mask: &[f32]) -> (Carried, Vec<f32>) {
-        let mut carrier = Carrier::new(frames[0].view().layout(), MASK, MASK, Fit::Stretch);
-        let (mut from, mut to) = (carrier.guide(), carrier.guide());
-        carrier.look(&frames[0].view(), &mut from);
+        let layout = *frames[0].view().layout();
+        let mut guides = Guides::new(&layout);
+        let frame = Size { width: layout.width, height: layout.height };
+        let mut carrier = Carrier::new(frame, guides.size(), MaskLayout::covering(MASK));
+        let from = guides.look(&frames[0].view());
         let mut out = vec![f32::NAN; mask.len()];
         let mut carried = Carried::Moved;
         for frame in &frames[1..] {
-            carrier.look(&frame.view(), &mut to);
+            let to = guides.look(&frame.view());
             carried = carrier.carry(&from, mask, &to, &mut out);
         }
         (carried, out)
@@ -415,13 +297,14 @@ mod tests {
             shift in -20f32..20.0, noise in 0u32..3,
         ) {
             let mask_size = Size { width: mask_width, height: mask_height };
-            let mut carrier = Carrier::new(&layout(width, height), mask_size, mask_size, fit);
-            let (mut from, mut to) = (carrier.guide(), carrier.guide());
-            carrier.look(&gray(width, height, |x, y| texture(1, x, y)).view(), &mut from);
+            let mut guides = Guides::new(&layout(width, height));
+            let masks = MaskLayout { input: mask_size, mask: mask_size, fit };
+            let mut carrier = Carrier::new(Size { width, height }, guides.size(), masks);
+            let from = guides.look(&gray(width, height, |x, y| texture(1, x, y)).view());
             let mask: Vec<f32> = (0..mask_size.area()).map(|i| (i * 37 % 101) as f32 / 100.0).collect();
             for n in 1..3 {
                 let seen = gray(width, height, |x, y| texture(1 + noise, x - shift * n as f32, y));
-                carrier.look(&seen.view(), &mut to);
+                let to = guides.look(&seen.view());
                 let mut out = vec![f32::NAN; mask.len()];
                 if carrier.carry(&from, &mask, &to, &mut out) == Carried::Moved {
                     prop_assert!(out.iter().all(|value| (0.0..=1.0).contains(value)));

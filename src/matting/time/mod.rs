@@ -2,6 +2,7 @@
 
 pub mod carry;
 pub mod disocclusion;
+pub mod guide;
 pub mod motion;
 pub mod smooth;
 pub mod warp;

@@ -17,11 +17,10 @@
 use multiversion::multiversion;
 
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::AxisGeometry;
+use crate::matting::input::geometry::{AxisGeometry, MaskLayout};
 use crate::matting::kernels::round::nearest;
 use crate::matting::kernels::tap::{Tap, blend};
-use crate::matting::model::description::Fit;
-use crate::matting::time::carry::Guide;
+use crate::matting::time::guide::Guide;
 
 /// A sample of a guide that changed by this many codes or less stands still, when it and its
 /// neighbours are averaged; noise of a camera reaches half of that.
@@ -129,16 +128,15 @@ impl Columns {
 }
 
 impl Smoother {
-    /// For guides of frames of `frame` size, and masks of size `mask` of a network whose input of
-    /// size `input` holds the frames by `fit`.
-    pub fn new(guide: &Guide, frame: Size, input: Size, mask: Size, fit: Fit) -> Self {
-        let size = guide.size();
+    /// For guides of `guide` size of frames of `frame` size, and masks that lie on them so.
+    pub fn new(guide: Size, frame: Size, masks: MaskLayout) -> Self {
+        let (size, mask) = (guide, masks.mask);
         let taps = |axis: AxisGeometry, frame: usize, guide: usize, mask: usize| -> Vec<Tap> {
             let per_sample = guide as f32 / frame as f32 / axis.mask_per_frame(mask);
             let at = |i| (i as f32 + 0.5 - axis.frame_edge(mask)) * per_sample - 0.5;
             (0..mask).map(|i| Tap::new(at(i), guide)).collect()
         };
-        let [x, y] = AxisGeometry::pair(frame, input, fit);
+        let [x, y] = masks.axes(frame);
         let columns = Columns::new(&taps(x, frame.width, size.width, mask.width));
         let chunks = mask.height * mask.width.div_ceil(CHUNK);
         Self {
@@ -193,6 +191,11 @@ impl Smoother {
         }
         self.has_smoothed = false;
         Change::Cut
+    }
+
+    /// What [`smooth`](Self::smooth) gave last.
+    pub fn smoothed(&self) -> &[f32] {
+        &self.smoothed
     }
 
     /// The smoothed matte for `mask`, of the frame that was observed last. The one before counts for
@@ -434,15 +437,14 @@ mod tests {
     use crate::matting::frame::color::Colorimetry;
     use crate::matting::frame::pixel_format::PixelFormat;
     use crate::matting::frame::view::{FrameLayout, OwnedFrame};
-    use crate::matting::time::carry::Carrier;
+    use crate::matting::time::guide::Guides;
     use proptest::prelude::*;
 
     const MASK: Size = Size { width: 96, height: 64 };
 
     /// Smooths the mattes of gray frames twice their size.
     struct Bench {
-        carrier: Carrier,
-        guide: Guide,
+        guides: Guides,
         smoother: Smoother,
         frame: OwnedFrame,
     }
@@ -452,11 +454,10 @@ mod tests {
             let (width, height) = (2 * MASK.width, 2 * MASK.height);
             let color = Colorimetry::default();
             let layout = FrameLayout { format: PixelFormat::Gray8, width, height, color };
-            let carrier = Carrier::new(&layout, MASK, MASK, Fit::Stretch);
-            let guide = carrier.guide();
+            let guides = Guides::new(&layout);
             let frame = Size { width, height };
-            let smoother = Smoother::new(&guide, frame, MASK, MASK, Fit::Stretch);
-            Self { carrier, guide, smoother, frame: OwnedFrame::new(layout) }
+            let smoother = Smoother::new(guides.size(), frame, MaskLayout::covering(MASK));
+            Self { guides, smoother, frame: OwnedFrame::new(layout) }
         }
 
         fn observe(&mut self, value: impl Fn(usize, usize) -> f32) -> Change {
@@ -465,8 +466,8 @@ mod tests {
                     *byte = value(x, y) as u8;
                 }
             }
-            self.carrier.look(&self.frame.view(), &mut self.guide);
-            self.smoother.observe(&self.guide)
+            let guide = self.guides.look(&self.frame.view());
+            self.smoother.observe(&guide)
         }
     }
 

@@ -9,10 +9,9 @@ use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::AxisGeometry;
+use crate::matting::input::geometry::{AxisGeometry, MaskLayout};
 use crate::matting::kernels::columns::multiply_add;
 use crate::matting::kernels::tap::Tap;
-use crate::matting::model::description::Fit;
 use crate::matting::time::motion::{CELL, Field, Picture, Search, floor};
 
 /// Samples of a mask that are taken together, and the side of its blocks at most.
@@ -73,10 +72,9 @@ pub struct Alignment {
 }
 
 impl Alignment {
-    /// For masks of size `mask` of a network whose input of size `input` holds frames of size
-    /// `frame` by `fit`, and guides of size `guide`.
-    pub fn new(frame: Size, guide: Size, input: Size, mask: Size, fit: Fit) -> Self {
-        let [x, y] = AxisGeometry::pair(frame, input, fit);
+    /// For masks and guides of size `guide` of frames of size `frame`.
+    pub fn new(frame: Size, guide: Size, masks: MaskLayout) -> Self {
+        let ([x, y], mask) = (masks.axes(frame), masks.mask);
         let axes = [
             Axis::new(frame.width, guide.width, mask.width, &x),
             Axis::new(frame.height, guide.height, mask.height, &y),

@@ -22,7 +22,7 @@ use crate::matting::model::description::OutputDescription;
 
 mod contract;
 mod device;
-mod telemetry;
+mod open;
 mod tensors;
 
 /// The size of a model, in bytes, from which memory is saved where that takes time.
@@ -54,12 +54,12 @@ impl SessionOptions {
     }
 }
 
-/// ONNX Runtime, once it is loaded. It stays for the life of the process: the library allows one
-/// environment, and unloading it is not safe.
-static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+/// ONNX Runtime, once it is loaded, and the library that it came from. It stays for the life of the
+/// process: the library allows one environment, and unloading it is not safe.
+static ENVIRONMENT: Mutex<Option<(Environment, String)>> = Mutex::new(None);
 
 /// Loads ONNX Runtime, or returns the one that is loaded. A failure is tried again the next time.
-fn environment() -> Result<Environment, Error> {
+fn environment() -> Result<(Environment, String), Error> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = &*environment {
         return Ok(environment.clone());
@@ -68,7 +68,9 @@ fn environment() -> Result<Environment, Error> {
     let mut reason = String::from("not found");
     for library in &candidates.libraries {
         match load(library) {
-            Ok(loaded) => return Ok(environment.insert(loaded).clone()),
+            Ok(loaded) => {
+                return Ok(environment.insert((loaded, library.display().to_string())).clone());
+            }
             // Of many names, the failure to tell is that of a file that is there.
             Err(failure) if library.exists() || candidates.libraries.len() == 1 => reason = failure,
             Err(_) => {}
@@ -78,16 +80,9 @@ fn environment() -> Result<Environment, Error> {
 }
 
 fn load(library: &Path) -> Result<Environment, String> {
-    telemetry::disable(library);
+    open::prepare(library)?;
     let builder = ort::init_from(library).map_err(|error| one_line(&error))?;
-    let environment = builder
-        .with_name("davidmatte")
-        .with_telemetry(false)
-        .build()
-        .map_err(|error| one_line(&error))?;
-    // What goes wrong comes back as an error; warnings on stderr would only repeat or frighten.
-    environment.set_log_level(LogLevel::Fatal);
-    Ok(environment)
+    builder.with_name("davidmatte").with_telemetry(false).build().map_err(|error| one_line(&error))
 }
 
 /// A network in ONNX Runtime, with its input and output bound once.
@@ -98,6 +93,7 @@ pub struct Session {
     tensors: Tensors,
     contract: Contract,
     active_device: String,
+    library: String,
     fallback: Option<Error>,
 }
 
@@ -108,8 +104,11 @@ impl Session {
     /// [`Error::RuntimeMissing`], [`Error::ModelUnreadable`], [`Error::ModelContract`],
     /// [`Error::DeviceUnavailable`].
     pub fn load(source: &ModelSource, options: &SessionOptions) -> Result<Self, Error> {
-        let environment = environment()?;
-        let on = |device| Self::load_on(&environment, source, options, device);
+        let (environment, library) = environment()?;
+        let on = |device| {
+            let session = Self::load_on(&environment, source, options, device)?;
+            Ok(Self { library: library.clone(), ..session })
+        };
         match options.device {
             Device::Auto => {
                 let mut fallback = None;
@@ -160,9 +159,6 @@ impl Session {
         device: Device,
         memories: Option<&Memories>,
     ) -> Result<Self, Error> {
-        if source.size() >= LARGE_MODEL {
-            give_back_free_memory();
-        }
         let contract = Contract::check(&session, source)?;
         let bind = || -> ort::Result<_> {
             let mut binding = session.create_binding()?;
@@ -185,14 +181,30 @@ impl Session {
                 1 => "cpu (1 thread)".to_owned(),
                 threads => format!("cpu ({threads} threads)"),
             },
+            // These take no number.
+            Device::OpenVino | Device::CoreMl => device.name().to_owned(),
             device => format!("{}:{}", device.name(), options.device_id),
         };
-        Ok(Self { session, binding, run_options, tensors, contract, active_device, fallback: None })
+        Ok(Self {
+            session,
+            binding,
+            run_options,
+            tensors,
+            contract,
+            active_device,
+            library: String::new(),
+            fallback: None,
+        })
     }
 
     /// Where inference runs, such as `cuda:0` or `cpu (2 threads)`.
     pub fn active_device(&self) -> &str {
         &self.active_device
+    }
+
+    /// ONNX Runtime's library, as it was given to the system's loader.
+    pub fn library(&self) -> &str {
+        &self.library
     }
 
     /// Why [`Device::Auto`] did not take an accelerator that ONNX Runtime was built for.
@@ -271,24 +283,15 @@ fn session_builder(
 ) -> ort::Result<SessionBuilder> {
     let builder =
         ort::session::Session::builder(environment)?.with_intra_threads(options.cpu_threads())?;
+    // What goes wrong comes back as an error; warnings on stderr would only repeat or frighten. That holds
+    // for this session alone: the process may have others.
+    let builder = builder.with_log_level(LogLevel::Fatal)?;
     // Within a run its threads spin while they wait for each other, which is quick; between the
     // frames of a live stream that would take whole cores.
     let builder = builder.with_config_entry("session.force_spinning_stop", "1")?;
     // Work is dealt out in pieces that become smaller, so that a thread whose core is taken for the
     // next frame keeps the others waiting for less.
     Ok(builder.with_config_entry("session.dynamic_block_base", "4")?)
-}
-
-/// Returns to the system what loading a model took and freed again: about the size of its file,
-/// which glibc would keep, and ONNX Runtime's arena does not use.
-fn give_back_free_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        unsafe extern "C" {
-            safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
-        }
-        malloc_trim(0);
-    }
 }
 
 #[cfg(test)]
@@ -310,7 +313,7 @@ mod tests {
         let memories = Memories { device: AllocationDevice::CPU, host: AllocationDevice::CPU };
         let masks = [None, Some(&memories)].map(|memories| {
             let session =
-                commit(&environment().unwrap(), &source, &options, Device::Cpu, false).unwrap();
+                commit(&environment().unwrap().0, &source, &options, Device::Cpu, false).unwrap();
             let mut session =
                 Session::bind(session, &source, &options, Device::Cpu, memories).unwrap();
             let mut mask = vec![0.0; session.shape().mask.area()];

@@ -165,3 +165,38 @@ pub fn view_mut<'a>(
 fn stride(frame: &impl VideoFrameExt, plane: usize) -> usize {
     frame.info().stride().get(plane).map_or(0, |&stride| usize::try_from(stride).unwrap_or(0))
 }
+
+/// Adds a region of interest to a buffer that shows what was cropped at `corner`; one that lies outside is
+/// left out.
+pub fn add_cropped_roi(
+    buffer: &mut gst::BufferRef,
+    roi: &gst_video::VideoRegionOfInterestMeta,
+    (left, top): (u32, u32),
+) {
+    let (x, y, width, height) = roi.rect();
+    let along = |start: u32, length: u32, corner: u32| {
+        let end = (start + length).checked_sub(corner).filter(|&end| end > 0)?;
+        let start = start.saturating_sub(corner);
+        Some((start, end - start))
+    };
+    if let (Some((x, width)), Some((y, height))) = (along(x, width, left), along(y, height, top)) {
+        let mut meta = gst_video::VideoRegionOfInterestMeta::add(
+            buffer,
+            roi.roi_type(),
+            (x, y, width, height),
+        );
+        roi.params().for_each(|param| meta.add_param(param.to_owned()));
+    }
+}
+
+/// How many buffers the pool of a buffer has at most, where it has an end: holding them all back would
+/// keep the source waiting for ever. At least two.
+pub fn pool_size(buffer: &gst::BufferRef) -> Option<usize> {
+    // SAFETY: a buffer that came from a pool holds a reference to it as long as it is out.
+    let pool: gst::BufferPool = unsafe {
+        let pool = (*buffer.as_ptr()).pool;
+        gst::glib::translate::from_glib_none::<_, Option<gst::BufferPool>>(pool)?
+    };
+    let (_, _, _, most) = pool.config().params()?;
+    usize::try_from(most).ok().filter(|&most| most > 0).map(|most| most.max(2))
+}

@@ -8,161 +8,12 @@ use gst::glib::translate::ToGlibPtr;
 use gst::prelude::*;
 use once_cell::sync::Lazy;
 
-use crate::matting::compose::composer::Output;
+use super::enums::{
+    BackgroundKind, DeviceKind, OutputKind, Pacing, RefineKind, RegionKind, UntilReady,
+};
 use crate::matting::compose::slices;
-use crate::matting::inference::session::{Device, SessionOptions};
-use crate::matting::matte::shape::MatteSettings;
-
-/// What leaves the source pad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstDavidMatteOutput")]
-#[repr(i32)]
-pub enum OutputKind {
-    /// The person over a background.
-    #[enum_value(name = "Composite: the person over a background", nick = "composite")]
-    Composite,
-    /// The person with straight alpha.
-    #[enum_value(name = "Cutout: the person with straight alpha", nick = "cutout")]
-    Cutout,
-    /// The matte.
-    #[enum_value(name = "Alpha: the matte alone", nick = "alpha")]
-    Alpha,
-}
-
-impl From<OutputKind> for Output {
-    fn from(kind: OutputKind) -> Self {
-        match kind {
-            OutputKind::Composite => Self::Composite,
-            OutputKind::Cutout => Self::Cutout,
-            OutputKind::Alpha => Self::Alpha,
-        }
-    }
-}
-
-/// What `composite` puts behind the person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstDavidMatteBackground")]
-#[repr(i32)]
-pub enum BackgroundKind {
-    /// `background-color`.
-    #[enum_value(name = "Color: background-color", nick = "color")]
-    Color,
-    /// The frame itself.
-    #[enum_value(name = "Blur: the frame itself, blurred by blur-radius", nick = "blur")]
-    Blur,
-    /// `background-image`.
-    #[enum_value(name = "Image: background-image, scaled to cover the frame", nick = "image")]
-    Image,
-    /// Gray squares.
-    #[enum_value(name = "Checkerboard: gray squares", nick = "checkerboard")]
-    Checkerboard,
-}
-
-/// Where inference runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstDavidMatteDevice")]
-#[repr(i32)]
-#[allow(missing_docs)]
-pub enum DeviceKind {
-    #[enum_value(name = "Auto: the fastest that is there", nick = "auto")]
-    Auto,
-    #[enum_value(name = "CPU", nick = "cpu")]
-    Cpu,
-    #[enum_value(name = "NVIDIA CUDA", nick = "cuda")]
-    Cuda,
-    #[enum_value(name = "NVIDIA TensorRT", nick = "tensorrt")]
-    TensorRt,
-    #[enum_value(name = "Intel OpenVINO", nick = "openvino")]
-    OpenVino,
-    #[enum_value(name = "AMD MIGraphX", nick = "migraphx")]
-    MiGraphX,
-    #[enum_value(name = "Apple Core ML", nick = "coreml")]
-    CoreMl,
-    #[enum_value(name = "Microsoft DirectML", nick = "directml")]
-    DirectMl,
-}
-
-impl From<DeviceKind> for Device {
-    fn from(kind: DeviceKind) -> Self {
-        match kind {
-            DeviceKind::Auto => Self::Auto,
-            DeviceKind::Cpu => Self::Cpu,
-            DeviceKind::Cuda => Self::Cuda,
-            DeviceKind::TensorRt => Self::TensorRt,
-            DeviceKind::OpenVino => Self::OpenVino,
-            DeviceKind::MiGraphX => Self::MiGraphX,
-            DeviceKind::CoreMl => Self::CoreMl,
-            DeviceKind::DirectMl => Self::DirectMl,
-        }
-    }
-}
-
-/// What is shown while there is no matte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstDavidMatteUntilReady")]
-#[repr(i32)]
-pub enum UntilReady {
-    /// The background alone.
-    #[enum_value(name = "Background: the background alone", nick = "background")]
-    Background,
-    /// No frame leaves.
-    #[enum_value(name = "Wait: no frame leaves", nick = "wait")]
-    Wait,
-    /// The frame as it is.
-    #[enum_value(name = "Passthrough: the frame as it is", nick = "passthrough")]
-    Passthrough,
-}
-
-/// What the network looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstDavidMatteRegion")]
-#[repr(i32)]
-pub enum RegionKind {
-    /// The whole frame.
-    #[enum_value(name = "Frame: the whole frame", nick = "frame")]
-    Frame,
-    /// The part of the frame that holds everybody in it.
-    #[enum_value(
-        name = "Auto: the part that holds everybody, followed from the last matte",
-        nick = "auto"
-    )]
-    Auto,
-}
-
-/// What is done for edges once the network gave its matte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstDavidMatteRefine")]
-#[repr(i32)]
-pub enum RefineKind {
-    /// Nothing.
-    #[enum_value(name = "None: the matte is enlarged as it is", nick = "none")]
-    None,
-    /// The network looks again at overlapping parts of what it saw.
-    #[enum_value(
-        name = "Zoom: the model looks again, closer, where the matte is uncertain",
-        nick = "zoom"
-    )]
-    Zoom,
-}
-
-/// How frames and mattes come together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstDavidMattePacing")]
-#[repr(i32)]
-pub enum Pacing {
-    /// `exact`, or `latest` in a live stream that inference cannot keep up with.
-    #[enum_value(name = "Auto: exact, or latest where a live stream leaves no time", nick = "auto")]
-    Auto,
-    /// Each frame waits for its own matte.
-    #[enum_value(name = "Exact: each frame waits for its own matte", nick = "exact")]
-    Exact,
-    /// No frame waits.
-    #[enum_value(
-        name = "Latest: no frame waits, the newest matte is carried to it",
-        nick = "latest"
-    )]
-    Latest,
-}
+use crate::matting::prelude::{MatteSettings, SessionOptions};
+use crate::matting::stream::FrameSettings;
 
 /// The settings, copied for every frame, which takes no allocation.
 #[derive(Clone, Debug)]
@@ -243,6 +94,18 @@ impl Settings {
         match self.threads {
             0 => slices::available(),
             threads => threads as usize,
+        }
+    }
+
+    /// How a frame is matted.
+    pub fn frame(&self) -> FrameSettings {
+        FrameSettings {
+            // Of an inverted matte all that lies outside a region is shown: whoever walks in there
+            // would be, until they are found.
+            follows: self.region == RegionKind::Auto && !self.invert,
+            temporal: self.temporal as f32,
+            interval: self.inference_interval,
+            untouched: false,
         }
     }
 
@@ -517,6 +380,11 @@ fn observed_properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("active-device")
             .nick("Active device")
             .blurb("Where inference really runs, such as `cuda:0` or `cpu (2 threads)`")
+            .read_only()
+            .build(),
+        glib::ParamSpecString::builder("active-model")
+            .nick("Active model")
+            .blurb("The model that is really at work: `model`, or the one before it while that is loaded, or where it cannot be had")
             .read_only()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")

@@ -1,0 +1,425 @@
+//! What the element does on its streaming thread, and what others may do to that.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+
+use super::buffers::Negotiated;
+use super::enums::{BackgroundKind, RefineKind};
+use super::failure::{self, Failure};
+use super::imp::{Active, CAT, DavidMatte};
+use super::loading::{self, Loaded, Outcome};
+use super::streaming::{Left, Processed, Streaming};
+use super::video;
+use crate::matting::error::Error;
+use crate::matting::prelude::{Output, Picture};
+use crate::matting::stream::{Interrupter, Notice, Stats};
+
+/// Locks are held only to copy; a panic elsewhere leaves what they guard whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends what the streaming thread waits for, whenever that begins.
+#[derive(Default)]
+pub struct Interrupts(Mutex<(bool, Vec<Interrupter>)>);
+
+impl Interrupts {
+    /// Ends waiting, or allows it again.
+    pub fn set(&self, interrupted: bool) {
+        let (state, interrupters) = &mut *lock(&self.0);
+        *state = interrupted;
+        interrupters.iter().for_each(|interrupter| interrupter.interrupt(interrupted));
+    }
+
+    /// Takes in another network's; one that comes late is interrupted all the same.
+    fn add(&self, interrupter: Interrupter) {
+        let (interrupted, interrupters) = &mut *lock(&self.0);
+        interrupters.retain(|interrupter| !interrupter.is_obsolete());
+        interrupter.interrupt(*interrupted);
+        interrupters.push(interrupter);
+    }
+
+    fn clear(&self) {
+        *lock(&self.0) = (false, Vec::new());
+    }
+}
+
+impl DavidMatte {
+    /// Makes ready for frames.
+    pub(super) fn begin(&self) -> Result<(), Error> {
+        let settings = lock(&self.settings).clone();
+        let picture = match (&settings.background, &settings.background_image) {
+            (BackgroundKind::Image, path) => Some(open_picture(path.as_deref())?),
+            _ => None,
+        };
+        let loaded = loading::load_apart(&settings, &self.clock)?;
+        *lock(&self.stats) = Stats::default();
+        *lock(&self.earliest) = None;
+        self.interrupts.clear();
+        let runner = self.introduce(loaded);
+        *lock(&self.streaming) =
+            Some(Streaming::new(runner, self.clock.clone(), &settings, picture));
+        // Whatever was set meanwhile.
+        self.request_model();
+        if lock(&self.settings).background_image != settings.background_image {
+            self.request_picture();
+        }
+        Ok(())
+    }
+
+    /// Forgets all that belongs to a stream.
+    pub(super) fn end(&self) {
+        lock(&self.active).take();
+        self.loader.stop();
+        self.interrupts.clear();
+        let streaming = lock(&self.streaming).take();
+        drop(streaming);
+        self.notify_active();
+        gst::info!(CAT, imp = self, "stopped");
+    }
+
+    fn notify_active(&self) {
+        self.obj().notify("active-device");
+        self.obj().notify("active-model");
+    }
+
+    /// Has the model loaded that the settings name, if another one is at work.
+    pub(super) fn request_model(&self) {
+        let settings = lock(&self.settings).clone();
+        let is_other = |active: &Active| active.model != settings.model;
+        if lock(&self.active).as_ref().is_some_and(is_other) {
+            self.loader.request_model(settings, &self.clock);
+        }
+    }
+
+    /// Has the picture loaded that the settings name.
+    pub(super) fn request_picture(&self) {
+        let (background, path) = {
+            let settings = lock(&self.settings);
+            (settings.background, settings.background_image.clone())
+        };
+        let is_started = lock(&self.active).is_some();
+        if let (true, BackgroundKind::Image, Some(path)) = (is_started, background, path) {
+            self.loader.request_picture(path, &self.clock);
+        }
+    }
+
+    /// Tells of a network that was loaded.
+    fn introduce(&self, loaded: Loaded) -> Box<dyn crate::matting::stream::Runner> {
+        let Loaded { runner, interrupter, model, active_device, library, fallback } = loaded;
+        gst::info!(CAT, imp = self, "model {model} on {active_device}, by {library}");
+        if let Some(reason) = fallback {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::OpenRead,
+                ("Inference runs on {active_device} instead: {reason}")
+            );
+        }
+        self.interrupts.add(interrupter);
+        *lock(&self.active) = Some(Active { model, device: active_device });
+        self.notify_active();
+        runner
+    }
+
+    /// Goes on with what was loaded meanwhile.
+    fn adopt_loaded(&self) -> Result<(), gst::FlowError> {
+        while let Some(outcome) = self.loader.result() {
+            match outcome {
+                Outcome::Model(_, Ok(loaded)) => {
+                    // Where that ends otherwise, the frames are of no use any more, and the network is.
+                    let drained = self.drain();
+                    self.succeed(loaded)?;
+                    drained?;
+                }
+                Outcome::Model(model, Err(error)) => {
+                    let at_work = lock(&self.active).as_ref().map(|active| active.model.clone());
+                    let at_work = at_work.unwrap_or_default();
+                    let reason = failure::sentence(&error);
+                    gst::element_imp_warning!(
+                        self,
+                        gst::StreamError::Failed,
+                        ("Model `{model}` is not used, `{at_work}` goes on: {reason}")
+                    );
+                }
+                Outcome::Picture(Ok(picture)) => {
+                    self.with_streaming(|streaming| {
+                        streaming.take_picture(picture);
+                        Ok(())
+                    })?;
+                }
+                Outcome::Picture(Err(error)) => {
+                    let reason = failure::sentence(&error);
+                    gst::element_imp_warning!(
+                        self,
+                        gst::ResourceError::Read,
+                        ("The background stays as it was: {reason}")
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn succeed(&self, loaded: Loaded) -> Result<(), gst::FlowError> {
+        let before = lock(&self.active).clone();
+        let runner = self.introduce(loaded);
+        let retired = self.with_streaming(|streaming| {
+            if !streaming.is_empty() {
+                streaming.flush();
+            }
+            streaming.succeed(runner);
+            Ok(streaming.take_retired())
+        })?;
+        self.loader.retire(retired, &self.clock);
+        if let Some(before) = before {
+            gst::debug!(CAT, imp = self, "instead of {}", before.model);
+        }
+        Ok(())
+    }
+
+    /// Lends out what the streaming thread owns, without a lock; posts what goes wrong.
+    fn with_streaming<T>(
+        &self,
+        work: impl FnOnce(&mut Streaming) -> Result<T, Failure>,
+    ) -> Result<T, gst::FlowError> {
+        let Some(mut streaming) = lock(&self.streaming).take() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        let result = work(&mut streaming);
+        *lock(&self.stats) = streaming.stats();
+        let mut notices = Vec::new();
+        while let Some(notice) = streaming.notice() {
+            notices.push(notice);
+        }
+        let retired = if notices.is_empty() { Vec::new() } else { streaming.take_retired() };
+        *lock(&self.streaming) = Some(streaming);
+        self.loader.retire(retired, &self.clock);
+        notices.into_iter().for_each(|notice| self.tell(notice));
+        result.map_err(|failure| match failure {
+            Failure::Flow(error) => error,
+            Failure::Matting(error) => {
+                self.post_error_message(failure::message(&error));
+                gst::FlowError::Error
+            }
+            Failure::Buffer(reason) => {
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{reason}"));
+                gst::FlowError::Error
+            }
+        })
+    }
+
+    fn tell(&self, notice: Notice) {
+        match notice {
+            Notice::Failed(error) => {
+                let reason = failure::sentence(&error);
+                gst::element_imp_warning!(self, gst::StreamError::Failed, ("{reason}"));
+            }
+            Notice::Refused(error) => {
+                let reason = failure::sentence(&error);
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::Failed,
+                    ("The new model is not used, the one before goes on: {reason}")
+                );
+            }
+            Notice::Succeeded => gst::info!(CAT, imp = self, "another network is at work"),
+        }
+    }
+
+    /// Lets all frames leave that are still worked on.
+    pub(super) fn drain(&self) -> Result<(), gst::FlowError> {
+        loop {
+            let is_empty = lock(&self.streaming).as_ref().is_none_or(Streaming::is_empty);
+            if is_empty {
+                return Ok(());
+            }
+            let processed =
+                self.with_streaming(|streaming| streaming.finish(|buffer| self.allocate(buffer)))?;
+            let Some(processed) = processed else { return Ok(()) };
+            if let Left::Buffer(buffer) = self.hand_on(processed)? {
+                self.obj().src_pad().push(buffer)?;
+            }
+        }
+    }
+
+    /// Takes a frame in, and lets another one leave where it is ready.
+    pub(super) fn take_in(&self, buffer: gst::Buffer) -> Result<Option<Left>, gst::FlowError> {
+        self.adopt_loaded()?;
+        self.adopt_output()?;
+        if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+            // The mark is this frame's, and nothing is known of what came between.
+            self.drain()?;
+            self.with_streaming(|streaming| {
+                streaming.flush();
+                Ok(())
+            })?;
+        }
+        self.sync_controlled_properties(&buffer);
+        let settings = lock(&self.settings).clone();
+        let late = self.is_late(&buffer);
+        let processed = self.with_streaming(|streaming| {
+            if let Some(most) = video::pool_size(&buffer) {
+                // One is filled while the others are held.
+                streaming.hold_at_most(most - 1);
+            }
+            streaming.accept(buffer, settings, late, |buffer| self.allocate(buffer))
+        })?;
+        processed.map(|processed| self.hand_on(processed)).transpose()
+    }
+
+    /// Lets the oldest frame leave, if there are as many as may be held back.
+    pub(super) fn leave_if_full(&self) -> Result<Option<Left>, gst::FlowError> {
+        let processed = self.with_streaming(|streaming| match streaming.is_full() {
+            true => streaming.finish(|buffer| self.allocate(buffer)),
+            false => Ok(None),
+        })?;
+        processed.map(|processed| self.hand_on(processed)).transpose()
+    }
+
+    /// Tells what is to be told about a frame, and hands it on.
+    fn hand_on(&self, processed: Processed) -> Result<Left, gst::FlowError> {
+        let Processed { left, failure } = processed;
+        let Some(error) = failure else { return Ok(left) };
+        self.post_error_message(failure::message(&error));
+        // The frame that is covered still leaves, so that nothing downstream waits for it.
+        if let Left::Buffer(buffer) = left {
+            self.obj().src_pad().push(buffer)?;
+        }
+        Err(gst::FlowError::Error)
+    }
+
+    /// Goes on with other caps.
+    pub(super) fn negotiate(
+        &self,
+        incaps: &gst::Caps,
+        outcaps: &gst::Caps,
+    ) -> Result<(), gst::LoggableError> {
+        let negotiated = self.negotiated(incaps, outcaps).ok_or_else(|| {
+            gst::loggable_error!(CAT, "caps {incaps} to {outcaps} are not understood")
+        })?;
+        if negotiated.sink.is_interlaced() {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                ("Interlaced frames are not matted; put the element deinterlace before davidmatte")
+            );
+            return Err(gst::loggable_error!(CAT, "{incaps} is interlaced"));
+        }
+        if let Err(error) = self.drain() {
+            // Flushed or refused downstream: the caps are good all the same, and whoever pushes the next
+            // frame is told.
+            gst::debug!(CAT, imp = self, "frames before caps: {error}");
+        }
+        let is_live = self.upstream_is_live();
+        let settings = lock(&self.settings).clone();
+        let (latency, refines) = {
+            let mut streaming = lock(&self.streaming);
+            let streaming = streaming
+                .as_mut()
+                .ok_or_else(|| gst::loggable_error!(CAT, "caps came to a stopped element"))?;
+            streaming
+                .negotiate(negotiated, &settings, is_live)
+                .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
+            let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
+            (latency, streaming.refines())
+        };
+        if settings.refine != RefineKind::None && !refines {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Settings,
+                ("Mattes are not refined, since no frame waits for its own; set pacing=exact, or refine=none")
+            );
+        }
+        self.tell_latency(latency);
+        Ok(())
+    }
+
+    fn upstream_is_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut query) && query.result().0
+    }
+
+    /// Remembers the latency, and has it collected anew where it is another one.
+    fn tell_latency(&self, latency: gst::ClockTime) {
+        let before = std::mem::replace(&mut *lock(&self.latency), latency);
+        if before != latency {
+            gst::debug!(CAT, imp = self, "latency {latency}");
+            let message = gst::message::Latency::builder().src(&*self.obj()).build();
+            // Outside any bin nobody listens.
+            let _ = self.obj().post_message(message);
+        }
+    }
+
+    fn is_late(&self, buffer: &gst::BufferRef) -> bool {
+        let segment = self.obj().segment();
+        let time = segment
+            .downcast_ref::<gst::ClockTime>()
+            .and_then(|segment| segment.to_running_time(buffer.pts()));
+        let earliest = *lock(&self.earliest);
+        time.zip(earliest).is_some_and(|(time, earliest)| time < earliest)
+    }
+
+    /// Goes on with another `output` where the caps stay, such as a matte in the format of the
+    /// composite before it: the base class hands on only caps that are new.
+    fn adopt_output(&self) -> Result<(), gst::FlowError> {
+        let wanted = Output::from(lock(&self.settings).output);
+        let current = lock(&self.streaming).as_ref().and_then(Streaming::output);
+        if current.is_none_or(|current| current == wanted) {
+            return Ok(());
+        }
+        let element = self.obj();
+        let (sink, src) = (element.sink_pad().current_caps(), element.src_pad().current_caps());
+        let (Some(incaps), Some(outcaps)) = (sink, src) else { return Ok(()) };
+        let allowed = self.negotiated(&incaps, &outcaps);
+        if allowed.is_none_or(|negotiated| negotiated.output != wanted) {
+            // Other caps are on their way.
+            return Ok(());
+        }
+        self.negotiate(&incaps, &outcaps).map_err(|error| {
+            error.log_with_object(&*element);
+            gst::FlowError::NotNegotiated
+        })
+    }
+
+    fn negotiated(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Option<Negotiated> {
+        let sink = gst_video::VideoInfo::from_caps(incaps).ok()?;
+        let src = gst_video::VideoInfo::from_caps(outcaps).ok()?;
+        let (from, to) = (video::layout(&sink)?, video::layout(&src)?);
+        // The setting may have changed since these caps were offered; they are negotiated anew
+        // then, and until that is done frames leave as the caps allow.
+        let wanted = Output::from(lock(&self.settings).output);
+        let last = lock(&self.streaming).as_ref().and_then(Streaming::output);
+        let output = [Some(wanted), last]
+            .into_iter()
+            .flatten()
+            .find(|output| output.formats(from.format).contains(&to.format))?;
+        Some(Negotiated { sink, src, from, to, output })
+    }
+
+    fn sync_controlled_properties(&self, buffer: &gst::BufferRef) {
+        let segment = self.obj().segment();
+        let time = segment
+            .downcast_ref::<gst::ClockTime>()
+            .and_then(|segment| segment.to_stream_time(buffer.pts()));
+        if let Some(time) = time
+            && let Err(error) = self.obj().sync_values(time)
+        {
+            gst::trace!(CAT, imp = self, "nothing to control: {error}");
+        }
+    }
+}
+
+fn open_picture(path: Option<&str>) -> Result<Arc<Picture>, Error> {
+    match path.filter(|path| !path.is_empty()) {
+        Some(path) => Picture::open(Path::new(path)).map(Arc::new),
+        None => Err(Error::Background {
+            path: "(none)".into(),
+            missing: true,
+            reason: "background=image needs a file".into(),
+        }),
+    }
+}

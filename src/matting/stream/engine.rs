@@ -1,0 +1,545 @@
+//! A network at work on the frames of a stream: what it is to look at, and what comes of it.
+//!
+//! Whatever is inferred is a [`Job`] with a number of its own, made for one frame; what comes back is
+//! known by that number, and lands in that frame's slot and in no other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::stats::Stats;
+use crate::matting::attention::agreement::{CONFIRMED, agreement};
+use crate::matting::attention::canvas::Canvas;
+use crate::matting::attention::refine::Refiner;
+use crate::matting::attention::track::Follower;
+use crate::matting::error::Error;
+use crate::matting::frame::region::Region;
+use crate::matting::frame::size::Size;
+use crate::matting::frame::view::{FrameLayout, FrameView};
+use crate::matting::inference::worker::{Done, Exchange, Runner, Waited};
+use crate::matting::input::geometry::MaskLayout;
+use crate::matting::input::regions::RegionPreparer;
+use crate::matting::kernels::pool::Pool;
+use crate::matting::time::guide::Guide;
+
+/// So many inferences in a row may fail before the stream does, once one has succeeded: a third of
+/// a second of video. A network that has never given a matte is broken, and fails at once.
+const TOLERATED_FAILURES: u32 = 10;
+
+/// Weight of the newest inference in the running mean of what one takes.
+const NEWEST: f64 = 0.25;
+
+/// Where a part of the frame is followed, the whole is searched this often, so that whoever walks
+/// in is found within half a second.
+pub const SEARCH: Duration = Duration::from_millis(400);
+
+/// Frames from one search to the next where nobody knows what a frame lasts.
+const USUAL_SEARCH: u64 = 12;
+
+/// A mask, and how it lies on its frame.
+#[derive(Clone, Debug)]
+pub struct Mask {
+    /// Row by row, every value finite.
+    pub values: Vec<f32>,
+    /// How they lie on the frame.
+    pub layout: MaskLayout,
+}
+
+impl Mask {
+    /// Of nothing.
+    pub fn blank(layout: MaskLayout) -> Self {
+        Self { values: vec![0.0; layout.mask.area()], layout }
+    }
+
+    /// From now on of that layout; values may be anything.
+    pub fn set_layout(&mut self, layout: MaskLayout) {
+        self.layout = layout;
+        self.values.resize(layout.mask.area(), 0.0);
+    }
+}
+
+/// What the network is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The whole frame.
+    Frame,
+    /// The region that holds everybody.
+    Region,
+    /// The same, in the first frame already: it is searched, and then looked at again.
+    RegionAtOnce,
+}
+
+/// What an inference is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The matte of a whole frame, as the network gives it.
+    Matte,
+    /// The matte of a whole frame, in which everybody is found as well.
+    Whole,
+    /// To find everybody; the matte as well, if that takes the whole frame.
+    First,
+    /// To find everybody, before the matte of a region of the same frame.
+    Search,
+    /// The matte of a region.
+    Region,
+    /// To know more of an edge in a matte that is there.
+    Closer,
+}
+
+/// An inference that is under way.
+#[derive(Debug)]
+struct Job {
+    number: u64,
+    frame: u64,
+    /// Of the frame, where it was looked at.
+    guide: Option<Arc<Guide>>,
+    /// The scene that the frame shows, counted.
+    scene: u64,
+    region: Region,
+    purpose: Purpose,
+}
+
+/// What came of an inference, for the frame that it was made for.
+#[derive(Debug)]
+pub enum Landed {
+    /// The matte.
+    Matte(Matted),
+    /// Everybody is in this region, which is to be looked at before there is a matte.
+    Found {
+        /// The frame.
+        frame: u64,
+        /// Where everybody is.
+        region: Region,
+    },
+    /// There will be no matte.
+    Failed(Failed),
+}
+
+/// A frame's matte.
+#[derive(Debug)]
+pub struct Matted {
+    /// The frame.
+    pub frame: u64,
+    /// Of the frame, where it was looked at.
+    pub guide: Option<Arc<Guide>>,
+    /// Its mask.
+    pub mask: Arc<Mask>,
+    /// What the network saw of the frame.
+    pub seen: Region,
+    /// No cut has been seen since.
+    pub is_of_this_scene: bool,
+}
+
+/// An inference that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// The frame that has no matte.
+    pub frame: u64,
+    /// What to tell of it, if anything.
+    pub error: Option<Error>,
+    /// The stream has to end.
+    pub is_fatal: bool,
+}
+
+/// All that depends on one network.
+pub struct Engine {
+    runner: Box<dyn Runner>,
+    fitted: Option<Fitted>,
+    under_way: VecDeque<Job>,
+    next_job: u64,
+    /// Counts the scenes of the stream.
+    scene: u64,
+    /// What an inference takes, as a running mean in seconds.
+    expected: Option<f64>,
+    has_ever_matted: bool,
+    failures_in_a_row: u32,
+    masks: Pool<Mask>,
+}
+
+/// What depends on the frames' layout as well.
+struct Fitted {
+    frame: Size,
+    preparer: RegionPreparer,
+    follower: Follower,
+    canvas: Canvas,
+    refinement: Option<Refinement>,
+    /// Frames from one search to the next.
+    search_every: u64,
+    /// The frame that was searched last.
+    searched: Option<u64>,
+    /// What the network said of the whole of a frame, and of which one.
+    whole: Vec<f32>,
+    whole_of: Option<u64>,
+}
+
+/// What closer looks take.
+struct Refinement {
+    refiner: Refiner,
+    /// The looks under way.
+    looks: Vec<Region>,
+    /// What one of them says, on the canvas.
+    drawn: Vec<f32>,
+    /// The mask that is refined.
+    mask: Vec<f32>,
+}
+
+/// What a stream's frames are like.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit {
+    /// The frames.
+    pub layout: FrameLayout,
+    /// What each lasts, where that is known.
+    pub frame: Option<Duration>,
+    /// Whether mattes are refined by closer looks.
+    pub refines: bool,
+}
+
+impl Fitted {
+    fn new(runner: &dyn Runner, fit: &Fit) -> Self {
+        let (shape, layout) = (runner.shape(), fit.layout);
+        let (masks, frame) = (shape.masks(), Size { width: layout.width, height: layout.height });
+        let canvas = Canvas::new(frame, masks);
+        let size = canvas.size();
+        let refinement = || Refinement {
+            refiner: Refiner::new(frame, masks, size, canvas.least_side()),
+            looks: Vec::new(),
+            drawn: vec![0.0; size.area()],
+            mask: vec![0.0; size.area()],
+        };
+        let search_every = |frame: Duration| {
+            (SEARCH.as_secs_f64() / frame.as_secs_f64().max(1e-6)).round().max(2.0) as u64
+        };
+        Self {
+            frame,
+            preparer: RegionPreparer::new(shape, layout),
+            follower: Follower::new(frame, masks, canvas.least_side()),
+            refinement: fit.refines.then(refinement),
+            canvas,
+            search_every: fit.frame.map_or(USUAL_SEARCH, search_every),
+            searched: None,
+            whole: vec![0.0; masks.mask.area()],
+            whole_of: None,
+        }
+    }
+
+    /// Forgets whom it followed.
+    fn forget(&mut self) {
+        self.follower.forget();
+        self.searched = None;
+        self.whole_of = None;
+    }
+}
+
+impl Engine {
+    /// Not yet for any frames.
+    pub fn new(runner: Box<dyn Runner>) -> Self {
+        Self {
+            runner,
+            fitted: None,
+            under_way: VecDeque::new(),
+            next_job: 0,
+            scene: 0,
+            expected: None,
+            has_ever_matted: false,
+            failures_in_a_row: 0,
+            masks: Pool::default(),
+        }
+    }
+
+    /// Goes on with other frames. Those before are forgotten.
+    pub fn fit(&mut self, fit: &Fit) {
+        self.forget();
+        self.fitted = Some(Fitted::new(&*self.runner, fit));
+    }
+
+    /// Forgets every frame there was.
+    pub fn forget(&mut self) {
+        self.runner.discard();
+        self.under_way.clear();
+        self.cut();
+    }
+
+    /// Another scene begins: nobody is followed any more, and what is under way says nothing of it.
+    pub fn cut(&mut self) {
+        self.scene += 1;
+        if let Some(fitted) = &mut self.fitted {
+            fitted.forget();
+        }
+    }
+
+    /// The scene that the newest frame shows, counted.
+    pub fn scene(&self) -> u64 {
+        self.scene
+    }
+
+    /// How the masks that the network gives lie on frames.
+    pub fn masks(&self) -> MaskLayout {
+        self.runner.shape().masks()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.under_way.is_empty() && self.runner.is_idle()
+    }
+
+    /// Whether something is under way for a frame.
+    pub fn works_on(&self, frame: u64) -> bool {
+        self.under_way.iter().any(|job| job.frame == frame)
+    }
+
+    /// Whether a frame is searched before it is known what to look at for its matte.
+    pub fn searches_first(&self, frame: u64) -> bool {
+        let is_first = |job: &Job| job.frame == frame && job.purpose == Purpose::First;
+        self.under_way.iter().any(is_first)
+    }
+
+    /// What an inference takes, where one has been made.
+    pub fn expected(&self) -> Option<Duration> {
+        self.expected.map(Duration::from_secs_f64)
+    }
+
+    /// Brings a frame to the network and has its matte inferred; searches the whole of it before,
+    /// where it is time for that. Waits for nothing.
+    pub fn begin(
+        &mut self,
+        frame: u64,
+        view: &FrameView<'_>,
+        guide: Option<Arc<Guide>>,
+        look: Look,
+        stats: &mut Stats,
+    ) {
+        let Some(fitted) = &mut self.fitted else { return };
+        let whole = Region::whole(fitted.frame);
+        let since = fitted.searched.map(|last| frame.saturating_sub(last));
+        let is_due = since.is_none_or(|since| since >= fitted.search_every);
+        let (search, region, purpose) = match (look, fitted.follower.region()) {
+            (Look::Frame, _) => (false, whole, Purpose::Matte),
+            (Look::RegionAtOnce, None) if since.is_none() => (false, whole, Purpose::First),
+            (_, None) => (false, whole, Purpose::Whole),
+            (_, Some(region)) => {
+                (is_due || !fitted.follower.is_confirmed(), region, Purpose::Region)
+            }
+        };
+        if search || matches!(purpose, Purpose::First | Purpose::Whole) {
+            fitted.searched = Some(frame);
+        }
+        if search {
+            self.infer(frame, view, guide.clone(), whole, Purpose::Search, stats);
+        }
+        self.infer(frame, view, guide, region, purpose, stats);
+    }
+
+    /// Looks at the region of a frame in which everybody was [found](Landed::Found).
+    pub fn look_closer(
+        &mut self,
+        frame: u64,
+        view: &FrameView<'_>,
+        guide: Option<Arc<Guide>>,
+        region: Region,
+        stats: &mut Stats,
+    ) {
+        self.infer(frame, view, guide, region, Purpose::Region, stats);
+    }
+
+    fn infer(
+        &mut self,
+        frame: u64,
+        view: &FrameView<'_>,
+        guide: Option<Arc<Guide>>,
+        region: Region,
+        purpose: Purpose,
+        stats: &mut Stats,
+    ) {
+        let Some(fitted) = &mut self.fitted else { return };
+        let start = Instant::now();
+        let mut exchange = self.runner.exchange();
+        fitted.preparer.prepare_region(view, region, &mut exchange.tensor);
+        stats.prepare.add_since(start);
+        let number = self.next_job;
+        self.next_job += 1;
+        exchange.number = number;
+        self.under_way.push_back(Job { number, frame, guide, scene: self.scene, region, purpose });
+        self.runner.submit(exchange);
+    }
+
+    /// Takes in an inference that is over and tells something of a frame, if there is one.
+    pub fn poll(&mut self, stats: &mut Stats) -> Option<Landed> {
+        loop {
+            let done = self.runner.try_next()?;
+            if let Some(landed) = self.land(done, stats) {
+                return Some(landed);
+            }
+        }
+    }
+
+    /// Waits until an inference is over that tells something of a frame, or the clock shows
+    /// `deadline`.
+    pub fn wait(&mut self, deadline: Option<Duration>, stats: &mut Stats) -> Result<Landed, Late> {
+        loop {
+            match self.runner.next(deadline) {
+                Waited::Done(done) => {
+                    if let Some(landed) = self.land(done, stats) {
+                        return Ok(landed);
+                    }
+                }
+                Waited::Late => return Err(Late::Deadline),
+                Waited::Interrupted => return Err(Late::Interrupted),
+            }
+        }
+    }
+
+    fn land(&mut self, mut done: Done, stats: &mut Stats) -> Option<Landed> {
+        stats.infer.add(done.duration);
+        let seconds = done.duration.as_secs_f64();
+        let mean = self.expected.map_or(seconds, |mean| mean + NEWEST * (seconds - mean));
+        self.expected = Some(mean);
+        let number = done.exchange.number;
+        let index = self.under_way.iter().position(|job| job.number == number);
+        let landed = index.and_then(|index| self.under_way.remove(index)).and_then(|job| {
+            match std::mem::replace(&mut done.result, Ok(())) {
+                Ok(()) => self.take_in(job, &mut done.exchange, stats),
+                // The matte that was to follow a search fails by itself, or does not; without a closer
+                // look it stays as it is.
+                Err(_) if matches!(job.purpose, Purpose::Search | Purpose::Closer) => {
+                    stats.failures += 1;
+                    None
+                }
+                Err(error) => Some(Landed::Failed(self.fail(job.frame, error, stats))),
+            }
+        });
+        self.runner.give_back(done.exchange);
+        landed
+    }
+
+    fn take_in(&mut self, job: Job, exchange: &mut Exchange, stats: &mut Stats) -> Option<Landed> {
+        let masks = self.runner.shape().masks();
+        let fitted = self.fitted.as_mut()?;
+        let is_of_this_scene = job.scene == self.scene;
+        let is_cut_off = match job.purpose {
+            Purpose::Closer => false,
+            Purpose::Matte => {
+                fitted.follower.forget();
+                false
+            }
+            // What was seen of another scene moves nobody in this one.
+            _ => is_of_this_scene && fitted.follower.follow(&exchange.mask, job.region),
+        };
+        let mut seen = job.region;
+        match job.purpose {
+            Purpose::Closer => {
+                fitted.take_closer(&exchange.mask, job.region, stats);
+                return None;
+            }
+            Purpose::Search | Purpose::First => {
+                let region = fitted.follower.region().filter(|_| is_of_this_scene);
+                let is_search = job.purpose == Purpose::Search || region.is_some();
+                if is_search {
+                    stats.searches += 1;
+                    std::mem::swap(&mut fitted.whole, &mut exchange.mask);
+                    fitted.whole_of = Some(job.frame);
+                }
+                match region {
+                    _ if job.purpose == Purpose::Search => return None,
+                    Some(region) => return Some(Landed::Found { frame: job.frame, region }),
+                    None => {}
+                }
+            }
+            Purpose::Region if fitted.whole_of.take_if(|of| *of == job.frame).is_some() => {
+                let whole = &mut fitted.whole;
+                let region = job.region;
+                let agrees =
+                    agreement(whole, &exchange.mask, region, fitted.frame, masks) >= CONFIRMED;
+                match agrees {
+                    true if is_of_this_scene => fitted.follower.confirm(),
+                    false if is_of_this_scene => fitted.follower.distrust(),
+                    _ => {}
+                }
+                // What the whole frame gave is better than something else, or half of somebody.
+                if !agrees || is_cut_off {
+                    std::mem::swap(whole, &mut exchange.mask);
+                    seen = Region::whole(fitted.frame);
+                }
+            }
+            Purpose::Matte | Purpose::Whole | Purpose::Region => {}
+        }
+        // Closer looks are joined on the canvas, whatever the first one saw.
+        let on_canvas = job.purpose != Purpose::Matte || fitted.refinement.is_some();
+        let layout = if on_canvas { MaskLayout::covering(fitted.canvas.size()) } else { masks };
+        let mask = self.masks.fill(
+            || Mask::blank(layout),
+            |mask| {
+                mask.set_layout(layout);
+                match on_canvas {
+                    true => fitted.canvas.draw(&exchange.mask, seen, &mut mask.values),
+                    false => std::mem::swap(&mut mask.values, &mut exchange.mask),
+                }
+            },
+        );
+        stats.inferences += 1;
+        self.failures_in_a_row = 0;
+        self.has_ever_matted = true;
+        let Job { frame, guide, .. } = job;
+        Some(Landed::Matte(Matted { frame, guide, mask, seen, is_of_this_scene }))
+    }
+
+    fn fail(&mut self, frame: u64, error: Error, stats: &mut Stats) -> Failed {
+        stats.failures += 1;
+        self.failures_in_a_row += 1;
+        let is_fatal = !self.has_ever_matted || self.failures_in_a_row >= TOLERATED_FAILURES;
+        let is_told = is_fatal || self.failures_in_a_row == 1;
+        Failed { frame, error: is_told.then_some(error), is_fatal }
+    }
+
+    /// Looks closer at what a matte is uncertain of, where that was asked for; gives the refined one.
+    /// Nothing may be under way.
+    pub fn refine(
+        &mut self,
+        matted: &Matted,
+        view: &FrameView<'_>,
+        stats: &mut Stats,
+    ) -> Result<Option<Arc<Mask>>, Late> {
+        let Some(Fitted { refinement: Some(refinement), .. }) = &mut self.fitted else {
+            return Ok(None);
+        };
+        let mut looks = std::mem::take(&mut refinement.looks);
+        looks.clear();
+        refinement.mask.copy_from_slice(&matted.mask.values);
+        looks.extend_from_slice(refinement.refiner.plan(&refinement.mask, matted.seen));
+        for &look in &looks {
+            self.infer(matted.frame, view, None, look, Purpose::Closer, stats);
+        }
+        while self.works_on(matted.frame) {
+            let Waited::Done(done) = self.runner.next(None) else { return Err(Late::Interrupted) };
+            self.land(done, stats);
+        }
+        let layout = matted.mask.layout;
+        let Some(Fitted { refinement: Some(refinement), .. }) = &mut self.fitted else {
+            return Ok(None);
+        };
+        refinement.refiner.join(&mut refinement.mask);
+        refinement.looks = looks;
+        let fill = |mask: &mut Mask| {
+            mask.set_layout(layout);
+            mask.values.copy_from_slice(&refinement.mask);
+        };
+        Ok(Some(self.masks.fill(|| Mask::blank(layout), fill)))
+    }
+}
+
+impl Fitted {
+    fn take_closer(&mut self, closer: &[f32], look: Region, stats: &mut Stats) {
+        let Some(Refinement { refiner, drawn, mask, .. }) = &mut self.refinement else { return };
+        self.canvas.draw(closer, look, drawn);
+        refiner.take(mask, look, drawn);
+        stats.closer_looks += 1;
+    }
+}
+
+/// Why waiting brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// The time was up.
+    Deadline,
+    /// Somebody ended it.
+    Interrupted,
+}

@@ -1,0 +1,66 @@
+//! What a stream did, and how long it took.
+
+use std::time::{Duration, Instant};
+
+/// Mean and worst of a step's durations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepTiming {
+    count: u64,
+    total: Duration,
+    worst: Duration,
+}
+
+impl StepTiming {
+    /// Adds the time since `start`.
+    pub fn add_since(&mut self, start: Instant) {
+        self.add(start.elapsed());
+    }
+
+    /// Adds a duration.
+    pub fn add(&mut self, duration: Duration) {
+        self.count += 1;
+        self.total += duration;
+        self.worst = self.worst.max(duration);
+    }
+
+    /// The mean, in milliseconds.
+    pub fn mean_ms(&self) -> f64 {
+        match self.count {
+            0 => 0.0,
+            count => self.total.as_secs_f64() * 1e3 / count as f64,
+        }
+    }
+
+    /// The worst, in milliseconds.
+    pub fn worst_ms(&self) -> f64 {
+        self.worst.as_secs_f64() * 1e3
+    }
+}
+
+/// Counted since a stream began.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Frames that came in.
+    pub frames: u64,
+    /// Frames that were late before they came.
+    pub late: u64,
+    /// Mattes that were carried from an earlier frame.
+    pub carried: u64,
+    /// Inferences that gave a matte.
+    pub inferences: u64,
+    /// Inferences that only looked for who is in the frame.
+    pub searches: u64,
+    /// Inferences that looked closer at what a matte was uncertain of.
+    pub closer_looks: u64,
+    /// Inferences that failed.
+    pub failures: u64,
+    /// Frame to tensor.
+    pub prepare: StepTiming,
+    /// Tensor to mask.
+    pub infer: StepTiming,
+    /// Looking at frames and carrying mattes to them.
+    pub carry: StepTiming,
+    /// Mask to output frame.
+    pub finish: StepTiming,
+}
