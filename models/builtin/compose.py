@@ -56,23 +56,24 @@ class Placed:
     left: int
 
 
-def place(crop: np.ndarray, top: int, left: int, side: int, frame: tuple[int, int], scale: tuple[float, float],
-          offset: tuple[float, float], flip: bool) -> Placed:
-    """Scales a crop of a square render and moves it, keeping cut bodies on the frame's edges.
+def is_cut(edge: np.ndarray) -> bool:
+    """Whether a body goes on beyond an edge, (n, 4) uint8."""
+    return int((edge[:, 3] > 99).sum()) > 2
 
-    frame: (height, width) of the picture; scale: pixels of the frame per pixel of the render, down and across;
+
+def place(crop: np.ndarray, top: int, left: int, whole: tuple[int, int], frame: tuple[int, int], scale: tuple[float, float],
+          offset: tuple[float, float], flip: bool) -> Placed:
+    """Scales a crop of a render and moves it, keeping cut bodies on the frame's edges.
+
+    whole: (height, width) of the render; frame: that of the picture; scale: pixels of the frame per pixel of the render, down and across;
     offset: of the render's middle from the frame's, in pixels, down and across. Where the body was cut by the
     render's edge, that edge comes to lie on the frame's edge or beyond, so that no torso floats.
     """
     height, width = crop.shape[:2]
-
-    def cut(edge: np.ndarray) -> bool:
-        return int((edge[:, 3] > 99).sum()) > 2
-
-    cut_top, cut_bottom = top == 0 and cut(crop[0]), top + height == side and cut(crop[-1])
-    cut_left, cut_right = left == 0 and cut(crop[:, 0]), left + width == side and cut(crop[:, -1])
+    cut_top, cut_bottom = top == 0 and is_cut(crop[0]), top + height == whole[0] and is_cut(crop[-1])
+    cut_left, cut_right = left == 0 and is_cut(crop[:, 0]), left + width == whole[1] and is_cut(crop[:, -1])
     if flip:
-        cut_left, cut_right, left = cut_right, cut_left, side - left - width
+        cut_left, cut_right, left = cut_right, cut_left, whole[1] - left - width
 
     def shifted(start: float, length: float, room: float, low: bool, high: bool) -> float:
         if low and high:
@@ -82,8 +83,8 @@ def place(crop: np.ndarray, top: int, left: int, side: int, frame: tuple[int, in
         return min(start, 0.0) if low else start
 
     rows, columns = frame
-    origin_y = shifted(rows / 2 + offset[0] - side / 2 * scale[0], side * scale[0], rows, cut_top, cut_bottom)
-    origin_x = shifted(columns / 2 + offset[1] - side / 2 * scale[1], side * scale[1], columns, cut_left, cut_right)
+    origin_y = shifted(rows / 2 + offset[0] - whole[0] / 2 * scale[0], whole[0] * scale[0], rows, cut_top, cut_bottom)
+    origin_x = shifted(columns / 2 + offset[1] - whole[1] / 2 * scale[1], whole[1] * scale[1], columns, cut_left, cut_right)
     # Only what the frame shows is scaled, plus a rim for the interpolation.
     first_y = max(0, int((-origin_y) / scale[0] - top) - 2)
     last_y = min(height, int((rows - origin_y) / scale[0] - top) + 3)
@@ -273,7 +274,7 @@ class Composer:
         crop, top, left = shard.crop(rng.integers(len(shard)))
         scale = rng.uniform(0.3, 1.5) * max(frame) / shard.side
         offset = (rng.uniform(-0.5, 0.5) * frame[0], rng.uniform(-0.5, 0.5) * frame[1])
-        return place(crop, top, left, shard.side, frame, (scale, scale * np.exp(rng.normal(0, 0.3))), offset, rng.random() < 0.5)
+        return place(crop, top, left, (shard.side, shard.side), frame, (scale, scale * np.exp(rng.normal(0, 0.3))), offset, rng.random() < 0.5)
 
     def _lay_thing(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> None:
         placed = self._thing(rng, picture.shape[:2])
@@ -319,7 +320,7 @@ class Composer:
                 offset = (rng.normal(0, 0.15) * rows, rng.uniform(-0.4, 0.4) * columns)
             if left == 0 and left + crop.shape[1] == side:  # reaches out of both sides: must span the frame
                 size = max(size, columns / side)
-            placed.append(place(crop, top, left, side, frame, (size, size * stretch), offset, rng.random() < 0.5))
+            placed.append(place(crop, top, left, (side, side), frame, (size, size * stretch), offset, rng.random() < 0.5))
         else:
             count = int(rng.integers(2, 4)) if kind == "few" else int(rng.integers(4, 9))
             size = np.exp(rng.uniform(-0.6, 0.15) if kind == "few" else rng.uniform(-1.4, -0.45))
@@ -335,7 +336,7 @@ class Composer:
                     across = middle + (index - (count - 1) / 2) * rng.uniform(0.6, 1.1) * 0.45 * own * side / columns
                 else:
                     across = rng.uniform(-0.45, 0.45)
-                members.append((own, place(crop, top, left, side, frame, (own, own * stretch),
+                members.append((own, place(crop, top, left, (side, side), frame, (own, own * stretch),
                                            ((level + rng.normal(0, 0.03)) * rows, across * columns), rng.random() < 0.5)))
             placed = [member for _, member in sorted(members, key=lambda member: member[0])]
         return placed
@@ -345,9 +346,9 @@ class Composer:
         crop, top, left, side = self._pick(rng, {"half": 0.2, "full": 0.8}, headless=0.5)
         size = np.exp(rng.uniform(0.4, 1.0)) * frame[0] / side
         offset = (-rng.uniform(0.25, 0.6) * crop.shape[0] * size, rng.normal(0, 0.12) * frame[1])
-        return place(crop, top, left, side, frame, (size, size), offset, rng.random() < 0.5)
+        return place(crop, top, left, (side, side), frame, (size, size), offset, rng.random() < 0.5)
 
-    def _mottled(self, person: Placed, rng: np.random.Generator) -> Placed:
+    def mottled(self, person: Placed, rng: np.random.Generator) -> Placed:
         """The person with uneven brightness: folds, and shadows that a body casts on itself."""
         rows, columns = person.pixels.shape[:2]
         if max(rows, columns) >= 2 * self.side:
@@ -407,7 +408,7 @@ class Composer:
         mottled = self.extras and rng.random() < 0.3
         for person in persons:
             if mottled:
-                person = self._mottled(person, rng)
+                person = self.mottled(person, rng)
             if softness:
                 person = blurred(person, softness)
             if smear is not None:
@@ -427,7 +428,7 @@ class Composer:
             alpha *= 1 - front
         if persons and rng.random() < 0.05:
             self._desk(picture, alpha, rng)
-        return self._photograph(picture, alpha, rng)
+        return self.photograph(picture, alpha, rng)
 
     @staticmethod
     def _cast_shadow(picture: np.ndarray, person: Placed, rng: np.random.Generator) -> None:
@@ -454,7 +455,7 @@ class Composer:
         picture[:] = picture * (1 - cover) + np.clip(colour * shade, 0, 1) * cover
         alpha *= 1 - cover[..., 0]
 
-    def _photograph(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def photograph(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Focus, light, white balance, sensor noise, sharpening and compression of a whole picture."""
         frame = alpha.shape
         kind = rng.random()
@@ -502,6 +503,11 @@ def pad_square(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
     top, left = (side - rows) // 2, (side - columns) // 2
     border = (top, side - rows - top, left, side - columns - left)
     return (cv2.copyMakeBorder(photo, *border, cv2.BORDER_REPLICATE), cv2.copyMakeBorder(mask, *border, cv2.BORDER_REPLICATE))
+
+
+def renders_are_there() -> bool:
+    """Whether held-out composites can be made."""
+    return backgrounds.file(True).exists() and bool(render.shards(True, False))
 
 
 def validation(count: int = 300, side: int = 384, extras: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,18 +1,26 @@
-"""Step ``evaluate``: IoU, MAD, MSE and SAD of mattes, on held-out composites and on photographs.
+"""Step ``evaluate``: IoU, MAD, MSE and edges of mattes in one table, several input sizes and the rival side by side.
 
-Held-out composites choose between checkpoints, input sizes and ideas. The photographs are only reported on.
+Held-out photographs, held-out composites and held-out places choose between checkpoints, input sizes and ideas; sets
+named ``report: ...`` are only reported on.
 """
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable, Iterable
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from . import compose, contract, paths
+from . import compose, contract, paths, photographs
+
+SIDES = (256, 320)  # that the own network is measured at: live, and for files
+BRIEF = 80          # pictures of a set while training runs
+
+# Name, picture (H, W, 3) uint8 BGR, and true alpha (H, W) float32 in [0, 1].
+Entry = tuple[str, np.ndarray, np.ndarray]
 
 
 def scores_of(matte: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -40,30 +48,20 @@ def mean_of(entries: list[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([entry[key] for entry in entries])) for key in entries[0]}
 
 
-def held_out_scores(predict: contract.Predict, side: int, fit: str, limit: int | None = None, extras: bool = False) -> dict[str, float]:
-    """Means over held-out composites with somebody in them, and the share over 0.5 where nobody is."""
-    people = [(photo, alpha) for photo, alpha in compose.validation(extras=extras) if (alpha > 127).mean() > 0.003][:limit]
-    entries = []
-    for photo, alpha in people:
-        truth = alpha / np.float32(255)
-        matte = contract.matte_of(photo, predict, side, fit)
-        entries.append(scores_of(matte, truth) | {"edge": edge_error(matte, truth)})
-    empty = [float((contract.matte_of(photo, predict, side, fit) > 0.5).mean()) for photo in compose.nobody()[:limit]]
-    return mean_of(entries) | {"nobody": float(np.mean(empty))}
-
-
 @dataclass
 class Model:
-    """An ONNX network that mattes: the own one or the rival."""
+    """A network that mattes, at one input size: the own one or the rival."""
 
     name: str
     predict: contract.Predict
     side: int
     fit: str
-    results: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+
+    def matte(self, picture: np.ndarray) -> np.ndarray:
+        return contract.matte_of(picture, self.predict, self.side, self.fit)
 
 
-def session(path: Path, threads: int = 2):
+def session(path: Path, threads: int = 1):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -71,10 +69,10 @@ def session(path: Path, threads: int = 2):
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def own(path: Path, fit: str) -> Model:
+def own(path: Path, side: int) -> Model:
     network = session(path)
     given = network.get_inputs()[0]
-    return Model("builtin", lambda batch: network.run(None, {given.name: batch})[0], int(given.shape[2]), fit)
+    return Model(f"builtin {side}", lambda batch: network.run(None, {given.name: batch})[0], side, "pad-square")
 
 
 def the_rival(path: Path) -> Model:
@@ -89,8 +87,21 @@ def the_rival(path: Path) -> Model:
     return Model("selfie", predict, 256, "stretch")
 
 
-def photographs(name: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, picture (H, W, 3) uint8 BGR and mask (H, W) float32 of every photograph of a set."""
+# --------------------------------------------------------------------------------------------------------- sets
+
+def composites(extras: bool) -> list[Entry]:
+    """Held-out composites with somebody in them."""
+    pairs = enumerate(compose.validation(extras=extras))
+    return [(str(index), photo, alpha / np.float32(255)) for index, (photo, alpha) in pairs if (alpha > 127).mean() > 0.003]
+
+
+def nobody() -> list[Entry]:
+    """Held-out places."""
+    return [(str(index), picture, np.zeros(picture.shape[:2], "f4")) for index, picture in enumerate(compose.nobody())]
+
+
+def reported(name: str) -> list[Entry]:
+    """A set of photographs that nothing is chosen by."""
     entries = []
     for path in sorted((paths.evaluation() / name).glob("*.jpg")):
         picture = cv2.imread(str(path))
@@ -101,51 +112,86 @@ def photographs(name: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
     return entries
 
 
-def run(model: str | None, fit: str, composites_only: bool, grid: str | None, report: str | None) -> None:
-    """Measures the own network and the rival in one run and prints a table."""
-    ours = own(Path(model) if model else paths.MODEL, fit)
-    summary: dict[str, dict] = {}
-    for fitted in contract.FITS if composites_only else (fit,):
-        summary[f"held-out composites, {fitted}"] = {"builtin": held_out_scores(ours.predict, ours.side, fitted)}
-    summary[f"with extras, {fit}"] = {"builtin": held_out_scores(ours.predict, ours.side, fit, extras=True)}
+def choosing_sets() -> dict[str, Callable[[], list[Entry]]]:
+    """By name, the sets to choose by; those of nobody begin with ``nobody``."""
+    sets: dict[str, Callable[[], list[Entry]]] = {}
+    for name in paths.PHOTOGRAPH_SETS:
+        if paths.labelled(name, True):
+            sets[f"photographs {name}"] = lambda name=name: photographs.held_out(name)
+    if compose.renders_are_there():
+        sets["composites"] = lambda: composites(False)
+        sets["composites with extras"] = lambda: composites(True)
+        sets["nobody"] = nobody
+    return sets
+
+
+def all_sets() -> dict[str, Callable[[], list[Entry]]]:
+    """The sets to choose by, and those that are only reported on."""
+    folder = paths.evaluation()
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
+    return choosing_sets() | {f"report: {name}": lambda name=name: reported(name) for name in names}
+
+
+# ------------------------------------------------------------------------------------------------------ measuring
+
+def measured(model: Model, entries: Iterable[Entry], empty: bool) -> list[dict[str, float]]:
+    """Scores of every picture; of those with nobody only the share of pixels over 0.5."""
+    results = []
+    for _, picture, truth in entries:
+        matte = model.matte(picture)
+        results.append({"share": float((matte > 0.5).mean())} if empty else scores_of(matte, truth) | {"edge": edge_error(matte, truth)})
+    return results
+
+
+def brief(model: Model) -> dict[str, float]:
+    """The scores that are logged while training runs: of few pictures of each set to choose by."""
+    scores = {}
+    for name, read in choosing_sets().items():
+        means = mean_of(measured(model, read()[:BRIEF], name == "nobody"))
+        scores |= {f"{name} {key}": round(means[key], 5) for key in ("iou", "mad", "share") if key in means}
+    return scores
+
+
+def run(model: str | None, sides: list[int], only: str | None, grid: str | None, report: str | None) -> None:
+    """Measures the own network at several sizes and the rival in one run, and prints a table."""
+    path = Path(model) if model else paths.MODEL
+    models = [own(path, side) for side in sides]
     if paths.rival().exists():
-        rival = the_rival(paths.rival())
-        summary["held-out composites, stretch"] = summary.get("held-out composites, stretch", {}) | {"selfie": held_out_scores(rival.predict, 256, "stretch")}
-        summary["with extras, stretch"] = {"selfie": held_out_scores(rival.predict, 256, "stretch", extras=True)}
-    else:
-        rival = None
-    worst = []
-    if not composites_only:
-        for name in sorted(path.name for path in paths.evaluation().iterdir() if path.is_dir()):
-            entries = photographs(name)
-            summary[name] = {}
-            for which in (ours, rival) if rival else (ours,):
-                which.results[name] = []
-                for label, picture, mask in tqdm(entries, desc=f"{which.name} {name}", leave=False):
-                    matte = contract.matte_of(picture, which.predict, which.side, which.fit)
-                    which.results[name].append(scores_of(matte, mask))
-                    if which is ours:
-                        worst.append((which.results[name][-1]["iou"], f"{name} {label}", picture, matte))
-                summary[name][which.name] = mean_of(which.results[name]) | {"median_iou": float(np.median([entry["iou"] for entry in which.results[name]]))}
-            if name == "people":
-                _by_share(entries, [which for which in (ours, rival) if which], name)
-    for title, rows in summary.items():
-        for who, values in rows.items():
-            print(f"{title:34} {who:8} " + "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
+        models.append(the_rival(paths.rival()))
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    worst: list[tuple[float, str, np.ndarray, np.ndarray]] = []
+    for name, read in all_sets().items():
+        if only and only not in name:
+            continue
+        entries = read()
+        results = {which.name: measured(which, tqdm(entries, desc=f"{which.name} {name}", leave=False, mininterval=5), name == "nobody") for which in models}
+        summary[name] = {who: mean_of(rows) | {"pictures": len(rows)} for who, rows in results.items()}
+        _print_rows(name, summary[name])
+        if name == "report: people":
+            _by_share(entries, results)
+        if grid and name != "nobody":
+            best = results[models[len(sides) - 1].name]
+            worst += [(scores["iou"], f"{name} {entry[0]}", entry[1], models[len(sides) - 1].matte(entry[1])) for scores, entry in zip(best, entries)]
     if report:
         Path(report).write_text(json.dumps(summary, indent=1))
     if grid:
         cv2.imwrite(grid, _grid(sorted(worst, key=lambda entry: entry[0])[:20]))
 
 
-def _by_share(entries: list, models: list[Model], name: str) -> None:
+def _print_rows(name: str, rows: dict[str, dict[str, float]]) -> None:
+    for who, values in rows.items():
+        numbers = "  ".join(f"{key} {value:.4f}" for key, value in values.items() if key != "pictures")
+        print(f"{name:24} {who:12} {values['pictures']:4}  {numbers}", flush=True)
+
+
+def _by_share(entries: list[Entry], results: dict[str, list[dict[str, float]]]) -> None:
     """IoU by the part of the picture that people fill."""
     share = np.array([float((mask > 0.5).mean()) for _, _, mask in entries])
     for low, high in ((0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 1.01)):
         members = np.where((share >= low) & (share < high))[0]
         if len(members):
-            print(f"  {name}: people fill {low:.0%} to {min(high, 1):.0%} of {len(members)} pictures: IoU "
-                  + ", ".join(f"{which.name} {np.mean([which.results[name][index]['iou'] for index in members]):.3f}" for which in models))
+            print(f"  people fill {low:.0%} to {min(high, 1):.0%} of {len(members)} pictures: IoU "
+                  + ", ".join(f"{who} {np.mean([rows[index]['iou'] for index in members]):.3f}" for who, rows in results.items()))
 
 
 def _grid(entries: list, tile: int = 230) -> np.ndarray:

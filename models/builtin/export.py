@@ -1,8 +1,8 @@
 """Step ``export``: the ONNX file that the plugin embeds.
 
-Input ``input`` (1, 3, S, S) float32 BGR in [0, 1], output ``output`` (1, 1, S, S) float32 in [0, 1]. Weights are
-stored in half precision behind casts, which ONNX Runtime folds away when it loads the file: half the size, the
-same speed.
+Input ``input`` (1, 3, height, width) float32 BGR in [0, 1], output ``output`` (1, 1, height, width) float32 in [0, 1];
+height and width are open, multiples of 32. Weights are stored in half precision behind casts, which ONNX Runtime folds
+away when it loads the file: half the size, the same speed.
 """
 from __future__ import annotations
 
@@ -27,14 +27,41 @@ def network_from(state: weights.State) -> Network:
     return network.eval()
 
 
-def to_onnx(network: Network, side: int) -> onnx.ModelProto:
+def to_onnx(network: Network) -> onnx.ModelProto:
     """The network with its normalisations folded into its convolutions, in single precision."""
-    buffer = io.BytesIO()
+    buffer, sides = io.BytesIO(), {2: "height", 3: "width"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(Matte(network).eval(), (torch.rand(1, 3, side, side),), buffer, input_names=["input"],
-                          output_names=["output"], opset_version=OPSET, dynamo=False)
-    return onnx.load_model_from_string(buffer.getvalue())
+        torch.onnx.export(Matte(network).eval(), (torch.rand(1, 3, 64, 96),), buffer, input_names=["input"], output_names=["output"],
+                          dynamic_axes={"input": sides, "output": sides}, opset_version=OPSET, dynamo=False)
+    model = onnx.load_model_from_string(buffer.getvalue())
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, "height", "width"]))
+    return join_padding(model)
+
+
+def join_padding(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Lets convolutions of stride 2 pad by themselves, where PyTorch needs a node before each."""
+    graph = model.graph
+    pads = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Pad"}
+    for node in graph.node:
+        if node.op_type == "Conv" and node.input[0] in pads:
+            attributes = {attribute.name: attribute for attribute in node.attribute}
+            sums = [side - stride for side, stride in zip(attributes["kernel_shape"].ints, attributes["strides"].ints)]
+            attributes["pads"].ints[:] = [total // 2 for total in sums] + [(total + 1) // 2 for total in sums]
+            node.input[0] = pads[node.input[0]]
+    return _without_unused(model)
+
+
+def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Leaves out nodes that no output depends on."""
+    graph, needed, kept = model.graph, {result.name for result in model.graph.output}, []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    return model
 
 
 def halve(model: onnx.ModelProto, smallest: int = 64) -> onnx.ModelProto:
@@ -54,18 +81,18 @@ def halve(model: onnx.ModelProto, smallest: int = 64) -> onnx.ModelProto:
     return model
 
 
-def run(source: str | None, side: int, output: str | None, from_checkpoint: bool = False) -> None:
+def run(source: str | None, output: str | None, from_checkpoint: bool = False) -> None:
     """Exports the averaged weights of a .safetensors file, by default the project's own.
 
     from_checkpoint: first bring the project's own up to date with the training that runs.
     """
     path = weights.from_checkpoint() if from_checkpoint else Path(source) if source else paths.WARM_START
     state, note = weights.load(path)
-    model = halve(to_onnx(network_from(state), side))
+    model = halve(to_onnx(network_from(state)))
     model.producer_name, model.producer_version = "davidmatte models/builtin", ""
-    helper.set_model_props(model, {"licence": "MIT", "seen": note.get("seen", "")})
+    helper.set_model_props(model, {"licence": "MIT; encoder Apache-2.0", "seen": note.get("seen", "")})
     onnx.checker.check_model(model)
     target = Path(output) if output else paths.MODEL
     with paths.replacing(target) as partial:
         onnx.save(model, str(partial))
-    print(f"{target.name}: {target.stat().st_size / 1e6:.2f} MB, {side}x{side}, opset {OPSET}")
+    print(f"{target.name}: {target.stat().st_size / 1e6:.2f} MB, opset {OPSET}")

@@ -18,6 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assets", help="folder with rocketbox/ and hdri/ (or $DAVIDMATTE_ASSETS)")
     parser.add_argument("--eval", help="folder with the photographs to measure on (or $DAVIDMATTE_EVAL)")
+    parser.add_argument("--photos", help="folder with the labelled photographs to learn from (or $DAVIDMATTE_PHOTOS)")
     parser.add_argument("--rival", help="selfie_segmentation.onnx (or $DAVIDMATTE_RIVAL)")
     parser.add_argument("--build", help="folder for everything made on the way (or $DAVIDMATTE_BUILD)")
     steps = parser.add_subparsers(dest="step", required=True)
@@ -40,13 +41,13 @@ def main() -> None:
     step = steps.add_parser("train", help="train, until stopped; goes on from the last checkpoint")
     step.add_argument("--minutes", type=float, default=None, help="stop after this long")
     step.add_argument("--cooldown", type=float, default=None, metavar="MINUTES",
-                      help="let the learning rate fall to nothing over this long, and write weights to export")
-    step.add_argument("--learning-rate", type=float, default=2e-3)
+                      help="let the learning rate fall to nothing over this long, and write cooled.safetensors to the build folder")
+    step.add_argument("--learning-rate", type=float, default=1.2e-3)
     step.add_argument("--size", type=int, default=None, help="side of the training pictures, pixels")
     step.add_argument("--batch", type=int, default=None)
     step.add_argument("--distractors", type=float, default=None, help="0 to 1; by default it grows with training")
     step.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
-    step.add_argument("--threads", type=int, default=2, help="of the network; one where others use the processor too: waiting threads spin")
+    step.add_argument("--threads", type=int, default=1, help="of the network")
     step.add_argument("--resume", action="store_true",
                       help="start from models/builtin/checkpoint.safetensors where the build folder has no checkpoint")
     step = steps.add_parser("blend", help="draw checkpoint.safetensors towards the state that training went on from")
@@ -55,22 +56,22 @@ def main() -> None:
     step = steps.add_parser("export", help="write models/builtin.onnx")
     step.add_argument("--weights", default=None, help="a .safetensors file; by default the project's own")
     step.add_argument("--from-checkpoint", action="store_true", help="first copy the running training's weights into the project")
-    step.add_argument("--size", type=int, default=256)
     step.add_argument("--output", default=None)
-    step = steps.add_parser("evaluate", help="measure on photographs and on held-out composites")
+    step = steps.add_parser("evaluate", help="measure on held-out photographs, composites and places, and on photographs to report on")
     step.add_argument("--model", default=None)
-    step.add_argument("--fit", default="pad-square", choices=("pad-square", "stretch"))
-    step.add_argument("--composites", action="store_true", help="held-out composites only")
+    step.add_argument("--sides", type=int, nargs="+", default=[256, 320], help="input sizes of the own network")
+    step.add_argument("--only", default=None, help="only sets whose name holds this")
     step.add_argument("--grid", default=None, help="a contact sheet of the worst pictures (not for publication)")
     step.add_argument("--json", default=None)
     step = steps.add_parser("time", help="milliseconds and multiply-adds, own network and rival")
     step.add_argument("--model", default=None)
+    step.add_argument("--sides", type=int, nargs="+", default=[256, 320], help="input sizes of the own network")
     step.add_argument("--threads", type=int, default=2)
     steps.add_parser("clip", help="the clip of examples/media with its true alpha")
     steps.add_parser("pictures", help="the model card's pictures")
 
     options = parser.parse_args()
-    for option, variable in (("assets", "DAVIDMATTE_ASSETS"), ("eval", "DAVIDMATTE_EVAL"),
+    for option, variable in (("assets", "DAVIDMATTE_ASSETS"), ("eval", "DAVIDMATTE_EVAL"), ("photos", "DAVIDMATTE_PHOTOS"),
                              ("rival", "DAVIDMATTE_RIVAL"), ("build", "DAVIDMATTE_BUILD")):
         if getattr(options, option):
             os.environ[variable] = getattr(options, option)
@@ -103,13 +104,13 @@ def main() -> None:
         print(f"wrote {weights.blend(Path(options.earlier), options.share)}")
     elif options.step == "export":
         from builtin import export
-        export.run(options.weights, options.size, options.output, options.from_checkpoint)
+        export.run(options.weights, options.output, options.from_checkpoint)
     elif options.step == "evaluate":
         from builtin import evaluate
-        evaluate.run(options.model, options.fit, options.composites, options.grid, options.json)
+        evaluate.run(options.model, options.sides, options.only, options.grid, options.json)
     elif options.step == "time":
         from builtin import timing
-        timing.run(options.model, options.threads)
+        timing.run(options.model, options.sides, options.threads)
     elif options.step == "clip":
         from builtin import clip
         clip.run()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from . import backgrounds, compose, contract, paths, weights
 from .network import Matte, Network
 
-INPUT = 256             # pixels the network is given, as it is exported
+INPUT = 256             # pixels the network is given, as it runs live
 WORTH_KEEPING = 0.004   # of a picture's pixels over 0.5, below which it is not hard
 VIEWS, ROOMS = 0.35, 0.2  # shares of the candidates, the rest are what training draws
 

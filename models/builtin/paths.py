@@ -6,6 +6,7 @@ the machine it runs on.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 from pathlib import Path
 from typing import Iterator
@@ -26,6 +27,11 @@ def assets() -> Path:
 def evaluation() -> Path:
     """Folder with one folder per set of photographs: ``SET/NAME.jpg`` and its mask ``SET/NAME.png``."""
     return _place("DAVIDMATTE_EVAL", REPO / ".." / "shared" / "eval")
+
+
+def photographs() -> Path:
+    """Folder of photographs to learn from: ``SET/NAME.jpg`` with the alpha ``SET/NAME.png``, where there is a label."""
+    return _place("DAVIDMATTE_PHOTOS", REPO / ".." / "shared" / "photos")
 
 
 def rival() -> Path:
@@ -52,6 +58,26 @@ HELD_OUT_AVATARS = frozenset({
     "Military_Male_04", "Sports_Female_02",
 })
 HELD_OUT_PLACES = frozenset({"lobby", "workshop", "esplanade"})
+
+
+PHOTOGRAPH_SETS = ("congress", "18f", "asl", "walking")
+
+
+def held_out_patterns() -> list[str]:
+    """Patterns of ``SET/NAME`` of the photographs that are never trained on."""
+    lines = (PACKAGE / "held-out-photographs.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def labelled(name: str, held_out: bool) -> list[Path]:
+    """Labels of a set of photographs, only those held out of training or only the others; the photograph lies beside."""
+    patterns = held_out_patterns()
+
+    def is_held_out(path: Path) -> bool:
+        return any(fnmatch.fnmatchcase(f"{name}/{path.stem}", pattern) for pattern in patterns)
+
+    return [path for path in sorted((photographs() / name).glob("*.png"))
+            if path.with_suffix(".jpg").exists() and is_held_out(path) == held_out]
 
 
 def avatar_names(held_out: bool | None = None) -> list[str]:

@@ -1,12 +1,10 @@
 """Step ``pictures``: the model card's contact sheets, from held-out avatars and places only."""
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 
-from . import compose, contract, evaluate, paths
+from . import compose, evaluate, paths
 
 TILE = 176
 GREEN = np.array([64, 177, 0], "f4")  # the plugin's default background, BGR
@@ -47,45 +45,16 @@ def _write(name: str, sheet: np.ndarray, quality: int = 82) -> None:
     print(f"{target.name}: {target.stat().st_size / 1e3:.0f} kB")
 
 
-def _curve() -> np.ndarray | None:
-    """Held-out IoU against pictures seen, drawn from the log of the training in the build folder."""
-    file = paths.work() / "train-log.jsonl"
-    entries = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    entries = [entry for entry in entries if entry["seen"] > 0 and entry["side"] == 256]
-    if len(entries) < 2:
-        return None
-    width, height, margin = 640, 320, 46
-    canvas = np.full((height, width, 3), 255, "u1")
-    first, most = min(entry["seen"] for entry in entries), max(entry["seen"] for entry in entries)
-    low = np.floor(min(entry["iou"] for entry in entries) * 10) / 10
-
-    def spot(seen: float, iou: float) -> tuple[int, int]:
-        return (int(margin + (width - 2 * margin) * (seen - first) / (most - first)), int(height - margin - (height - 2 * margin) * (iou - low) / (1 - low)))
-
-    for level in np.arange(low, 1.001, 0.1):
-        cv2.line(canvas, spot(first, level), spot(most, level), (220, 220, 220), 1)
-        cv2.putText(canvas, f"{level:.1f}", (8, spot(first, level)[1] + 4), 0, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
-    constant = [entry for entry in entries if not entry["cooldown"]]
-    cv2.polylines(canvas, [np.array([spot(entry["seen"], entry["iou"]) for entry in constant])], False, (160, 90, 20), 2, cv2.LINE_AA)
-    for entry in entries:
-        cv2.circle(canvas, spot(entry["seen"], entry["iou"]), 4, (30, 30, 200) if entry["cooldown"] else (160, 90, 20), -1, cv2.LINE_AA)
-    cv2.putText(canvas, f"IoU on held-out composites after {first:,} to {most:,} pictures; red: cool-down", (margin, 24), 0, 0.44, (40, 40, 40), 1, cv2.LINE_AA)
-    return canvas
-
-
 def run() -> None:
     """Typical results, best soft edges, and the worst failures on held-out composites."""
-    ours = evaluate.own(paths.MODEL, "pad-square")
+    ours = evaluate.own(paths.MODEL, max(evaluate.SIDES))
     entries = []
     for photo, alpha in compose.validation():
         truth = alpha / np.float32(255)
         if 0.003 < (truth > 0.5).mean():
-            matte = contract.matte_of(photo, ours.predict, ours.side)
+            matte = ours.matte(photo)
             entries.append((evaluate.scores_of(matte, truth)["iou"], photo, truth, matte))
     ranked = sorted(entries, key=lambda entry: entry[0])
     spread = [ranked[round(place)] for place in np.linspace(len(ranked) * 0.1, len(ranked) - 1, 20)]
     _write("typical.jpg", _sheet([_row(*entry[1:]) for entry in spread[::-1]], 2), 78)
     _write("failures.jpg", _sheet([_row(*entry[1:]) for entry in ranked[:10]], 2), 78)
-    curve = _curve()
-    if curve is not None:
-        _write("curve.jpg", curve, 88)

@@ -12,9 +12,12 @@ from . import evaluate, paths
 BLOCKS, ROUNDS, WARM_UP = 6, 40, 5
 
 
-def multiply_adds(path: Path) -> float:
-    """Millions of multiply-adds of all convolutions and matrix products."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
+def multiply_adds(path: Path, shape: list[int]) -> float:
+    """Millions of multiply-adds of all convolutions, with an input of ``shape``."""
+    model = onnx.load(str(path))
+    for size, given in zip(model.graph.input[0].type.tensor_type.shape.dim, shape):
+        size.dim_value = given
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim]
               for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]}
     shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
@@ -43,16 +46,19 @@ def milliseconds(sessions: dict[str, tuple]) -> dict[str, list[float]]:
     return times
 
 
-def run(model: str | None, threads: int) -> None:
-    files = {"builtin": Path(model) if model else paths.MODEL}
+def run(model: str | None, sides: list[int], threads: int) -> None:
+    """Times the own network at several sizes and the rival; the last number is relative to the rival's median."""
+    path = Path(model) if model else paths.MODEL
+    files = {f"builtin {side}": (path, [1, 3, side, side]) for side in sides}
     if paths.rival().exists():
-        files["selfie"] = paths.rival()
+        files["selfie"] = (paths.rival(), [1, 256, 256, 3])
     rng, sessions = np.random.default_rng(0), {}
-    for name, path in files.items():
-        network = evaluate.session(path, threads)
-        given = network.get_inputs()[0]
-        shape = [size if isinstance(size, int) else 1 for size in given.shape]
-        sessions[name] = network, {given.name: rng.random(shape, dtype=np.float32)}
-    for name, times in milliseconds(sessions).items():
-        print(f"{name}: {threads} threads, median {np.median(times):.2f} ms, best {min(times):.2f} ms, "
-              f"{multiply_adds(files[name]):.0f} million multiply-adds, {files[name].stat().st_size / 1e6:.2f} MB")
+    for name, (file, shape) in files.items():
+        network = evaluate.session(file, threads)
+        sessions[name] = network, {network.get_inputs()[0].name: rng.random(shape, dtype=np.float32)}
+    times = milliseconds(sessions)
+    unit = np.median(times["selfie"]) if "selfie" in times else None
+    for name, (file, shape) in files.items():
+        ratio = f", {np.median(times[name]) / unit:.2f} times the rival's" if unit else ""
+        print(f"{name}: {threads} threads, median {np.median(times[name]):.2f} ms, best {min(times[name]):.2f} ms{ratio}, "
+              f"{multiply_adds(file, shape):.0f} million multiply-adds, {file.stat().st_size / 1e6:.2f} MB")

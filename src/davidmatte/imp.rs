@@ -45,6 +45,10 @@ pub struct DavidMatte {
 pub(super) struct Active {
     pub model: Arc<str>,
     pub device: String,
+    /// The side of its input, where that was chosen.
+    pub side: Option<usize>,
+    /// It was chosen for a stream in which frames do not wait.
+    pub keeps_pace: bool,
 }
 
 impl Default for DavidMatte {

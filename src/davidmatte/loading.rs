@@ -24,6 +24,8 @@ pub struct Loaded {
     /// As in the setting.
     pub model: Arc<str>,
     pub active_device: String,
+    /// The side of its input, where that was chosen.
+    pub side: Option<usize>,
     /// ONNX Runtime's library.
     pub library: String,
     /// Why it is not where `auto` would rather have it.
@@ -34,28 +36,37 @@ pub struct Loaded {
 ///
 /// # Errors
 /// As [`Session::load`] and [`ModelSource::find`].
-pub fn load(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Loaded, Error> {
-    let session = Session::load(&ModelSource::find(&settings.model)?, &settings.session())?;
+fn load(settings: &Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) -> Result<Loaded, Error> {
+    let mut source = ModelSource::find(&settings.model)?;
+    let side = settings.side(keeps_pace);
+    if let Some(side) = side {
+        source = source.with_side(side);
+    }
+    let session = Session::load(&source, &settings.session())?;
     let active_device = session.active_device().to_owned();
     let library = session.library().to_owned();
     let fallback = session.fallback().map(ToString::to_string);
     let worker = Worker::new(Box::new(session), clock.clone())?;
     let interrupter = worker.interrupter();
     let (runner, model) = (Box::new(worker), settings.model.clone());
-    Ok(Loaded { runner, interrupter, model, active_device, library, fallback })
+    Ok(Loaded { runner, interrupter, model, active_device, side, library, fallback })
 }
 
 /// As [`load`], in a thread of its own: those of ONNX Runtime inherit their priority from it.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_apart(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Loaded, Error> {
+pub fn load_apart(
+    settings: &Settings,
+    keeps_pace: bool,
+    clock: &Arc<dyn Clock>,
+) -> Result<Loaded, Error> {
     let failed = |reason: &str| Error::Inference { reason: format!("loading failed: {reason}") };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("davidmatte-load".into());
         let thread = thread.spawn_scoped(scope, || {
             step_back(settings);
-            load(settings, clock)
+            load(settings, keeps_pace, clock)
         });
         let thread = thread.map_err(|error| failed(&error.to_string()))?;
         thread.join().unwrap_or_else(|_| Err(failed("its thread panicked")))
@@ -117,7 +128,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// Only the last request of a kind counts.
-    model: Option<Settings>,
+    model: Option<(Settings, bool)>,
     picture: Option<Arc<str>>,
     results: VecDeque<Outcome>,
     retired: Vec<Box<dyn Send>>,
@@ -139,8 +150,8 @@ impl Default for Loader {
 
 impl Loader {
     /// Asks for the model that the settings name, instead of any other.
-    pub fn request_model(&self, settings: Settings, clock: &Arc<dyn Clock>) {
-        self.shared.lock().model = Some(settings);
+    pub fn request_model(&self, settings: Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) {
+        self.shared.lock().model = Some((settings, keeps_pace));
         self.wake(clock);
     }
 
@@ -173,7 +184,7 @@ impl Loader {
                 Err(error) => {
                     let reason = format!("no thread could be started: {error}");
                     let mut state = self.shared.lock();
-                    if let Some(settings) = state.model.take() {
+                    if let Some((settings, _)) = state.model.take() {
                         let failed = Err(Error::Inference { reason });
                         state.results.push_back(Outcome::Model(settings.model, failed));
                     }
@@ -223,12 +234,12 @@ fn work(shared: &Shared, clock: &Arc<dyn Clock>) {
             let picture = Picture::open(Path::new(&*path)).map(Arc::new);
             finish(shared, Outcome::Picture(picture));
         }
-        if let Some(settings) = model {
+        if let Some((settings, keeps_pace)) = model {
             if !std::mem::replace(&mut is_nice, true) {
                 step_back(&settings);
             }
             let loaded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                load(&settings, clock).and_then(rehearse)
+                load(&settings, keeps_pace, clock).and_then(rehearse)
             }));
             let loaded = loaded.unwrap_or_else(|_| {
                 Err(Error::Inference { reason: "loading failed: its code panicked".into() })

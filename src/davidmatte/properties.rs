@@ -12,6 +12,7 @@ use super::enums::{
     BackgroundKind, DeviceKind, OutputKind, Pacing, RefineKind, RegionKind, UntilReady,
 };
 use crate::matting::compose::slices;
+use crate::matting::model::builtin;
 use crate::matting::prelude::{MatteSettings, SessionOptions};
 use crate::matting::stream::FrameSettings;
 
@@ -22,6 +23,7 @@ pub struct Settings {
     pub device: DeviceKind,
     pub device_id: i32,
     pub threads: u32,
+    pub inference_size: u32,
     pub output: OutputKind,
     pub background: BackgroundKind,
     pub background_color: u32,
@@ -48,6 +50,7 @@ impl Default for Settings {
             device: DeviceKind::Auto,
             device_id: 0,
             threads: 0,
+            inference_size: 0,
             output: OutputKind::Composite,
             background: BackgroundKind::Color,
             background_color: 0xff00_b140,
@@ -97,6 +100,27 @@ impl Settings {
         }
     }
 
+    /// Whether frames wait for nothing but what they have time for, in a stream that is live or not.
+    pub fn keeps_pace(&self, is_live: bool) -> bool {
+        match self.pacing {
+            Pacing::Latest => true,
+            Pacing::Auto => is_live,
+            Pacing::Exact => false,
+        }
+    }
+
+    /// The side of the network's input, where it is to be chosen: smaller where it has to keep pace.
+    pub fn side(&self, keeps_pace: bool) -> Option<usize> {
+        let is_builtin = &*self.model == "builtin";
+        match self.inference_size as usize {
+            0 if is_builtin && keeps_pace => Some(builtin::LIVE_SIDE),
+            0 if is_builtin => Some(builtin::SIDE),
+            0 => None,
+            side if is_builtin => Some(side.next_multiple_of(builtin::STEP)),
+            side => Some(side),
+        }
+    }
+
     /// How a frame is matted.
     pub fn frame(&self) -> FrameSettings {
         FrameSettings {
@@ -124,6 +148,7 @@ impl Settings {
             "device" => self.device = read(value, self.device),
             "device-id" => self.device_id = read(value, self.device_id),
             "threads" => self.threads = read(value, self.threads),
+            "inference-size" => self.inference_size = read(value, self.inference_size),
             "output" => self.output = read(value, self.output),
             "background" => self.background = read(value, self.background),
             "background-color" => self.background_color = read(value, self.background_color),
@@ -156,6 +181,7 @@ impl Settings {
             "device" => self.device.to_value(),
             "device-id" => self.device_id.to_value(),
             "threads" => self.threads.to_value(),
+            "inference-size" => self.inference_size.to_value(),
             "output" => self.output.to_value(),
             "background" => self.background.to_value(),
             "background-color" => self.background_color.to_value(),
@@ -236,6 +262,13 @@ fn inference_properties() -> Vec<glib::ParamSpec> {
             .blurb("CPU threads of one inference, and of a frame's rows (0 = one for each core)")
             .maximum(1024)
             .default_value(defaults.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("inference-size")
+            .nick("Inference size")
+            .blurb("Side of the input of a model that leaves it open, in samples (0 = chosen: for `builtin` 256 where frames do not wait, else 320); other models have their own")
+            .maximum(8192)
+            .default_value(defaults.inference_size)
             .mutable_ready()
             .build(),
     ]

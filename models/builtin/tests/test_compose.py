@@ -52,14 +52,14 @@ def test_what_lies_outside_the_frame_is_left_out():
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_cut_body_stays_on_the_frames_edge(flip):
     crop = np.full((40, 20, 4), 255, "u1")  # touches the bottom and the left of its render
-    placed = compose.place(crop, 60, 0, 100, (64, 96), (0.5, 0.5), (-10.0, 12.0), flip)
+    placed = compose.place(crop, 60, 0, (100, 100), (64, 96), (0.5, 0.5), (-10.0, 12.0), flip)
     assert placed.top + placed.pixels.shape[0] >= 64
     assert (placed.left + placed.pixels.shape[1] >= 96) if flip else placed.left <= 0
 
 
 def test_an_uncut_body_goes_where_it_is_put():
     crop = np.full((20, 20, 4), 255, "u1")
-    placed = compose.place(crop, 40, 40, 100, (100, 100), (1.0, 1.0), (5.0, -7.0), False)
+    placed = compose.place(crop, 40, 40, (100, 100), (100, 100), (1.0, 1.0), (5.0, -7.0), False)
     assert (placed.top, placed.left, placed.pixels.shape[:2]) == (45, 33, (20, 20))
 
 

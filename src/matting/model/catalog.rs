@@ -109,9 +109,17 @@ impl ModelSource {
         Self::from_file(path)
     }
 
-    /// The network that is part of this library; its contract is DAViD's, at its own size.
+    /// The network that is part of this library; its contract is DAViD's, at a size of its own.
     pub fn builtin() -> Self {
-        Self { bytes: ModelBytes::Builtin(super::builtin::BYTES), description: None }
+        let bytes = ModelBytes::Builtin(super::builtin::BYTES);
+        Self { bytes, description: None }.with_side(super::builtin::SIDE)
+    }
+
+    /// With an input of this side, in samples, where the network leaves it open.
+    #[must_use]
+    pub fn with_side(mut self, side: usize) -> Self {
+        self.description.get_or_insert_default().input.size = Some([side; 2]);
+        self
     }
 
     /// A model in a file, with its sidecar or its row in the table of known models.
