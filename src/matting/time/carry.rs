@@ -73,7 +73,8 @@ impl Carrier {
         let again = self.again(from.number, to.number);
         self.search.run(&to.luma, &from.luma, &self.masks, again);
         let share = self.search.share_found(&to.luma, &from.luma);
-        if share.is_some_and(|share| share < SAME_SCENE) {
+        // Where there is too little to be found, colours tell.
+        if share.map_or_else(|| to.is_elsewhere(from), |share| share < SAME_SCENE) {
             self.last = None;
             return Carried::Cut;
         }

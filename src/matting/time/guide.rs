@@ -19,8 +19,13 @@ const GUIDE_SIDE: usize = 384;
 /// reduced with care.
 const FAR_SMALLER: usize = 4;
 
-/// A sample differs much by so many codes,
+/// A sample differs much by so many codes. In a dim room all differences are smaller: there the samples'
+/// differences from their means count, in proportion to a picture
 const DIFFERENT: f32 = 20.0;
+/// whose luma differs from its mean by so much, on the average,
+const USUAL_CONTRAST: f32 = 45.0;
+/// but less than this share of them is noise.
+const LEAST_CONTRAST: f32 = 0.15;
 /// and a scene where this share of its samples does.
 const ELSEWHERE: f32 = 0.6;
 
@@ -29,6 +34,9 @@ const ELSEWHERE: f32 = 0.6;
 pub struct Guide {
     pub(super) luma: Pyramid,
     chroma: [Picture; 2],
+    /// The mean of luma, and by how much it differs from that, on the average.
+    mean: f32,
+    contrast: f32,
     /// Which of the frames that were looked at.
     pub(super) number: u64,
 }
@@ -38,7 +46,13 @@ impl Guide {
     fn blank(size: Size) -> Self {
         let Size { width, height } = size;
         let plane = Picture::new(width, height);
-        Self { luma: Pyramid::new(width, height), chroma: [plane.clone(), plane], number: 0 }
+        Self {
+            luma: Pyramid::new(width, height),
+            chroma: [plane.clone(), plane],
+            mean: 0.0,
+            contrast: 0.0,
+            number: 0,
+        }
     }
 
     /// Becomes a small picture of `frame`.
@@ -60,6 +74,7 @@ impl Guide {
                 second.copy_from_slice(c);
             }
         }
+        (self.mean, self.contrast) = mean_and_contrast(&self.luma.0[0]);
         self.luma.fill();
         for plane in &mut self.chroma {
             plane.extend();
@@ -77,10 +92,16 @@ impl Guide {
     pub fn is_elsewhere(&self, other: &Self) -> bool {
         let Size { width, height } = self.size();
         let [now, before] = [self, other].map(|guide| guide.planes()[0]);
-        let differ: u32 = (0..height)
-            .map(|y| count_different(&now.row(y)[..width], &before.row(y)[..width]))
-            .sum();
-        differ as f32 > ELSEWHERE * (width * height) as f32
+        let differs = |different: f32, offset: f32| {
+            let count = |y| {
+                count_different(&now.row(y)[..width], &before.row(y)[..width], different, offset)
+            };
+            (0..height).map(count).sum::<u32>() as f32 > ELSEWHERE * (width * height) as f32
+        };
+        let contrast = self.contrast.max(other.contrast) / USUAL_CONTRAST;
+        differs(DIFFERENT, 0.0)
+            || (contrast < 1.0
+                && differs(DIFFERENT * contrast.max(LEAST_CONTRAST), self.mean - other.mean))
     }
 
     /// Luma and both chroma planes, in the frame's codes.
@@ -147,14 +168,87 @@ impl Guides {
     }
 }
 
-/// How many samples differ much.
+/// The mean, and the mean absolute difference to it.
+fn mean_and_contrast(luma: &Picture) -> (f32, f32) {
+    let Picture { width, height, .. } = *luma;
+    let area = (width * height) as f32;
+    let over_rows = |value: &dyn Fn(&[f32]) -> f32| -> f32 {
+        (0..height).map(|y| value(&luma.row(y)[..width])).sum::<f32>() / area
+    };
+    let mean = over_rows(&|row| sum(row));
+    (mean, over_rows(&|row| sum_of_differences(row, mean)))
+}
+
+/// Samples that are added up together.
+const LANES: usize = 16;
+
 #[multiversion(targets = "simd")]
-fn count_different(a: &[f32], b: &[f32]) -> u32 {
+fn sum(row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += value;
+        }
+    }
+    sums.iter().chain(rest).sum()
+}
+
+#[multiversion(targets = "simd")]
+fn sum_of_differences(row: &[f32], mean: f32) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += (value - mean).abs();
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|value| (value - mean).abs()).sum::<f32>()
+}
+
+/// How many samples differ by more than `different`, apart from `offset`.
+#[multiversion(targets = "simd")]
+fn count_different(a: &[f32], b: &[f32], different: f32, offset: f32) -> u32 {
     let n = a.len().min(b.len());
     let (a, b) = (&a[..n], &b[..n]);
     let mut count = 0;
     for i in 0..n {
-        count += u32::from((a[i] - b[i]).abs() > DIFFERENT);
+        count += u32::from((a[i] - b[i] - offset).abs() > different);
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::frame::color::Colorimetry;
+    use crate::matting::frame::pixel_format::PixelFormat;
+    use crate::matting::frame::view::OwnedFrame;
+
+    /// A picture of blocks, as bright as `light` says.
+    fn guide(guides: &mut Guides, layout: FrameLayout, seed: usize, light: f32) -> Arc<Guide> {
+        let mut frame = OwnedFrame::new(layout);
+        for y in 0..layout.height {
+            for (x, code) in frame.view_mut().row_mut(0, y).iter_mut().enumerate() {
+                let block = (x / 16 + 1) * 7919 + (y / 16 + 1) * 104_729 + seed * 15_485_863;
+                // What a camera adds is as loud in the dark.
+                let noise = ((x * 31 + y * 17 + seed * 5) % 5) as f32 - 2.0;
+                *code = (light * (block % 251) as f32 + noise).clamp(0.0, 255.0) as u8;
+            }
+        }
+        guides.look(&frame.view())
+    }
+
+    #[test]
+    fn another_scene_is_told_in_the_dark_as_well_and_noise_is_none() {
+        let color = Colorimetry::default();
+        let layout = FrameLayout { format: PixelFormat::Gray8, width: 320, height: 200, color };
+        let mut guides = Guides::new(&layout);
+        for light in [1.0, 0.5, 0.25, 0.12] {
+            let [one, other] = [1, 2].map(|seed| guide(&mut guides, layout, seed, light));
+            assert!(one.is_elsewhere(&other), "at {light}");
+            let again = guide(&mut guides, layout, 1, light);
+            assert!(!again.is_elsewhere(&one), "at {light}");
+        }
+    }
 }

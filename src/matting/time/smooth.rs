@@ -40,6 +40,8 @@ const STEADY: f32 = 0.75;
 const SMALL: f32 = 0.3;
 /// but only this far.
 const LARGE_COUNTS: f32 = 0.5;
+/// A matte may become so many times what the network says, and so may what is left of it.
+const SURE: f32 = 4.0;
 /// Below this a difference cannot be seen.
 const INVISIBLE: f32 = 1.0 / 512.0;
 /// Samples that are looked at together.
@@ -326,7 +328,10 @@ fn smooth_chunk(
         let wavers = if size < 2.0 * INVISIBLE { 1.0 } else { wavers };
         let surprise = within_1((size - SMALL) / (1.0 - SMALL));
         let believed = 1.0 - (1.0 - LARGE_COUNTS) * surprise;
-        smoothed[i] = mask[i] - strength * still[i] * wavers * believed * difference;
+        let mean = mask[i] - strength * still[i] * wavers * believed * difference;
+        // Where the network is sure, nothing else is shown, whatever was there before: a cut in the dark
+        // may go unnoticed.
+        smoothed[i] = mean.min(SURE * mask[i]).max(1.0 - SURE * (1.0 - mask[i]));
     }
     largest_difference(trend, &[0.0; CHUNK]) >= INVISIBLE
 }
@@ -578,6 +583,21 @@ mod tests {
         assert_eq!(bench.smoother.smooth(&b, 1.0), b);
         bench.smoother.forget();
         assert_eq!(bench.smoother.smooth(&a, 1.0), a);
+    }
+
+    #[test]
+    fn what_the_network_is_sure_of_is_shown() {
+        let mut bench = Bench::new();
+        let old = left_of(60.0);
+        bench.observe(shown(30.0));
+        bench.smoother.smooth(&old, 1.0);
+        // The picture stands still as far as can be seen.
+        bench.observe(shown(30.0));
+        for sure in [0.0, 1.0] {
+            let mask = vec![sure; MASK.area()];
+            assert_eq!(bench.smoother.smooth(&mask, 1.0), mask);
+            bench.smoother.smooth(&old, 0.0);
+        }
     }
 
     proptest! {
