@@ -2,15 +2,22 @@
 
 use std::path::Path;
 
+use image::ImageDecoder;
+
 use crate::matting::error::{Error, one_line};
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView, Plane};
 use crate::matting::input::reduce::Reducer;
+use crate::matting::kernels::bytes::scale;
 use crate::matting::kernels::resample::AxisOperator;
 
 /// The most pixels that a background picture may have; a larger one is a mistake or an attack.
-const MAX_PICTURE_PIXELS: u64 = 1 << 28;
+const MAX_PIXELS: u64 = 1 << 28;
+/// The longest side that it may have.
+const MAX_SIDE: u32 = 1 << 16;
+/// The most memory that decoding it may take.
+const MAX_BYTES: u64 = 1 << 31;
 
 /// A picture in memory, 8-bit RGB.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,12 +42,30 @@ impl Picture {
             // A pipe would be waited for.
             return Err(fail(false, "it is no regular file".into()));
         }
-        let reader =
+        let mut reader =
             image::ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)?;
-        let picture = reader.decode().map_err(undecodable)?.into_rgb8();
+        let mut limits = image::Limits::default();
+        limits.max_image_width = Some(MAX_SIDE);
+        limits.max_image_height = Some(MAX_SIDE);
+        limits.max_alloc = Some(MAX_BYTES);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().map_err(undecodable)?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+            return Err(fail(false, format!("it has {width}x{height} pixels")));
+        }
+        // Cameras store a picture as it was taken, and how it was held.
+        let orientation = decoder.orientation().map_err(undecodable)?;
+        let mut picture = image::DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+        picture.apply_orientation(orientation);
+        let picture = if picture.color().has_alpha() {
+            over_black(&picture.into_rgba8())
+        } else {
+            picture.into_rgb8()
+        };
         let size = Size { width: picture.width() as usize, height: picture.height() as usize };
-        if size.area() == 0 || size.area() as u64 > MAX_PICTURE_PIXELS {
-            return Err(fail(false, format!("{}x{} pixels", size.width, size.height)));
+        if size.area() == 0 {
+            return Err(fail(false, "it has no pixels".into()));
         }
         Ok(Self { size, rgb: picture.into_raw() })
     }
@@ -62,12 +87,10 @@ impl Picture {
         let scale = (size.width as f64 / self.size.width as f64)
             .max(size.height as f64 / self.size.height as f64);
         let axis = |picture: usize, frame: usize| {
-            let scaled = ((picture as f64 * scale).round() as usize).max(frame);
-            AxisOperator::area(picture, scaled).then(&AxisOperator::crop(
-                scaled,
-                (scaled - frame) / 2,
-                frame,
-            ))
+            // What sticks out is never made, or a thin picture would be as long as memory is.
+            let shown = (frame as f64 / scale).ceil().clamp(1.0, picture as f64) as usize;
+            let start = (picture - shown) / 2;
+            AxisOperator::crop(picture, start, shown).then(&AxisOperator::area(shown, frame))
         };
         let view = self.view()?;
         let mut reducer = Reducer::new(
@@ -83,6 +106,14 @@ impl Picture {
         }
         Ok(pixels)
     }
+}
+
+/// Behind a picture that can be seen through lies nothing, which is black.
+fn over_black(picture: &image::RgbaImage) -> image::RgbImage {
+    image::RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let [r, g, b, alpha] = picture.get_pixel(x, y).0;
+        image::Rgb([r, g, b].map(|code| scale(code, alpha)))
+    })
 }
 
 #[cfg(test)]
@@ -105,5 +136,55 @@ mod tests {
         assert!(matches!(missing, Err(Error::Background { missing: true, .. })));
         let broken = Picture::open(Path::new("Cargo.toml"));
         assert!(matches!(broken, Err(Error::Background { missing: false, .. })));
+    }
+
+    #[test]
+    fn a_thin_picture_takes_no_more_memory_than_the_frame() {
+        for (width, height) in [(1, 50_000), (50_000, 1)] {
+            let rgb = vec![90; 3 * width * height];
+            let picture = Picture { size: Size { width, height }, rgb };
+            let pixels = picture.covering(Size { width: 64, height: 36 }).unwrap();
+            assert_eq!(pixels.len(), 64 * 36);
+            assert!(pixels.iter().flatten().all(|&code| (code - 90.0).abs() < 0.5));
+        }
+    }
+
+    #[test]
+    fn what_can_be_seen_through_is_black_and_what_lies_on_its_side_stands_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clear.png");
+        let pixels = [[200, 100, 50, 0], [200, 100, 50, 255]].concat();
+        image::RgbaImage::from_raw(2, 1, pixels).unwrap().save(&path).unwrap();
+        assert_eq!(Picture::open(&path).unwrap().rgb, [0, 0, 0, 200, 100, 50]);
+
+        // A JPEG with nothing in its EXIF but that it is to be turned by a quarter, clockwise.
+        let path = folder.path().join("turned.jpg");
+        image::RgbImage::from_pixel(32, 16, image::Rgb([9, 9, 9])).save(&path).unwrap();
+        let jpeg = std::fs::read(&path).unwrap();
+        let tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let exif = [b"Exif\0\0", &tiff[..]].concat();
+        let length = (exif.len() as u16 + 2).to_be_bytes();
+        let turned = [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat();
+        std::fs::write(&path, turned).unwrap();
+        assert_eq!(Picture::open(&path).unwrap().size, Size { width: 16, height: 32 });
+    }
+
+    #[test]
+    fn a_picture_that_says_it_is_enormous_is_not_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.png");
+        image::GrayImage::new(1, 1).save(&path).unwrap();
+        let mut png = std::fs::read(&path).unwrap();
+        png[16..24].copy_from_slice(&[0, 0, 0x9c, 0x40, 0, 0, 0x9c, 0x40]);
+        // The header's checksum.
+        let crc = png[12..29].iter().fold(!0u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+                (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+            })
+        });
+        png[29..33].copy_from_slice(&(!crc).to_be_bytes());
+        std::fs::write(&path, png).unwrap();
+        let message = Picture::open(&path).unwrap_err().to_string();
+        assert!(message.contains("40000x40000"), "{message}");
     }
 }

@@ -10,6 +10,9 @@ use crate::matting::matte::enlarge::{FAINT, MaskMatte, Matte, MatteReader, TAPS}
 /// The frame height that the lengths in [`MatteSettings`] are given for.
 const REFERENCE_HEIGHT: f32 = 1080.0;
 
+/// A mask whose slope is less, per sample, is flat.
+const FLAT: f32 = 1e-3;
+
 /// How the matte is shaped.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MatteSettings {
@@ -143,8 +146,12 @@ fn binarise(mask: &mut [f32], scratch: &mut [f32], width: usize, level: f32) {
     for (y, row) in mask.chunks_exact_mut(width).enumerate() {
         for (x, value) in row.iter_mut().enumerate() {
             let [left, right, above, below] = neighbours(scratch, width, x, y);
-            let slope = ((right - left) / 2.0).hypot((below - above) / 2.0).max(1e-3);
-            *value = (0.5 + (*value - level) / slope).clamp(0.0, 1.0);
+            let slope = ((right - left) / 2.0).hypot((below - above) / 2.0);
+            // Where the mask is flat there is no edge between samples.
+            *value = match slope < FLAT {
+                true => f32::from(*value >= level),
+                false => (0.5 + (*value - level) / slope).clamp(0.0, 1.0),
+            };
         }
     }
 }
@@ -220,6 +227,17 @@ mod tests {
         assert_eq!(soft_hard, 0.0);
         assert!(soft_now > 100.0 && soft_now < soft_before / 2.0, "{soft_now} of {soft_before}");
         assert!((radius(&feathered) - radius(&hard)).abs() < 0.3);
+    }
+
+    #[test]
+    fn a_feathered_threshold_of_what_is_flat_is_all_or_nothing() {
+        for (level, thresholds) in [(0.0, [1e-6, 4e-4, 0.5]), (1.0, [0.9996, 1.0, 0.5])] {
+            for threshold in thresholds {
+                let settings = MatteSettings { threshold, feather: 4.0, ..Default::default() };
+                let matte = finish(&vec![level; MASK.area()], settings);
+                assert!(matte.iter().all(|value| (value - level).abs() < 1e-4), "{threshold}");
+            }
+        }
     }
 
     #[test]

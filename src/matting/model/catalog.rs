@@ -10,6 +10,9 @@ use super::description::{Description, InputDescription, OutputDescription};
 use super::folders::model_folders;
 use crate::matting::error::Error;
 
+/// Bytes of a sidecar at most.
+const LONGEST_SIDECAR: u64 = 1 << 16;
+
 /// A model that has a name.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +104,10 @@ impl ModelSource {
         let file = known.map_or(model, |known| known.file.as_str());
         let candidates = match file {
             "" => Vec::new(),
+            // A name means the file of that name in a folder of models, and not one that lies about.
+            file if known.is_some() => {
+                model_folders().iter().map(|folder| folder.join(file)).collect()
+            }
             file => candidates(Path::new(file), &model_folders()),
         };
         let Some(path) = candidates.iter().find(|path| path.exists()) else {
@@ -129,7 +136,7 @@ impl ModelSource {
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         check_readable(path)?;
         let sidecar = Description::sidecar_of(path);
-        let description = match std::fs::read_to_string(&sidecar) {
+        let description = match read_sidecar(&sidecar) {
             Ok(text) => Some(Description::parse(&text, &sidecar)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 KnownModel::by_file(path).map(KnownModel::description)
@@ -167,6 +174,17 @@ impl ModelSource {
             ModelBytes::Builtin(_) => "models/builtin.toml".into(),
         }
     }
+}
+
+/// The text of a sidecar, which is a short file: a pipe would be waited for, and a device read without end.
+fn read_sidecar(path: &Path) -> std::io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > LONGEST_SIDECAR {
+        return Err(std::io::Error::other(format!(
+            "it is no regular file of at most {LONGEST_SIDECAR} bytes"
+        )));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// Fails on folders, empty files and files that cannot be read, before ONNX Runtime sees them.
@@ -229,6 +247,23 @@ mod tests {
             model.description().check().unwrap();
         }
         assert_eq!(KnownModel::by_name("david-multitask").unwrap().output.index, Some(2));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_sidecar_is_a_short_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("net.onnx");
+        std::fs::write(&model, "x").unwrap();
+        let sidecar = folder.path().join("net.toml");
+        for target in ["/dev/zero", "/dev/null"] {
+            std::os::unix::fs::symlink(target, &sidecar).unwrap();
+            let message = ModelSource::from_file(&model).unwrap_err().to_string();
+            assert!(message.contains("net.toml"), "{message}");
+            std::fs::remove_file(&sidecar).unwrap();
+        }
+        std::fs::write(&sidecar, vec![b'#'; 1 << 17]).unwrap();
+        assert!(ModelSource::from_file(&model).is_err());
     }
 
     #[test]
