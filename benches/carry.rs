@@ -32,7 +32,13 @@ fn read(
     [width, height, side]: [usize; 3],
 ) -> Result<Clip, Box<dyn Error>> {
     let format = PixelFormat::I420;
-    let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
+    let layout = FrameLayout {
+        format,
+        width,
+        height,
+        color: Colorimetry::default(),
+        pixel_aspect: Default::default(),
+    };
     let bytes = std::fs::read(frames)?;
     let mut rest = bytes.as_slice();
     let mut clip = Clip { layout, frames: Vec::new(), masks: Vec::new(), side };
@@ -56,7 +62,8 @@ fn read(
 /// The masks of every frame; those of every `interval`-th are the clip's own.
 fn carry(clip: &Clip, interval: usize, times: &mut Times) -> Vec<f32> {
     let size = Size { width: clip.side, height: clip.side };
-    let masks = MaskLayout { input: size, mask: size, fit: Fit::PadSquare };
+    let masks =
+        MaskLayout { input: size, mask: size, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
     let frame = Size { width: clip.layout.width, height: clip.layout.height };
     let mut guides = Guides::new(&clip.layout);
     let mut carrier = Carrier::new(frame, guides.size(), masks);

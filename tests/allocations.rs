@@ -85,8 +85,13 @@ impl Network for Ramp {
 /// Allocations of the third frame, for every format that frames of formats `sources` become, and
 /// all ways of writing it.
 fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<String> {
-    let layout =
-        |format| FrameLayout { format, width: 96, height: 54, color: Colorimetry::default() };
+    let layout = |format| FrameLayout {
+        format,
+        width: 96,
+        height: 54,
+        color: Colorimetry::default(),
+        pixel_aspect: Default::default(),
+    };
     let mut found = Vec::new();
     for &from in sources {
         for to in output.formats(from) {
@@ -190,7 +195,8 @@ fn a_blurred_background_takes_nothing_from_the_heap() {
 }
 
 /// How the network's masks lie on frames.
-const MASKS: MaskLayout = MaskLayout { input: SIZE, mask: SIZE, fit: Fit::PadSquare };
+const MASKS: MaskLayout =
+    MaskLayout { input: SIZE, mask: SIZE, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
 
 /// Frames of which parts are looked at.
 const FOLLOWED: Size = Size { width: 640, height: 360 };
@@ -199,7 +205,13 @@ const FOLLOWED: Size = Size { width: 640, height: 360 };
 fn followed() -> (FrameLayout, Ramp, RegionPreparer, Canvas) {
     let Size { width, height } = FOLLOWED;
     let format = PixelFormat::I420;
-    let layout = FrameLayout { format, width, height, color: Colorimetry::default() };
+    let layout = FrameLayout {
+        format,
+        width,
+        height,
+        color: Colorimetry::default(),
+        pixel_aspect: Default::default(),
+    };
     let network = Ramp::new();
     let preparer = RegionPreparer::new(&network.shape(), layout);
     (layout, network, preparer, Canvas::new(FOLLOWED, MASKS))

@@ -40,7 +40,13 @@ impl Network for Disk {
 
 /// Frames of one format and size.
 pub fn layout(format: PixelFormat, [width, height]: [usize; 2]) -> FrameLayout {
-    FrameLayout { format, width, height, color: Colorimetry::default() }
+    FrameLayout {
+        format,
+        width,
+        height,
+        color: Colorimetry::default(),
+        pixel_aspect: Default::default(),
+    }
 }
 
 /// A frame of noise.

@@ -84,7 +84,13 @@ impl Predictor {
     pub fn matte(&mut self, picture: &RgbImage) -> Result<Matte, Error> {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let color = Colorimetry::default();
-        let from = FrameLayout { format: PixelFormat::Rgb, width, height, color };
+        let from = FrameLayout {
+            format: PixelFormat::Rgb,
+            width,
+            height,
+            color,
+            pixel_aspect: Default::default(),
+        };
         let fitted = self.fit(from)?;
         self.stream.accept(photograph(picture, from), self.settings, false)?;
         let Some(finished) = self.stream.finish()? else { return Err(Error::NoMatte) };

@@ -4,6 +4,7 @@ use gst_video::prelude::*;
 use gst_video::{VideoChromaSite, VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo};
 
 use crate::matting::error::Error;
+use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
 use crate::matting::frame::pixel_format::{Family, MAX_PLANES, PixelFormat};
 use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut, Plane, PlaneMut};
@@ -62,6 +63,7 @@ pub fn layout(info: &VideoInfo) -> Option<FrameLayout> {
         (_, Family::Yuv) => Range::Limited,
         _ => Range::Full,
     };
+    let par = info.par();
     let site = info.chroma_site();
     let chroma_site = ChromaSite {
         h_cosited: site.contains(VideoChromaSite::H_COSITED),
@@ -72,6 +74,7 @@ pub fn layout(info: &VideoInfo) -> Option<FrameLayout> {
         width: info.width() as usize,
         height: info.height() as usize,
         color: Colorimetry { matrix, range, chroma_site },
+        pixel_aspect: PixelAspect::new(par.numer().unsigned_abs(), par.denom().unsigned_abs()),
     })
 }
 

@@ -37,6 +37,7 @@ pub mod prelude {
     pub use super::compose::compositor::{Compositor, Look};
     pub use super::compose::picture::Picture;
     pub use super::error::Error;
+    pub use super::frame::aspect::PixelAspect;
     pub use super::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
     pub use super::frame::pixel_format::PixelFormat;
     pub use super::frame::region::Region;

@@ -63,11 +63,13 @@ fn sample_at(axis: &Placement, pixel: f32, side: usize, samples: usize) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::frame::aspect::PixelAspect;
     use crate::matting::model::description::Fit;
 
     const FRAME: Size = Size { width: 400, height: 300 };
     const MASK: Size = Size { width: 40, height: 40 };
-    const MASKS: MaskLayout = MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare };
+    const MASKS: MaskLayout =
+        MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
     const REGION: Region = Region { x: 100, y: 60, size: Size { width: 160, height: 200 } };
 
     /// What a perfect network says of `region`, of a person in the pixels of `inside`.

@@ -139,12 +139,14 @@ pub(super) fn drawn(frame: usize, canvas: usize, start: usize, side: usize) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::frame::aspect::PixelAspect;
     use crate::matting::model::description::Fit;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 1280, height: 720 };
     const MASK: Size = Size { width: 256, height: 256 };
-    const MASKS: MaskLayout = MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare };
+    const MASKS: MaskLayout =
+        MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
 
     /// A blob about the middle of the frame, soft over many pixels; at a pixel's coordinate.
     fn blob(x: f32, y: f32) -> f32 {
@@ -153,7 +155,7 @@ mod tests {
 
     /// What a perfect network says of `region`.
     fn mask(region: Region) -> Vec<f32> {
-        let [x, y] = AxisGeometry::pair(region.size, MASK, Fit::PadSquare);
+        let [x, y] = MASKS.axes(region.size);
         let at = |axis: &AxisGeometry, i: usize, start: usize| {
             let edge = axis.frame_edge(256);
             start as f32 + (i as f32 + 0.5 - edge) / axis.mask_per_frame(256)
@@ -210,7 +212,7 @@ mod tests {
             let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
             let values: Vec<f32> = (0..mask.area()).map(|i| (i * 37 % 11) as f32 / 10.0).collect();
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut canvas = Canvas::new(frame, MaskLayout { input: mask, mask, fit });
+                let mut canvas = Canvas::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE });
                 let mut out = vec![f32::NAN; canvas.size().area()];
                 canvas.draw(&values, Region { x, y, size }, &mut out);
                 prop_assert!(out.iter().all(|value| (0.0..=1.0).contains(value)));

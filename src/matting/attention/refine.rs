@@ -350,6 +350,7 @@ fn confirmed<'a>(samples: impl Iterator<Item = ((&'a f32, &'a f32), &'a f32)>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::frame::aspect::PixelAspect;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 800, height: 640 };
@@ -358,7 +359,7 @@ mod tests {
     const LEAST: usize = 200;
 
     fn masks(fit: Fit) -> MaskLayout {
-        MaskLayout { input: MASK, mask: MASK, fit }
+        MaskLayout { input: MASK, mask: MASK, fit, aspect: PixelAspect::SQUARE }
     }
 
     fn refiner() -> Refiner {
@@ -521,7 +522,7 @@ mod tests {
             };
             let first = random(0);
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut refiner = Refiner::new(frame, MaskLayout { input: mask, mask, fit }, canvas, least);
+                let mut refiner = Refiner::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE }, canvas, least);
                 let looks = refiner.plan(&first, seen).to_vec();
                 let mut refined = first.clone();
                 for (seed, &look) in (1..).zip(&looks) {

@@ -251,12 +251,14 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::frame::aspect::PixelAspect;
     use crate::matting::model::description::Fit;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 1920, height: 1080 };
     const MASK: Size = Size { width: 256, height: 256 };
-    const MASKS: MaskLayout = MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare };
+    const MASKS: MaskLayout =
+        MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
 
     fn follower() -> Follower {
         Follower::new(FRAME, MASKS, 200)
@@ -389,7 +391,7 @@ mod tests {
         ) {
             let (frame, mask) = (Size { width, height }, Size { width: 40, height: 40 });
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut follower = Follower::new(frame, MaskLayout { input: mask, mask, fit }, least);
+                let mut follower = Follower::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE }, least);
                 for [a, b, c, d] in &boxes {
                     let values: Vec<f32> = (0..mask.area())
                         .map(|i| {

@@ -51,10 +51,10 @@ impl Backdrop {
             Background::Color(argb) => Self::flat(*argb, to),
             Background::Blur(radius) => Self::Blurred(Box::new(Blur::new(*radius, from, to))),
             Background::Picture(picture) => {
-                let pixels = picture.covering(size)?;
+                let pixels = picture.covering(size, to.pixel_aspect)?;
                 Self::Still(paint(to, |x, y| pixels[y * size.width + x]))
             }
-            Background::Checkerboard => Self::Still(paint(to, |x, y| checker(x, y, size.height))),
+            Background::Checkerboard => Self::Still(paint(to, |x, y| checker(x, y, to))),
         })
     }
 
@@ -92,9 +92,10 @@ impl Backdrop {
 }
 
 /// Squares of a 45th of the height, light and dark as picture editors draw them.
-fn checker(x: usize, y: usize, height: usize) -> [f32; 3] {
-    let side = (height / 45).max(1);
-    if (x / side + y / side).is_multiple_of(2) { [153.0; 3] } else { [102.0; 3] }
+fn checker(x: usize, y: usize, layout: &FrameLayout) -> [f32; 3] {
+    let side = (layout.height / 45).max(1);
+    let across = ((side as f64 / layout.pixel_aspect.ratio()).round() as usize).max(1);
+    if (x / across + y / side).is_multiple_of(2) { [153.0; 3] } else { [102.0; 3] }
 }
 
 /// A frame whose pixels are given as full-range RGB codes; chroma is the mean over its pixels.
@@ -143,7 +144,13 @@ mod tests {
     use crate::matting::matte::enlarge::WholeMatte;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout { format, width, height, color: Default::default() }
+        FrameLayout {
+            format,
+            width,
+            height,
+            color: Default::default(),
+            pixel_aspect: Default::default(),
+        }
     }
 
     #[test]

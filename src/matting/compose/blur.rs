@@ -75,7 +75,7 @@ impl Blur {
             .collect();
         Self {
             sigma: [
-                sigma * size.width as f32 / from.width as f32,
+                sigma * size.width as f32 / from.width as f32 / from.pixel_aspect.ratio() as f32,
                 sigma * size.height as f32 / from.height as f32,
             ],
             reducer: Reducer::new(from, &horizontal, &vertical),

@@ -504,7 +504,13 @@ mod tests {
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
         let range = if format.family() == Family::Yuv { Range::Limited } else { Range::Full };
-        FrameLayout { format, width, height, color: Colorimetry { range, ..Default::default() } }
+        FrameLayout {
+            format,
+            width,
+            height,
+            color: Colorimetry { range, ..Default::default() },
+            pixel_aspect: Default::default(),
+        }
     }
 
     fn noise(layout: FrameLayout) -> OwnedFrame {

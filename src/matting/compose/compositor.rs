@@ -37,7 +37,7 @@ pub struct Look {
 ///     width: 1920,
 ///     height: 1080,
 ///     color: Colorimetry::default(),
-/// };
+///, pixel_aspect: Default::default() };
 /// let look = Look {
 ///     matte: MatteSettings::default(),
 ///     background: Background::Checkerboard,
@@ -283,8 +283,13 @@ mod tests {
     fn dividing_a_frame_among_threads_changes_nothing() {
         use PixelFormat::*;
         // Three slices that cannot be equal, and a last row of chroma with one of luma.
-        let layout =
-            |format| FrameLayout { format, width: 1201, height: 701, color: Default::default() };
+        let layout = |format| FrameLayout {
+            format,
+            width: 1201,
+            height: 701,
+            color: Default::default(),
+            pixel_aspect: Default::default(),
+        };
         let mask = mask();
         for (from, to, output) in [
             (I420, I420, Output::Composite),

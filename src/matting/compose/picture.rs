@@ -5,6 +5,7 @@ use std::path::Path;
 use image::ImageDecoder;
 
 use crate::matting::error::{Error, one_line};
+use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView, Plane};
@@ -14,6 +15,8 @@ use crate::matting::kernels::resample::AxisOperator;
 
 /// The most pixels that a background picture may have; a larger one is a mistake or an attack.
 const MAX_PIXELS: u64 = 1 << 28;
+/// So many times as long as the frame it may be when it is scaled, before it is cut to its middle first.
+const LONGEST: usize = 8;
 /// The longest side that it may have.
 const MAX_SIDE: u32 = 1 << 16;
 /// The most memory that decoding it may take.
@@ -76,27 +79,36 @@ impl Picture {
             width: self.size.width,
             height: self.size.height,
             color: Default::default(),
+            pixel_aspect: Default::default(),
         };
         let mut planes = [Plane::default(); MAX_PLANES];
         planes[0] = Plane { data: &self.rgb, stride: 3 * self.size.width };
         FrameView::new(layout, planes)
     }
 
-    /// The picture at `size`, what sticks out cut off evenly: RGB codes, row by row.
-    pub(super) fn covering(&self, size: Size) -> Result<Vec<[f32; 3]>, Error> {
-        let scale = (size.width as f64 / self.size.width as f64)
+    /// The picture at `size`, in pixels of a shape, what sticks out cut off evenly: RGB codes, row by row.
+    pub(super) fn covering(&self, size: Size, aspect: PixelAspect) -> Result<Vec<[f32; 3]>, Error> {
+        // How long a pixel of each axis is shown.
+        let pixel = [aspect.ratio(), 1.0];
+        let scale = (size.width as f64 * pixel[0] / self.size.width as f64)
             .max(size.height as f64 / self.size.height as f64);
-        let axis = |picture: usize, frame: usize| {
-            // What sticks out is never made, or a thin picture would be as long as memory is.
-            let shown = (frame as f64 / scale).ceil().clamp(1.0, picture as f64) as usize;
+        let axis = |picture: usize, frame: usize, pixel: f64| {
+            let scaled = ((picture as f64 * scale / pixel).round() as usize).max(frame);
+            if scaled <= LONGEST * frame {
+                let start = (scaled - frame) / 2;
+                return AxisOperator::area(picture, scaled)
+                    .then(&AxisOperator::crop(scaled, start, frame));
+            }
+            // Nearly all sticks out, and is never made: a thin picture would be as long as memory is.
+            let shown = (frame as f64 * pixel / scale).ceil().clamp(1.0, picture as f64) as usize;
             let start = (picture - shown) / 2;
             AxisOperator::crop(picture, start, shown).then(&AxisOperator::area(shown, frame))
         };
         let view = self.view()?;
         let mut reducer = Reducer::new(
             view.layout(),
-            &axis(self.size.width, size.width),
-            &axis(self.size.height, size.height),
+            &axis(self.size.width, size.width, pixel[0]),
+            &axis(self.size.height, size.height, pixel[1]),
         );
         let mut pixels = Vec::with_capacity(size.area());
         let mut reduced = reducer.reduce(&view);
@@ -125,7 +137,7 @@ mod tests {
         // Left third red, middle third green, right third blue.
         let rgb = [[255, 0, 0], [0, 255, 0], [0, 0, 255]].concat();
         let picture = Picture { size: Size { width: 3, height: 1 }, rgb };
-        let pixels = picture.covering(Size { width: 20, height: 20 }).unwrap();
+        let pixels = picture.covering(Size { width: 20, height: 20 }, PixelAspect::SQUARE).unwrap();
         assert!(pixels[10 * 20 + 10][1] > 240.0);
         assert!(pixels.iter().all(|p| p[1] > 110.0), "only the middle third is in sight");
     }
@@ -139,11 +151,25 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_keeps_its_shape_in_pixels_that_are_not_square() {
+        // Twice as wide as high, with green in the middle.
+        let row = [[255, 0, 0], [0, 255, 0], [0, 255, 0], [0, 0, 255]].concat();
+        let picture = Picture { size: Size { width: 4, height: 2 }, rgb: row.repeat(2) };
+        let size = Size { width: 20, height: 20 };
+        // In a frame of that shape all of it is in sight, in a square one the middle alone.
+        let pixels = picture.covering(size, PixelAspect::new(2, 1)).unwrap();
+        assert!(pixels[0][0] > 250.0 && pixels[19][2] > 250.0);
+        let square = picture.covering(size, PixelAspect::SQUARE).unwrap();
+        assert!(square[1][1] > 130.0 && square[18][1] > 130.0, "{:?}", square[1]);
+    }
+
+    #[test]
     fn a_thin_picture_takes_no_more_memory_than_the_frame() {
         for (width, height) in [(1, 50_000), (50_000, 1)] {
             let rgb = vec![90; 3 * width * height];
             let picture = Picture { size: Size { width, height }, rgb };
-            let pixels = picture.covering(Size { width: 64, height: 36 }).unwrap();
+            let pixels =
+                picture.covering(Size { width: 64, height: 36 }, PixelAspect::SQUARE).unwrap();
             assert_eq!(pixels.len(), 64 * 36);
             assert!(pixels.iter().flatten().all(|&code| (code - 90.0).abs() < 0.5));
         }

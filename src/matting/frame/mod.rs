@@ -1,5 +1,6 @@
 //! What a picture is: formats, colours, sizes, and views of borrowed planes.
 
+pub mod aspect;
 pub mod color;
 pub mod conversion;
 pub mod pixel_format;

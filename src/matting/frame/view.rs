@@ -1,6 +1,7 @@
 //! Borrowed frames: planes, strides, format and colour, checked once when the view is made.
 
 use crate::matting::error::Error;
+use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::color::Colorimetry;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
 
@@ -15,6 +16,8 @@ pub struct FrameLayout {
     pub height: usize,
     /// How the codes become colours.
     pub color: Colorimetry,
+    /// The shape of its pixels.
+    pub pixel_aspect: PixelAspect,
 }
 
 impl FrameLayout {
@@ -239,7 +242,13 @@ mod tests {
     use super::*;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout { format, width, height, color: Colorimetry::default() }
+        FrameLayout {
+            format,
+            width,
+            height,
+            color: Colorimetry::default(),
+            pixel_aspect: Default::default(),
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A network as the rest of the matting sees it: a tensor to fill, a matte to read.
 
 use crate::matting::error::Error;
+use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::model::description::InputDescription;
@@ -17,9 +18,10 @@ pub struct NetworkShape {
 }
 
 impl NetworkShape {
-    /// How its masks lie on the frames that it is given.
+    /// How its masks lie on the frames that it is given, whose pixels are square.
     pub const fn masks(&self) -> MaskLayout {
-        MaskLayout { input: self.input, mask: self.mask, fit: self.description.fit }
+        let aspect = PixelAspect::SQUARE;
+        MaskLayout { input: self.input, mask: self.mask, fit: self.description.fit, aspect }
     }
 
     /// Values in the input tensor.

@@ -1,6 +1,7 @@
 //! How a frame lies in the network's input, and the network's matte on the frame: one axis at a
 //! time.
 
+use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::size::Size;
 use crate::matting::kernels::resample::AxisOperator;
 use crate::matting::model::description::Fit;
@@ -18,17 +19,25 @@ pub struct MaskLayout {
     pub mask: Size,
     /// How the input holds the frame.
     pub fit: Fit,
+    /// The shape of the frame's pixels.
+    pub aspect: PixelAspect,
 }
 
 impl MaskLayout {
     /// Of masks of this size that cover the frame and nothing else.
     pub const fn covering(mask: Size) -> Self {
-        Self { input: mask, mask, fit: Fit::Stretch }
+        Self { input: mask, mask, fit: Fit::Stretch, aspect: PixelAspect::SQUARE }
+    }
+
+    /// The same, of frames whose pixels have this shape.
+    #[must_use]
+    pub const fn with_aspect(self, aspect: PixelAspect) -> Self {
+        Self { aspect, ..self }
     }
 
     /// Both axes, horizontal first, of frames of `frame` size.
     pub fn axes(&self, frame: Size) -> [AxisGeometry; 2] {
-        AxisGeometry::pair(frame, self.input, self.fit)
+        AxisGeometry::pair(frame, self.aspect, self.input, self.fit)
     }
 }
 
@@ -50,8 +59,11 @@ pub struct AxisGeometry {
 }
 
 impl AxisGeometry {
-    /// Both axes, horizontal first, of a frame of `frame` size in an input of `input` size.
-    pub fn pair(frame: Size, input: Size, fit: Fit) -> [Self; 2] {
+    /// Both axes, horizontal first, of a frame of `frame` size in an input of `input` size, whose samples
+    /// are square.
+    pub fn pair(frame: Size, aspect: PixelAspect, input: Size, fit: Fit) -> [Self; 2] {
+        // How long a pixel of each axis is shown.
+        let shown = [aspect.ratio(), 1.0];
         let axis = |frame, input| Self {
             frame,
             padded: frame,
@@ -64,19 +76,20 @@ impl AxisGeometry {
         match fit {
             Fit::Stretch => {}
             Fit::PadSquare => {
-                let side = frame.width.max(frame.height);
-                for axis in &mut axes {
-                    axis.padded = side;
-                    axis.before = (side - axis.frame) / 2;
+                let side = (frame.width as f64 * shown[0]).max(frame.height as f64);
+                for (axis, shown) in axes.iter_mut().zip(shown) {
+                    axis.padded = ((side / shown).round() as usize).max(axis.frame);
+                    axis.before = (axis.padded - axis.frame) / 2;
                 }
             }
             Fit::Letterbox => {
                 let scale = axes
                     .iter()
-                    .map(|axis| axis.input as f64 / axis.frame as f64)
+                    .zip(shown)
+                    .map(|(axis, shown)| axis.input as f64 / (axis.frame as f64 * shown))
                     .fold(f64::INFINITY, f64::min);
-                for axis in &mut axes {
-                    let content = (axis.frame as f64 * scale).round() as usize;
+                for (axis, shown) in axes.iter_mut().zip(shown) {
+                    let content = (axis.frame as f64 * shown * scale).round() as usize;
                     axis.content = content.clamp(1, axis.input);
                     axis.offset = (axis.input - axis.content) / 2;
                 }
@@ -133,7 +146,12 @@ mod tests {
 
     #[test]
     fn a_wide_frame_is_padded_above_and_below_the_smaller_half_first() {
-        let [x, y] = AxisGeometry::pair(Size { width: 641, height: 478 }, INPUT, Fit::PadSquare);
+        let [x, y] = AxisGeometry::pair(
+            Size { width: 641, height: 478 },
+            PixelAspect::SQUARE,
+            INPUT,
+            Fit::PadSquare,
+        );
         assert_eq!((x.padded, x.before), (641, 0));
         assert_eq!((y.padded, y.before), (641, 81));
         assert_eq!(y.content(), 0..512);
@@ -141,7 +159,12 @@ mod tests {
 
     #[test]
     fn full_hd_takes_at_most_seven_taps_and_291_different_rows() {
-        let [x, y] = AxisGeometry::pair(Size { width: 1920, height: 1080 }, INPUT, Fit::PadSquare);
+        let [x, y] = AxisGeometry::pair(
+            Size { width: 1920, height: 1080 },
+            PixelAspect::SQUARE,
+            INPUT,
+            Fit::PadSquare,
+        );
         assert_eq!(x.reduction().max_taps(), 7);
         let rows = y.reduction();
         let distinct = 1 + (1..rows.outputs()).filter(|&i| !rows.is_repeat(i, i - 1)).count();
@@ -151,14 +174,24 @@ mod tests {
     #[test]
     fn a_letterbox_keeps_the_aspect_ratio() {
         let input = Size { width: 160, height: 96 };
-        let [x, y] = AxisGeometry::pair(Size { width: 1000, height: 1000 }, input, Fit::Letterbox);
+        let [x, y] = AxisGeometry::pair(
+            Size { width: 1000, height: 1000 },
+            PixelAspect::SQUARE,
+            input,
+            Fit::Letterbox,
+        );
         assert_eq!((x.content(), y.content()), (32..128, 0..96));
     }
 
     #[test]
     fn a_matte_comes_back_where_its_frame_was() {
         for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-            for axis in AxisGeometry::pair(Size { width: 333, height: 777 }, INPUT, fit) {
+            for axis in AxisGeometry::pair(
+                Size { width: 333, height: 777 },
+                PixelAspect::SQUARE,
+                INPUT,
+                fit,
+            ) {
                 // A ramp through both directions is the ramp again, but for the borders and for what
                 // a cubic with a = −0.75 adds to a ramp.
                 let both = axis.reduction();
@@ -174,5 +207,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn pixels_that_are_not_square_reach_the_network_in_their_shape() {
+        // PAL at 16:9, which is shown 1024 pixels wide.
+        let (frame, aspect) = (Size { width: 720, height: 576 }, PixelAspect::new(64, 45));
+        let [x, y] = AxisGeometry::pair(frame, aspect, INPUT, Fit::PadSquare);
+        assert_eq!((x.padded, x.before), (720, 0));
+        assert_eq!((y.padded, y.before), (1024, 224));
+        let [x, y] = AxisGeometry::pair(frame, aspect, INPUT, Fit::Letterbox);
+        assert_eq!((x.content, y.content), (512, 288));
+        // Pixels that are higher than wide.
+        let [x, y] = AxisGeometry::pair(frame, PixelAspect::new(1, 2), INPUT, Fit::PadSquare);
+        assert_eq!((x.padded, y.padded), (1152, 576));
     }
 }

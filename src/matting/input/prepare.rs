@@ -29,7 +29,7 @@ impl Preparer {
     /// For frames of `layout` and an input of `size` that holds what `description` says.
     pub fn new(layout: &FrameLayout, size: Size, description: &InputDescription) -> Self {
         let frame = Size { width: layout.width, height: layout.height };
-        let [x, y] = AxisGeometry::pair(frame, size, description.fit);
+        let [x, y] = AxisGeometry::pair(frame, layout.pixel_aspect, size, description.fit);
         let to_rgb = codes_to_rgb(layout);
         Self {
             reducer: Reducer::new(layout, &x.reduction(), &y.reduction()),
@@ -148,7 +148,13 @@ mod tests {
     use crate::matting::frame::view::OwnedFrame;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout { format, width, height, color: Colorimetry::default() }
+        FrameLayout {
+            format,
+            width,
+            height,
+            color: Colorimetry::default(),
+            pixel_aspect: Default::default(),
+        }
     }
 
     fn prepare(frame: &OwnedFrame, size: Size, description: &InputDescription) -> Vec<f32> {

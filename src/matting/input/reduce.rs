@@ -250,7 +250,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout { format, width, height, color: Colorimetry::default() }
+        FrameLayout {
+            format,
+            width,
+            height,
+            color: Colorimetry::default(),
+            pixel_aspect: Default::default(),
+        }
     }
 
     proptest! {

@@ -47,7 +47,10 @@ impl Finisher {
         let columns = x.enlargement(mask.width).pack(TAPS);
         let pixel = frame.height as f32 / REFERENCE_HEIGHT;
         Self {
-            unit: [x.mask_per_frame(mask.width) * pixel, y.mask_per_frame(mask.height) * pixel],
+            unit: [
+                x.mask_per_frame(mask.width) * pixel / masks.aspect.ratio() as f32,
+                y.mask_per_frame(mask.height) * pixel,
+            ],
             columns,
             rows: y.enlargement(mask.height).pack(TAPS),
             shaped: vec![0.0; mask.area()],
@@ -159,6 +162,7 @@ fn binarise(mask: &mut [f32], scratch: &mut [f32], width: usize, level: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::frame::aspect::PixelAspect;
     use crate::matting::matte::enlarge::MatteRows;
     use crate::matting::model::description::Fit;
     use proptest::prelude::*;
@@ -178,8 +182,15 @@ mod tests {
     /// The whole matte, on a frame that makes a mask sample a pixel of a 1080-line frame.
     fn finish(mask: &[f32], settings: MatteSettings) -> Vec<f32> {
         let frame = Size { width: 1080, height: 1080 };
-        let mut finisher =
-            Finisher::new(frame, MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare });
+        let mut finisher = Finisher::new(
+            frame,
+            MaskLayout {
+                input: MASK,
+                mask: MASK,
+                fit: Fit::PadSquare,
+                aspect: PixelAspect::SQUARE,
+            },
+        );
         finisher.unit = [1.0; 2];
         let mut reader = finisher.reader();
         let mut matte = finisher.matte(mask, &settings).rows(&mut reader);
@@ -267,7 +278,7 @@ mod tests {
             let values: Vec<f32> = (0..mask.area()).map(|i| (i * 37 % 11) as f32 / 10.0).collect();
             let settings = MatteSettings { invert: true, threshold, edge_shift: shift, feather };
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
-                let mut finisher = Finisher::new(frame, MaskLayout { input: mask, mask, fit });
+                let mut finisher = Finisher::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE });
                 let mut reader = finisher.reader();
                 let mut matte = finisher.matte(&values, &settings).rows(&mut reader);
                 for y in 0..height {

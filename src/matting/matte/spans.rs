@@ -157,6 +157,7 @@ mod tests {
             width: 201,
             height: 2,
             color: Colorimetry::default(),
+            pixel_aspect: Default::default(),
         };
         let mut spans = Spans::new(&layout);
         spans.update(&layout, &[Cover::Clear, Cover::Soft, Cover::Soft, Cover::Opaque]);
@@ -182,7 +183,13 @@ mod tests {
     #[test]
     fn soft_runs_alone_are_averaged() {
         let format = PixelFormat::I420;
-        let layout = FrameLayout { format, width: 130, height: 2, color: Colorimetry::default() };
+        let layout = FrameLayout {
+            format,
+            width: 130,
+            height: 2,
+            color: Colorimetry::default(),
+            pixel_aspect: Default::default(),
+        };
         let mut spans = Spans::new(&layout);
         spans.update(&layout, &[Cover::Clear, Cover::Opaque, Cover::Soft]);
         let (upper, lower, mut half) = ([100; 130], [50; 130], [1; 65]);

@@ -159,6 +159,7 @@ pub struct Engine {
 /// What depends on the frames' layout as well.
 struct Fitted {
     frame: Size,
+    masks: MaskLayout,
     preparer: RegionPreparer,
     follower: Follower,
     canvas: Canvas,
@@ -197,7 +198,8 @@ pub struct Fit {
 impl Fitted {
     fn new(runner: &dyn Runner, fit: &Fit) -> Self {
         let (shape, layout) = (runner.shape(), fit.layout);
-        let (masks, frame) = (shape.masks(), Size { width: layout.width, height: layout.height });
+        let masks = shape.masks().with_aspect(layout.pixel_aspect);
+        let frame = Size { width: layout.width, height: layout.height };
         let canvas = Canvas::new(frame, masks);
         let size = canvas.size();
         let refinement = || Refinement {
@@ -211,6 +213,7 @@ impl Fitted {
         };
         Self {
             frame,
+            masks,
             preparer: RegionPreparer::new(shape, layout),
             follower: Follower::new(frame, masks, canvas.least_side()),
             refinement: fit.refines.then(refinement),
@@ -274,7 +277,8 @@ impl Engine {
 
     /// How the masks that the network gives lie on frames.
     pub fn masks(&self) -> MaskLayout {
-        self.runner.shape().masks()
+        let fitted = self.fitted.as_ref().map(|fitted| fitted.masks);
+        fitted.unwrap_or_else(|| self.runner.shape().masks())
     }
 
     /// Whether nothing is under way.
@@ -412,8 +416,8 @@ impl Engine {
     }
 
     fn take_in(&mut self, job: Job, exchange: &mut Exchange, stats: &mut Stats) -> Option<Landed> {
-        let masks = self.runner.shape().masks();
         let fitted = self.fitted.as_mut()?;
+        let masks = fitted.masks;
         let is_of_this_scene = job.scene == self.scene;
         let is_cut_off = match job.purpose {
             Purpose::Closer => false,
@@ -464,7 +468,10 @@ impl Engine {
         }
         // Closer looks are joined on the canvas, whatever the first one saw.
         let on_canvas = job.purpose != Purpose::Matte || fitted.refinement.is_some();
-        let layout = if on_canvas { MaskLayout::covering(fitted.canvas.size()) } else { masks };
+        let layout = match on_canvas {
+            true => MaskLayout::covering(fitted.canvas.size()).with_aspect(masks.aspect),
+            false => masks,
+        };
         let mask = self.masks.fill(
             || Mask::blank(layout),
             |mask| {

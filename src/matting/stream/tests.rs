@@ -57,7 +57,13 @@ impl Shows {
 
 fn layout() -> FrameLayout {
     let color = Colorimetry::default();
-    FrameLayout { format: PixelFormat::Gray8, width: WIDTH, height: HEIGHT, color }
+    FrameLayout {
+        format: PixelFormat::Gray8,
+        width: WIDTH,
+        height: HEIGHT,
+        color,
+        pixel_aspect: Default::default(),
+    }
 }
 
 /// A frame that knows its place in what was fed.

@@ -118,6 +118,7 @@ impl Carrier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matting::frame::aspect::PixelAspect;
     use crate::matting::frame::color::Colorimetry;
     use crate::matting::frame::pixel_format::PixelFormat;
     use crate::matting::frame::view::FrameLayout;
@@ -132,7 +133,13 @@ mod tests {
 
     fn layout(width: usize, height: usize) -> FrameLayout {
         let color = Colorimetry::default();
-        FrameLayout { format: PixelFormat::Gray8, width, height, color }
+        FrameLayout {
+            format: PixelFormat::Gray8,
+            width,
+            height,
+            color,
+            pixel_aspect: Default::default(),
+        }
     }
 
     fn gray(width: usize, height: usize, value: impl Fn(f32, f32) -> f32) -> OwnedFrame {
@@ -299,7 +306,7 @@ mod tests {
         ) {
             let mask_size = Size { width: mask_width, height: mask_height };
             let mut guides = Guides::new(&layout(width, height));
-            let masks = MaskLayout { input: mask_size, mask: mask_size, fit };
+            let masks = MaskLayout { input: mask_size, mask: mask_size, fit, aspect: PixelAspect::SQUARE };
             let mut carrier = Carrier::new(Size { width, height }, guides.size(), masks);
             let from = guides.look(&gray(width, height, |x, y| texture(1, x, y)).view());
             let mask: Vec<f32> = (0..mask_size.area()).map(|i| (i * 37 % 101) as f32 / 100.0).collect();

@@ -242,7 +242,13 @@ mod tests {
     #[test]
     fn another_scene_is_told_in_the_dark_as_well_and_noise_is_none() {
         let color = Colorimetry::default();
-        let layout = FrameLayout { format: PixelFormat::Gray8, width: 320, height: 200, color };
+        let layout = FrameLayout {
+            format: PixelFormat::Gray8,
+            width: 320,
+            height: 200,
+            color,
+            pixel_aspect: Default::default(),
+        };
         let mut guides = Guides::new(&layout);
         for light in [1.0, 0.5, 0.25, 0.12] {
             let [one, other] = [1, 2].map(|seed| guide(&mut guides, layout, seed, light));

@@ -458,7 +458,13 @@ mod tests {
         fn new() -> Self {
             let (width, height) = (2 * MASK.width, 2 * MASK.height);
             let color = Colorimetry::default();
-            let layout = FrameLayout { format: PixelFormat::Gray8, width, height, color };
+            let layout = FrameLayout {
+                format: PixelFormat::Gray8,
+                width,
+                height,
+                color,
+                pixel_aspect: Default::default(),
+            };
             let guides = Guides::new(&layout);
             let frame = Size { width, height };
             let smoother = Smoother::new(guides.size(), frame, MaskLayout::covering(MASK));

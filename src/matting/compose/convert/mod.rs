@@ -80,7 +80,7 @@ mod tests {
         let range = if format.family() == Family::Yuv { Range::Limited } else { Range::Full };
         let color =
             Colorimetry { matrix: Matrix::Bt709, range, chroma_site: ChromaSite::default() };
-        FrameLayout { format, width, height, color }
+        FrameLayout { format, width, height, color, pixel_aspect: Default::default() }
     }
 
     /// A frame of one RGB colour.

@@ -7,7 +7,13 @@ use crate::matting::frame::view::OwnedFrame;
 use crate::matting::matte::enlarge::WholeMatte;
 
 fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-    FrameLayout { format, width, height, color: Colorimetry::default() }
+    FrameLayout {
+        format,
+        width,
+        height,
+        color: Colorimetry::default(),
+        pixel_aspect: Default::default(),
+    }
 }
 
 /// A frame with `code(component, x, y)` as samples, x and y in pixels; opaque.
