@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Tells the crate its version, commit and date, which GStreamer wants of a plugin.
 
 fn main() {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `davidmatte`: a GStreamer video filter that takes the background away from people.
 //!
 //! The crate is two things. [`matting`] is a library: frames in, mattes and composed pictures out,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A matte and a frame to the buffer that leaves: memory is found first, on the streaming thread; then
 //! pixels are written, on any.
 

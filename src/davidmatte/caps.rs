@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Pad templates, and what caps become on the other side: pure functions.
 
 use gst_video::VideoFormat;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The properties' enums, as GStreamer shows them, and what they are in the library.
 
 use gst::glib;

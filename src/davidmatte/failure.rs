@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What goes wrong, and how GStreamer is told.
 
 use crate::matting::error::Error;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the element does on its streaming thread, and what others may do to that.
 
 use std::path::Path;

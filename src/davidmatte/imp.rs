@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The element's implementation: traits that delegate.
 
 use std::sync::{Arc, Mutex};

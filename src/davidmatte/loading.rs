@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Loading networks and pictures: before the first frame, and in the background while frames go on.
 
 use std::collections::VecDeque;

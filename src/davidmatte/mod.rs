@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The element `davidmatte`.
 //!
 #![doc = include_str!("element.md")]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The properties: one struct, its defaults, their specifications.
 
 use std::ffi::CStr;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the property `stats` tells.
 
 use crate::matting::stream::Stats;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the streaming thread owns: a stream of buffers, and what writes those that leave.
 
 use std::sync::Arc;

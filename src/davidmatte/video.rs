@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Between GStreamer's frames and the matting's views of them: the only bridge.
 
 use gst_video::prelude::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What can go wrong, each with a sentence that says what failed and what to do.
 
 use std::path::PathBuf;

@@ -1,21 +1,25 @@
+// SPDX-License-Identifier: MIT
+
 //! Matting without GStreamer: a frame goes in, a matte or a composed picture comes out.
 //!
-//! The way of a frame, each step its own module, none of which knows what comes two steps later:
+//! [`prelude`] holds what a program needs for single frames, [`stream`] what mattes a stream of them. The
+//! way of a frame is that of the modules, each of which uses only those before it:
 //!
-//! 1. [`frame_view`]: borrowed planes with strides, format and colour
-//! 2. [`prepare`]: frame to tensor, one sparse operator per axis ([`resample`], [`geometry`])
-//! 3. [`session`]: tensor to mask, by ONNX Runtime, behind the trait [`network::Network`]
-//! 4. [`finish`]: the mask shaped, and [`matte`]: the rows of it at the frame's size, and where they are soft
-//! 5. [`foreground`]: the person's own colours where the matte is soft
-//! 6. [`compose`]: matte, frame and background ([`backdrop`]) to the output's pixels; a large frame
-//!    in bands of rows, at the same time
+//! 1. `frame`: borrowed planes with strides, formats, colours, the shape of pixels
+//! 2. `kernels`: loops over rows and columns that know no subject
+//! 3. `model`: which network, what it expects and gives
+//! 4. `inference`: tensor to mask, by ONNX Runtime, behind the trait [`Network`](prelude::Network)
+//! 5. `input`: frame to tensor, one sparse operator for each axis
+//! 6. `matte`: mask to matte, shaped, and enlarged row by row
+//! 7. `attention`: where the network looks
+//! 8. `time`: mattes propagated from frame to frame, and smoothed
+//! 9. `compose`: matte, frame and background to pixels
+//! 10. `stream`: all of it, for frames that follow each other
 //!
-//! Before a network is asked, [`region`] finds the part of the frame that is worth looking at, and
-//! [`canvas`] draws the mask of it into one of the whole frame. [`refine`] looks closer at its edges,
-//! where there is time for that. [`temporal`] takes flicker out of the masks of a stream.
-//!
-//! Between inferences, [`carry`] brings the mask of an earlier frame to the one at hand, and
-//! [`worker`] runs a network in a thread of its own. [`matter::Matter`] is all but inference together.
+//! A *mask* has the network's size, a *matte* the frame's. A *guide* is a small picture of a frame, on
+//! which motion and cuts are found. The *backdrop* is a background made ready for an output. To *unmix* is
+//! to tell the person's colours from those of the old background. *Pacing* is how frames and mattes come
+//! together.
 
 pub mod error;
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Whether the mask of a region says what the mask of the whole frame was sure of.
 //!
 //! What a network says of a region is finer, but it knows less of what lies around, and may take the

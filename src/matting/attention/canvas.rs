@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The mask of a region of the frame, drawn into a mask of the whole.
 //!
 //! Wherever the network looked, what follows sees masks of one size that cover the frame, so that

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the network looks: the whole frame, a region of it (ROI), or closer at edges.
 
 pub mod agreement;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Closer looks at edges: the network is given overlapping parts of what it has seen, and where its
 //! first mask is uncertain theirs take its place, as far as they agree with it.
 //!

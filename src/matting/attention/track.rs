@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The part of a frame that the network looks at: the whole of it, or the part that holds the
 //! person, followed from one matte to the next.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a composite shows behind the person, as rows of the output's format.
 
 use std::sync::Arc;

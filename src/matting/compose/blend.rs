@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What blending does to the bytes of a row: the matte's weights are brought to the planes' resolution,
 //! spread over the bytes that each pixel has, and mix what is in front with what is behind.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The frame itself, blurred, as a background.
 
 use crate::matting::frame::color::Affine;

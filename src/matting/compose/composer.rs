@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Matte, frame and background to the output's pixels.
 //!
 //! Works on blocks of one row, or two where two rows of luma share a row of chroma, so that all

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Mask and frame to the picture that leaves.
 
 use crate::matting::compose::backdrop::{Backdrop, Background};

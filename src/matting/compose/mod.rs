@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Matte, frame and background to the output's pixels.
 
 pub mod backdrop;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Pictures to put behind people.
 
 use std::path::Path;

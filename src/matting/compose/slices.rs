@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A frame's rows, shared among threads in slices that lie one below the other.
 
 use std::ops::Range;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The shape of pixels.
 
 /// How wide a pixel is shown, as a ratio to its height.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Luma-chroma and RGB: the matrices of the video standards, and siting of chroma.
 
 /// The luma coefficients that define Y'CbCr from R'G'B'.

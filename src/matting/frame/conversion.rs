@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From the codes of one layout to those of another.
 
 use super::color::{Affine, Range};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a picture is: formats, colours, sizes, and views of borrowed planes.
 
 pub mod aspect;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The pixel formats that frames come in, described by where their components lie.
 //!
 //! Everything that touches pixels works from these descriptions, so that a format is added by

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A part of a frame.
 
 use super::size::Size;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How large a picture, a mask or a tensor is.
 
 /// The size of a picture in samples.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Borrowed frames: planes, strides, format and colour, checked once when the view is made.
 
 use crate::matting::error::Error;

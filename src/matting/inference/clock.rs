@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The time by which a stream keeps pace.
 
 use std::time::{Duration, Instant};

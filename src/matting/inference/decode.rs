@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From a network's raw output to a soft mask.
 
 use crate::matting::error::Error;

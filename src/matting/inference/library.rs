@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where ONNX Runtime's shared library is looked for.
 
 use std::ffi::OsString;
@@ -18,6 +20,7 @@ const OLDEST_MINOR: u32 = 21;
 static PLUGIN_FOLDER: OnceCell<PathBuf> = OnceCell::new();
 
 /// Tells where the plugin lies, so that a library beside it is found.
+#[cfg_attr(not(feature = "plugin"), allow(dead_code))]
 pub fn set_plugin_folder(folder: PathBuf) {
     // The first call wins: a plugin is loaded once in a process.
     let _ = PLUGIN_FOLDER.set(folder);

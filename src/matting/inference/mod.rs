@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Tensor to mask: a network at work, by ONNX Runtime or anything else.
 
 pub mod clock;

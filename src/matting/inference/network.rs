@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A network as the rest of the matting sees it: a tensor to fill, a matte to read.
 
 use crate::matting::error::Error;

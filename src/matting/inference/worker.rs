@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Inference in a thread of its own, so that frames can be prepared and finished meanwhile.
 
 use std::collections::VecDeque;

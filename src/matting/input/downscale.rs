@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A frame at half its size, of bytes: what is made much smaller is made so first, at less cost.
 
 use crate::matting::frame::pixel_format::{Family, PixelFormat};

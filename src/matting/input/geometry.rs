@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How a frame lies in the network's input, and the network's matte on the frame: one axis at a
 //! time.
 

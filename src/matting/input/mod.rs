@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Frame to tensor: one sparse operator for each axis.
 
 pub mod downscale;

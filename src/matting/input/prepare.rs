@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Frame to tensor: what [`reduce`](super::reduce) samples becomes what a network's description asks
 //! for. Only that small picture is converted to RGB, which is exact because all steps are linear.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Frame to a small picture of its components.
 //!
 //! A [`Reducer`] samples every component of a frame where it lies, at its own subsampling, down to

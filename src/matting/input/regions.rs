@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Frames, or parts of them, to a network's input.
 
 use super::prepare::Preparer;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Means over rectangles about every sample, whose cost does not grow with the rectangle.
 
 use multiversion::multiversion;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Rows of bytes: products, means over pairs, and every n-th one.
 
 use multiversion::multiversion;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Resampling of rows along their length, a block of rows at a time.
 //!
 //! The taps of neighbouring outputs lie at irregular distances, which vector units cannot load at

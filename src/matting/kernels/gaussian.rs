@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A Gaussian blur of small pictures.
 
 /// Blurs pictures; owns what it needs for that.

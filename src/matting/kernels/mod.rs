@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Loops that know no subject: sums over rows and columns of numbers.
 
 pub mod box_mean;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Things that several owners read, and that are made anew when none of them does any more.
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Resampling along one axis as a sparse linear operator.
 //!
 //! Padding by replication, Gaussian pyramids, bilinear and bicubic interpolation, and the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Rounding of several floats at once: a saturating cast is several instructions, these are one or two.
 
 /// The nearest whole number, for values within ±2^21, in the low bits: those of two's complement.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Linear interpolation, between two samples and between two rows.
 
 use multiversion::multiversion;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A matte at the frame's size, enlarged row by row as the rows are asked for: it never exists as a
 //! whole.
 //!

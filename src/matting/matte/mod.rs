@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Mask to matte: shaped, and enlarged row by row to the size of the frame.
 
 pub mod enlarge;

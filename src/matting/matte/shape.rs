@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Mask to matte: shaped as the settings ask, at the network's size, and handed on to be enlarged
 //! (`matte.rs`).
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The pixels of rows that are clear, opaque or soft alike, and the bytes that they have in every plane.
 
 use std::ops::Range;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a network expects and gives: the description in a known model's table row, in the sidecar
 //! beside a model, or DAViD's contract where there is neither.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Folders of the user and of the system in which files of this project are looked for.
 
 use std::path::{Path, PathBuf};

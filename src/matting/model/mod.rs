@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Which network, and what it expects and gives.
 
 pub mod builtin;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A network at work on the frames of a stream: what it is to look at, and what comes of it.
 //!
 //! Whatever is inferred is a [`Job`] with a number of its own, made for one frame; what comes back is

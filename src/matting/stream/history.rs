@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What is kept of a stream from frame to frame: the newest matte, brought to the frame at hand, and
 //! those before, which take flicker out of it.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Frames that have not left yet, each with a slot for its own matte.
 
 use std::collections::VecDeque;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A stream of frames, each of which leaves once, in order, with its own matte.
 //!
 //! [`Stream`] takes frames as they come and gives them back one by one, with the matte that each is to

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How frames and mattes come together.
 
 use std::time::Duration;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a stream did, and how long it took.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The law of a stream, over random schedules, with a network and a clock that are made up: each frame
 //! leaves once, in order, with the matte of its own brightness; the end comes.
 

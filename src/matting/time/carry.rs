@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Bringing the matte of an earlier frame to the frame at hand.
 //!
 //! Motion is estimated on small pictures of the two frames (`motion/`), the mask is taken from

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a frame shows that the earlier one did not: decided by colour.
 //!
 //! Where no motion explains the picture, something came out from behind something else, and the

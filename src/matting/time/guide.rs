@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Small pictures of frames, which motion, cuts and what stands still are found on.
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From frame to frame: mattes propagated by motion, and smoothed.
 
 pub mod carry;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Smoothing of mattes over time: flicker is taken out where the picture stands still, and what
 //! moves is left alone.
 //!

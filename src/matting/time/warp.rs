@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Taking a mask from where each of its samples was.
 
 // Several samples of a row at a time.

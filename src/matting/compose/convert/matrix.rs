@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A colour matrix in fixed point.
 
 use crate::matting::frame::color::Affine;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Rows of one format to rows of another: unpacked to three components, taken through a colour
 //! matrix, packed with an alpha row.
 

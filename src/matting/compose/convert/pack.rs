@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Components packed into pixels, through a matrix where the colours differ.
 
 use multiversion::multiversion;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Rows taken apart into components at full resolution.
 
 use std::ops::Range as Pixels;

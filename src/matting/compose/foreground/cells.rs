@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Cells of the small picture, and how they are made of a frame's rows.
 
 use std::ops::Range;

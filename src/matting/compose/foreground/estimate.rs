@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! One level's colours on both sides of the edge: begun with the coarser level's, corrected by what
 //! they do not explain, and blurred.
 //!

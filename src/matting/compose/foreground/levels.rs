@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The frame at several sizes, from which the estimate goes from coarse to fine.
 //!
 //! Where a matte is 0 or 1, its cells and what follows of them stay as they are from frame to frame,

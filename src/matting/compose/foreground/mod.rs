@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The person's own colours at soft edges, so that no glow of the old background surrounds them.
 //!
 //! A frame's colour I is a mixture, I = α·F + (1 − α)·B, of which the person's part F is wanted.

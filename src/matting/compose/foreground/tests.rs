@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 use super::*;
 use crate::matting::compose::backdrop::{Backdrop, Background};
 use crate::matting::compose::composer::{Colors, Composer, Layers, Output};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The last step: the person's part of each sample of the frame where the matte is soft.
 //!
 //! It is taken in fixed point, on a plane's bytes as they lie: the colours of both sides are

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a network takes and gives, checked against its description.
 
 use ort::value::{Outlet, TensorElementType, ValueType};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Devices that inference may run on, and ONNX Runtime's providers for them.
 
 use ort::ep::{self, ExecutionProvider as _, ExecutionProviderDispatch};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! ONNX Runtime: loading the library, choosing a device, and running a network.
 //!
 //! The only module that knows `ort`.

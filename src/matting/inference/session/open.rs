@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Opens ONNX Runtime's library for good, before `ort` uses it, and refuses one that would report to its
 //! makers.
 //!

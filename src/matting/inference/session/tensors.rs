@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A network's input and output in memory, and how they reach its device.
 
 use std::slice;

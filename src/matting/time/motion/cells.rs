@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the matte changes.
 
 // Cells are read several samples at a time.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From the motion of patches to that of samples.
 
 // Patches are read several at a time, by row and column.

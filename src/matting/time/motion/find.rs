@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The motion of one patch.
 
 // Patches are read several at a time, by row and column.

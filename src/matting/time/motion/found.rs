@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How much of a picture was found in another one.
 
 use multiversion::multiversion;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the patches of a picture are.
 
 use super::Vector;

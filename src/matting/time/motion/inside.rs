@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The motion of the inside of the matte.
 
 // Several planes are read side by side.

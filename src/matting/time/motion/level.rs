@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The search of one level.
 
 use multiversion::multiversion;

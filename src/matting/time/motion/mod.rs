@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Motion between two frames: dense inverse search.
 //!
 //! Patches of the later frame are found in the earlier one by Gauss-Newton steps on the mean-free

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Small squares of samples, and what is summed up over them.
 
 // Patches are read several at a time, by row and column.

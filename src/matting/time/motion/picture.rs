@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A plane of samples, and the same at several sizes.
 
 use multiversion::multiversion;
