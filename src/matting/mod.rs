@@ -37,8 +37,9 @@ pub(crate) mod time;
 /// What a program that mattes frames needs.
 pub mod prelude {
     pub use super::compose::backdrop::Background;
-    pub use super::compose::composer::{Colors, Output};
+    pub use super::compose::composer::Colors;
     pub use super::compose::compositor::{Compositor, Look};
+    pub use super::compose::output::Output;
     pub use super::compose::picture::Picture;
     pub use super::error::Error;
     pub use super::frame::aspect::PixelAspect;

@@ -3,8 +3,9 @@
 //! Mask and frame to the picture that leaves.
 
 use crate::matting::compose::backdrop::{Backdrop, Background};
-use crate::matting::compose::composer::{Colors, Composer, Layers, Output};
+use crate::matting::compose::composer::{Colors, Composer, Layers};
 use crate::matting::compose::foreground::Foreground;
+use crate::matting::compose::output::Output;
 use crate::matting::compose::slices;
 use crate::matting::error::Error;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};

@@ -9,5 +9,6 @@ pub mod composer;
 pub mod compositor;
 pub mod convert;
 pub mod foreground;
+pub mod output;
 pub mod picture;
 pub mod slices;

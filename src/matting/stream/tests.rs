@@ -8,6 +8,7 @@ use crate::matting::frame::color::Colorimetry;
 use crate::matting::frame::pixel_format::PixelFormat;
 use crate::matting::inference::network::NetworkShape;
 use proptest::prelude::*;
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 const WIDTH: usize = 64;

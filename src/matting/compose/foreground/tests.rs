@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::matting::compose::backdrop::{Backdrop, Background};
-use crate::matting::compose::composer::{Colors, Composer, Layers, Output};
+use crate::matting::compose::composer::{Colors, Composer, Layers};
+use crate::matting::compose::output::Output;
 use crate::matting::frame::color::Colorimetry;
 use crate::matting::frame::pixel_format::{Family, PixelFormat};
 use crate::matting::frame::view::OwnedFrame;
