@@ -87,10 +87,16 @@ pub enum Error {
     OnePicture { path: PathBuf, target: PathBuf },
 
     #[error(
-        "{} cannot hold the audio of {} ({audio}); choose .mkv, or leave it out with --no-audio",
-        target.display(), path.display()
+        "{} cannot hold the audio of {} ({audio}); {}leave it out with --no-audio",
+        target.display(), path.display(), instead.map_or(String::new(), |ending| format!("choose {ending}, or "))
     )]
-    Audio { path: PathBuf, target: PathBuf, audio: String },
+    Audio { path: PathBuf, target: PathBuf, audio: String, instead: Option<&'static str> },
+
+    #[error(
+        "the audio of {} ({audio}) got lost on its way, and nothing was written; leave it out with --no-audio",
+        path.display()
+    )]
+    LostAudio { path: PathBuf, audio: String },
 
     #[error("{0}")]
     Matting(String),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arguments::Kind;
 use crate::error::Error;
+use crate::survey::Audio;
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,14 +229,15 @@ impl Container {
         Ok(())
     }
 
-    /// Whether audio of these caps can be kept, perhaps after another framing.
-    pub fn holds_audio(self, audio: &gst::CapsRef) -> bool {
+    /// Whether audio can be kept, perhaps after another framing.
+    pub fn holds_audio(self, audio: &Audio) -> bool {
+        let Some(caps) = &audio.caps else { return false };
         let Some(factory) = self.muxer().and_then(gst::ElementFactory::find) else { return false };
         let templates = factory.static_pad_templates();
         let template = templates.iter().find(|template| template.name_template() == "audio_%u");
         let Some(template) = template else { return false };
         // Parsers make of a stream's framing what the muxer takes.
-        let mut audio = audio.to_owned();
+        let mut audio = caps.clone();
         for structure in audio.make_mut().iter_mut() {
             structure.remove_fields(["stream-format", "framed", "parsed", "alignment"]);
         }

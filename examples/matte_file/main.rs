@@ -17,10 +17,12 @@ mod pipeline;
 mod plan;
 mod progress;
 mod prores;
+mod reading;
 mod settings;
 mod stop;
 mod survey;
 mod whole;
+mod writing;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -30,7 +32,7 @@ use clap::Parser;
 
 use arguments::Arguments;
 use error::Error;
-use format::Target;
+use format::{Container, Target};
 use kept::Kept;
 use note::Note;
 use part::Part;
@@ -194,11 +196,14 @@ fn check_fit(arguments: &Arguments, job: &Job, survey: &survey::Survey) -> Resul
     let Some(output) = job.outputs.first() else { return Ok(()) };
     let container = output.target.container();
     let keeps_audio = container.muxer().is_some() && !arguments.no_audio;
-    match survey.audio.iter().find(|caps| keeps_audio && !container.holds_audio(caps)) {
-        Some(caps) => {
-            let audio = caps.structure(0).map(|structure| structure.name().to_string());
-            let (target, audio) = (output.target.path(), audio.unwrap_or_default());
-            Err(Error::Audio { path, target, audio })
+    match survey.sounding().find(|audio| keeps_audio && !container.holds_audio(audio)) {
+        Some(audio) => {
+            let others = [(Container::Mkv, ".mkv"), (Container::Mov, ".mov")].into_iter();
+            let mut others =
+                others.filter(|(other, _)| survey.sounding().all(|audio| other.holds_audio(audio)));
+            let instead = others.next().map(|(_, ending)| ending);
+            let (target, audio) = (output.target.path(), audio.name().to_owned());
+            Err(Error::Audio { path, target, audio, instead })
         }
         None => Ok(()),
     }
@@ -309,7 +314,7 @@ fn conclude(
     let unit = if frames == 1 { "frame" } else { "frames" };
     say(&format!("{}: {frames} {unit}, {frames_per_second:.1} a second", path.display()))?;
     let leaves_audio = job.outputs.iter().any(|output| output.target.container().muxer().is_none());
-    if leaves_audio && !survey.audio.is_empty() && job.outputs.len() == 1 {
+    if leaves_audio && survey.sounding().next().is_some() && job.outputs.len() == 1 {
         say(&format!(
             "{}: pictures hold no audio, so that of the input is left out",
             path.display()

@@ -19,11 +19,28 @@ pub struct Survey {
     framerate: Option<gst::Fraction>,
     /// Video streams, of which the first is used.
     pub videos: usize,
-    /// The caps of each audio stream.
-    pub audio: Vec<gst::Caps>,
+    /// The audio streams, in the order in which they come.
+    pub audio: Vec<Audio>,
     others: usize,
     /// All that was read.
     pieces: u64,
+}
+
+/// An audio stream.
+#[derive(Clone, Debug, Default)]
+pub struct Audio {
+    /// Parsers tell them only with the first packet.
+    pub caps: Option<gst::Caps>,
+    /// Packets as they are stored.
+    pub packets: u64,
+}
+
+impl Audio {
+    /// What it is, as GStreamer calls it.
+    pub fn name(&self) -> &str {
+        let structure = self.caps.as_ref().and_then(|caps| caps.structure(0));
+        structure.map_or("of an unknown kind", |structure| structure.name().as_str())
+    }
 }
 
 /// Some demuxers never end.
@@ -81,50 +98,40 @@ pub fn survey(input: &Path) -> Result<Survey, Error> {
     Ok(survey)
 }
 
+/// Which of a survey's counts a stream adds to.
+#[derive(Clone, Copy, Debug)]
+enum Counted {
+    /// The video that is used.
+    Video { is_still: bool },
+    /// An audio stream, by its number.
+    Audio(usize),
+    /// Nothing but that something came.
+    Other,
+}
+
 /// Counts what leaves a pad.
 fn count(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
     survey: &Arc<Mutex<Survey>>,
 ) -> Result<(), Error> {
-    let medium = medium(pad);
-    let mut is_first = false;
-    {
-        let mut survey = lock(survey);
-        match medium {
-            Medium::Video => {
-                is_first = survey.videos == 0;
-                survey.videos += 1;
-            }
-            Medium::Audio => survey.audio.extend(pad.current_caps()),
-            Medium::Other => survey.others += 1,
+    let counted = lock(survey).begin(pad);
+    let (pad, counted) = match (parser(pipeline, pad)?, counted) {
+        (Parser::None, counted) => (pad.clone(), counted),
+        (Parser::Of(parser), counted) => (parser, counted),
+        (Parser::Missing, Counted::Video { .. }) => {
+            (pad.clone(), Counted::Video { is_still: true })
         }
-    }
-    let survey = survey.clone();
-    let parser = parser(pipeline, pad)?;
-    let (pad, is_still) = match &parser {
-        Parser::None => (pad.clone(), false),
-        Parser::Of(parser) => (parser.clone(), false),
-        Parser::Missing => (pad.clone(), true),
+        (Parser::Missing, counted) => (pad.clone(), counted),
     };
+    let survey = survey.clone();
     let types = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(types, move |_, info| {
         match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                let mut survey = lock(&survey);
-                survey.pieces += 1;
-                if is_first && is_still {
-                    survey.frames = 1;
-                } else if is_first {
-                    survey.frames += 1;
-                    survey.times.extend(buffer.pts());
-                }
-            }
-            Some(gst::PadProbeData::Event(event)) if is_first => {
+            Some(gst::PadProbeData::Buffer(buffer)) => lock(&survey).add(counted, buffer),
+            Some(gst::PadProbeData::Event(event)) => {
                 if let gst::EventView::Caps(caps) = event.view() {
-                    let structure = caps.caps().structure(0);
-                    let rate = structure.and_then(|structure| structure.get("framerate").ok());
-                    lock(&survey).framerate = rate;
+                    lock(&survey).learn(counted, caps.caps());
                 }
             }
             _ => {}
@@ -209,6 +216,66 @@ pub fn unreadable(input: &Path, error: &gst::message::Error) -> Error {
 }
 
 impl Survey {
+    /// Counts a stream.
+    fn begin(&mut self, pad: &gst::Pad) -> Counted {
+        match medium(pad) {
+            Medium::Video => {
+                self.videos += 1;
+                match self.videos {
+                    1 => Counted::Video { is_still: false },
+                    _ => Counted::Other,
+                }
+            }
+            Medium::Audio => {
+                self.audio.push(Audio { caps: pad.current_caps(), packets: 0 });
+                Counted::Audio(self.audio.len() - 1)
+            }
+            Medium::Other => {
+                self.others += 1;
+                Counted::Other
+            }
+        }
+    }
+
+    /// Counts a piece of a stream.
+    fn add(&mut self, counted: Counted, buffer: &gst::BufferRef) {
+        self.pieces += 1;
+        match counted {
+            Counted::Video { is_still: true } => self.frames = 1,
+            Counted::Video { is_still: false } => {
+                self.frames += 1;
+                self.times.extend(buffer.pts());
+            }
+            Counted::Audio(number) => {
+                if let Some(audio) = self.audio.get_mut(number) {
+                    audio.packets += 1;
+                }
+            }
+            Counted::Other => {}
+        }
+    }
+
+    /// Takes from a stream's caps what is to be known.
+    fn learn(&mut self, counted: Counted, caps: &gst::CapsRef) {
+        match counted {
+            Counted::Video { .. } => {
+                let structure = caps.structure(0);
+                self.framerate = structure.and_then(|structure| structure.get("framerate").ok());
+            }
+            Counted::Audio(number) => {
+                if let Some(audio) = self.audio.get_mut(number) {
+                    audio.caps.get_or_insert_with(|| caps.to_owned());
+                }
+            }
+            Counted::Other => {}
+        }
+    }
+
+    /// Audio streams that hold something.
+    pub fn sounding(&self) -> impl Iterator<Item = &Audio> {
+        self.audio.iter().filter(|audio| audio.packets > 0)
+    }
+
     fn check(&self, input: &Path) -> Result<(), Error> {
         let path = input.to_owned();
         if self.videos == 0 {

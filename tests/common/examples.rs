@@ -1,6 +1,8 @@
 //! Running the programs in `examples/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
+pub mod skip;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,0 +1,113 @@
+//! Audio is kept, packet by packet, or its loss is told.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+use crate::common::{self, pipeline};
+use crate::files::*;
+
+/// Coded audio: its name, what codes it, and the caps that it has in files.
+struct Codec(&'static str, &'static str, &'static str);
+
+const MP3: Codec = Codec("mp3", "lamemp3enc ! mpegaudioparse", "audio/mpeg");
+const MP2: Codec = Codec("mp2", "avenc_mp2 ! mpegaudioparse", "audio/mpeg");
+const AAC: Codec = Codec("aac", "avenc_aac ! aacparse", "audio/mpeg");
+const AC3: Codec = Codec("ac3", "avenc_ac3 ! ac3parse", "audio/x-ac3");
+const EAC3: Codec = Codec("eac3", "avenc_eac3 ! ac3parse", "audio/x-eac3");
+const FLAC: Codec = Codec("flac", "flacenc ! flacparse", "audio/x-flac");
+const OPUS: Codec = Codec("opus", "opusenc", "audio/x-opus");
+const PCM: Codec = Codec("pcm", "identity", "audio/x-raw");
+
+/// Containers, what makes them, and the codecs that it puts in.
+const CONTAINERS: [(&str, &str, &[Codec]); 5] = [
+    ("mp4", "mp4mux", &[MP3, MP2, AAC, AC3, OPUS]),
+    ("mkv", "matroskamux", &[MP3, MP2, AAC, AC3, EAC3, FLAC, OPUS, PCM]),
+    ("avi", "avimux", &[MP3, MP2, AAC, AC3, PCM]),
+    ("ts", "mpegtsmux", &[MP3, MP2, AAC, AC3, OPUS]),
+    ("ps", "mpegpsmux", &[MP3, MP2, AAC]),
+];
+
+/// A stream of audio as a file holds it: its name, and the bytes of all its packets.
+type Sound = (String, Vec<u8>);
+
+/// All streams of audio in a file, in order.
+fn sounds(path: &Path) -> Vec<Sound> {
+    let reader = pipeline("filesrc name=file ! parsebin name=parse");
+    reader.by_name("file").unwrap().set_property("location", path);
+    let found = Arc::new(Mutex::new(Vec::<Sound>::new()));
+    let (seen, weak) = (found.clone(), reader.downgrade());
+    reader.by_name("parse").unwrap().connect_pad_added(move |_, pad| {
+        let reader = weak.upgrade().unwrap();
+        let name = pad.query_caps(None).structure(0).unwrap().name().to_string();
+        let mut last = pad.clone();
+        if name == "audio/mpeg" {
+            // AAC has two framings, and other MPEG audio has none of them.
+            let raw = "aacparse ! capsfilter caps=audio/mpeg,stream-format=raw";
+            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+            let version = caps.structure(0).unwrap().get::<i32>("mpegversion");
+            let framing = if version == Ok(1) { "identity" } else { raw };
+            let bin = gst::parse::bin_from_description(framing, true).unwrap();
+            reader.add(&bin).unwrap();
+            bin.sync_state_with_parent().unwrap();
+            pad.link(&bin.static_pad("sink").unwrap()).unwrap();
+            last = bin.static_pad("src").unwrap();
+        }
+        if name.starts_with("audio/") {
+            let mut found = seen.lock().unwrap();
+            let number = found.len();
+            found.push((name, Vec::new()));
+            let seen = seen.clone();
+            last.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                let packet = info.buffer().unwrap().map_readable().unwrap();
+                seen.lock().unwrap()[number].1.extend_from_slice(&packet);
+                gst::PadProbeReturn::Ok
+            });
+        }
+        let sink = gst::ElementFactory::make("fakesink").property("async", false).build().unwrap();
+        reader.add(&sink).unwrap();
+        sink.sync_state_with_parent().unwrap();
+        last.link(&sink.static_pad("sink").unwrap()).unwrap();
+    });
+    common::run(&reader).unwrap();
+    std::mem::take(&mut *found.lock().unwrap())
+}
+
+/// A clip with audio of a codec in a container.
+fn clip(folder: &Folder, container: &str, muxer: &str, codec: &Codec) -> PathBuf {
+    let Codec(name, encoder, _) = codec;
+    folder.make(
+        &format!("{name}.{container}"),
+        &format!(
+            "{SOUND} ! {encoder} ! {muxer} name=mux {VIDEO} ! x264enc ! h264parse ! mux. mux."
+        ),
+    )
+}
+
+/// An output has the audio of the input to the bit.
+fn assert_kept(input: &Path, out: &Path) {
+    let (before, after) = (sounds(input), sounds(out));
+    assert!(before.iter().all(|(_, bytes)| !bytes.is_empty()), "{} is silent", input.display());
+    let names = |sounds: &[Sound]| -> Vec<(String, usize)> {
+        sounds.iter().map(|(name, bytes)| (name.clone(), bytes.len())).collect()
+    };
+    assert_eq!(names(&before), names(&after), "{}", input.display());
+    assert!(before == after, "{}: other bytes", input.display());
+}
+
+#[test]
+fn all_that_matroska_holds_is_kept() {
+    let folder = Folder::new();
+    let out = folder.path("out.mkv");
+    for (container, muxer, codecs) in CONTAINERS {
+        for codec in codecs {
+            let input = clip(&folder, container, muxer, codec);
+            let [(name, _)] = &*sounds(&input) else { panic!("{} has no audio", input.display()) };
+            // Until its first packet a parser may be of several kinds.
+            assert!(name.starts_with("audio/"), "{name} and not {}", codec.2);
+            done(matte(&input, &out).arg("--force"));
+            assert_kept(&input, &out);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What is written in each format, and what is told beside the frames.
+
+use std::path::Path;
+use std::process::Command;
+
+use gst::prelude::*;
+
+use crate::common::{self, fixture, pipeline};
+use crate::examples::{failure, files_in, skip, stdout};
+use crate::files::*;
+
+#[test]
+fn ffv1_is_what_the_element_gave() {
+    let folder = Folder::new();
+    let (input, out) = (folder.clip(), folder.path("out.mkv"));
+    let text = done(&mut matte(&input, &out));
+    assert!(text.contains("24 frames"), "{text}");
+    let expected = by_element(&input, "output=cutout", "BGRA");
+    let found = decode(&out, "! video/x-raw,format=BGRA");
+    for component in 0..4 {
+        assert_eq!(found.component(component), expected.component(component));
+    }
+    assert_times(&found, &expected, MILLISECOND);
+    assert_eq!(audio(&out), audio(&input));
+    assert_eq!(folder.files(), ["in.mp4", "out.mkv"]);
+}
+
+#[test]
+fn prores_has_alpha_color_and_audio() {
+    let folder = Folder::new();
+    let (input, out) = (folder.clip(), folder.path("out.mov"));
+    done(&mut matte(&input, &out));
+    let expected = by_element(&input, "output=cutout", "AYUV");
+    let found = decode(&out, "! video/x-raw,format=AYUV");
+    // Its alpha is coded without loss, in more bits than come.
+    assert_eq!(found.component(3), expected.component(3));
+    // Its luma is not; where the colour bars meet it errs most.
+    assert!(largest_difference(&found.component(0), &expected.component(0)) <= 8);
+    assert_times(&found, &expected, NEARLY);
+    assert_eq!(audio(&out), audio(&input));
+    assert_eq!(decode(&out, "").info.colorimetry().to_string(), "bt709");
+}
+
+#[test]
+fn composites_have_the_same_frames() {
+    let folder = Folder::new();
+    let input = folder.clip();
+    let before = decode(&input, "");
+    for (name, tolerance) in [("out.mp4", NEARLY), ("out.webm", MILLISECOND)] {
+        let out = folder.path(name);
+        done(matte(&input, &out).args(["--background-color", "#0000ff", "--no-audio"]));
+        let found = decode(&out, "! video/x-raw,format=I420");
+        assert_times(&found, &before, tolerance);
+        let blue = "background=color background-color=0xff0000ff";
+        let expected = by_element(&input, blue, "I420");
+        for component in 0..3 {
+            let (found, expected) = (found.component(component), expected.component(component));
+            let off = found.iter().flatten().zip(expected.iter().flatten());
+            let off: u64 = off.map(|(one, other)| u64::from(one.abs_diff(*other))).sum();
+            let mean = off as f64 / found.iter().map(Vec::len).sum::<usize>() as f64;
+            assert!(mean < 1.5, "{name}: component {component} is off by {mean} in the mean");
+        }
+    }
+}
+
+#[test]
+fn pictures_are_numbered() {
+    let folder = Folder::new();
+    let input = folder.clip();
+    let expected = by_element(&input, "output=cutout", "RGBA");
+    for (out, first) in [("folder", "00000.png"), ("there/is/none/x-%03d.png", "x-000.png")] {
+        let text = done(&mut matte(&input, &folder.path(out)));
+        assert!(text.contains("no audio"), "{text}");
+        let made = if out == "folder" { out } else { "there/is/none" };
+        let names = files_in(&folder.path(made));
+        assert_eq!((names.len(), names[0].as_str()), (24, first));
+        for (at, name) in names.iter().enumerate() {
+            let picture = image::open(folder.path(made).join(name)).unwrap().into_rgba8();
+            let samples = common::samples(&expected.frames[at], &expected.caps());
+            let interleaved: Vec<u8> = (0..samples[0].len())
+                .flat_map(|pixel| samples.iter().map(move |component| component[pixel]))
+                .collect();
+            assert_eq!(picture.into_raw(), interleaved, "{name}");
+        }
+    }
+}
+
+#[test]
+fn one_picture_becomes_one_picture() {
+    let folder = Folder::new();
+    let still = |name: &str, encoder: &str| {
+        folder.make(
+            name,
+            &format!("videotestsrc num-buffers=1 ! video/x-raw,width=75,height=43 ! {encoder}"),
+        )
+    };
+    for input in [still("in.jpg", "jpegenc"), still("in.png", "pngenc")] {
+        let out = folder.path("out.png");
+        done(matte(&input, &out).arg("--force"));
+        let picture = image::open(&out).unwrap();
+        assert_eq!((picture.width(), picture.height()), (75, 43));
+        assert!(picture.color().has_alpha());
+        done(matte(&input, &folder.path("out.mp4")).arg("--force"));
+        // H.264 has even sizes.
+        assert_eq!(decode(&folder.path("out.mp4"), "").size(), (74, 42));
+    }
+    let message = failure(&matte(&folder.clip(), &folder.path("x.png")).output().unwrap());
+    assert!(message.contains("more than one frame") && message.contains("%05d"), "{message}");
+}
+
+#[test]
+fn the_matte_may_be_had_as_well() {
+    let folder = Folder::new();
+    let input = folder.clip();
+    let expected = by_element(&input, "output=alpha", "GRAY8");
+    for (name, matte_name) in [("out.mkv", "matte.mkv"), ("out.mov", "m"), ("out.mp4", "m.mkv")] {
+        let (out, beside) = (folder.path(name), folder.path(matte_name));
+        done(matte(&input, &out).arg("--matte").arg(&beside));
+        let found = if matte_name == "m" {
+            let open = |name: &String| image::open(beside.join(name)).unwrap().into_luma8();
+            files_in(&beside).iter().map(|name| open(name).into_raw()).collect()
+        } else {
+            decode(&beside, "! video/x-raw,format=GRAY8").component(0)
+        };
+        assert_eq!(found, expected.component(0), "{matte_name}");
+        assert_eq!(decode(&out, "").frames.len(), 24);
+    }
+}
+
+// -- What is told beside the frames ----------------------------------------------------------------
+
+#[test]
+fn frames_are_turned_upright() {
+    let folder = Folder::new();
+    let input = folder.clip();
+    // A quarter turn clockwise, in the track's header.
+    let mut bytes = std::fs::read(&input).unwrap();
+    let video = bytes.windows(4).position(|name| name == b"vmhd").unwrap();
+    let header = bytes[..video].windows(4).rposition(|name| name == b"tkhd").unwrap();
+    let matrix: [i32; 9] = [0, 1 << 16, 0, -(1 << 16), 0, 0, 90 << 16, 0, 1 << 30];
+    for (at, value) in matrix.iter().enumerate() {
+        let at = header + 44 + 4 * at;
+        bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+    std::fs::write(&input, bytes).unwrap();
+    let out = folder.path("out.mkv");
+    done(&mut matte(&input, &out));
+    let expected = by_element_upright(&input);
+    let found = decode(&out, "! video/x-raw,format=BGRA");
+    assert_eq!(found.size(), (90, 160));
+    assert_eq!(found.component(3), expected.component(3));
+}
+
+fn by_element_upright(path: &Path) -> Decoded {
+    let model = fixture("luma.onnx");
+    decode(
+        path,
+        &format!(
+            "! videoflip video-direction=auto ! davidmatte device=cpu pacing=exact model={model} \
+             output=cutout ! video/x-raw,format=BGRA"
+        ),
+    )
+}
+
+#[test]
+fn pixels_that_are_not_square_stay_so() {
+    let folder = Folder::new();
+    let caps = "video/x-raw,width=160,height=90,pixel-aspect-ratio=4/3";
+    let input = folder
+        .make("in.mkv", &format!("videotestsrc num-buffers=3 ! {caps} ! x264enc ! matroskamux"));
+    for name in ["out.mov", "out.mkv", "out.mp4", "out.webm"] {
+        done(&mut matte(&input, &folder.path(name)));
+        let info = decode(&folder.path(name), "").info;
+        let par = f64::from(info.par().numer()) / f64::from(info.par().denom());
+        // QuickTime tells the width on the screen as well, in whole pixels.
+        assert!((par - 4.0 / 3.0).abs() < 0.005 && info.width() == 160, "{name}: {par}");
+    }
+    // PNG tells nothing of its pixels.
+    done(&mut matte(&input, &folder.path("pictures")));
+    let picture = image::open(folder.path("pictures/00000.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (213, 90));
+}
+
+#[test]
+fn full_range_is_kept_or_converted() {
+    let folder = Folder::new();
+    let caps = "video/x-raw,format=I420,width=160,height=90,colorimetry=1:3:5:1";
+    let input = folder.make(
+        "in.mp4",
+        &format!(
+            "videotestsrc num-buffers=3 pattern=gradient ! video/x-raw,format=RGB ! videoconvert ! {caps} ! x264enc pass=qual quantizer=1 ! mp4mux"
+        ),
+    );
+    for (name, expected) in [
+        ("out.mkv", gst_video::VideoColorRange::Range0_255),
+        // ProRes has no other.
+        ("out.mov", gst_video::VideoColorRange::Range16_235),
+    ] {
+        // A frame that is put over itself is as it was.
+        done(matte(&input, &folder.path(name)).args([
+            "--background",
+            "blur",
+            "--blur-radius",
+            "0",
+        ]));
+        let found = decode(&folder.path(name), "! video/x-raw,format=I420");
+        assert_eq!(found.info.colorimetry().range(), expected, "{name}");
+        let luma = found.component(0).concat();
+        let (least, most) = (luma.iter().min().unwrap(), luma.iter().max().unwrap());
+        // From black to white.
+        match expected {
+            gst_video::VideoColorRange::Range0_255 => assert!(*least < 8 && *most > 247),
+            _ => assert!((12..20).contains(least) && (230..240).contains(most), "{least} {most}"),
+        }
+    }
+}
+
+#[test]
+fn uneven_timestamps_are_kept() {
+    let folder = Folder::new();
+    let input = folder.path("in.mp4");
+    let description = "appsrc name=in format=time \
+        caps=\"video/x-raw,format=I420,width=160,height=90,framerate=30/1\" ! \
+        x264enc bframes=2 ! mp4mux trak-timescale=90000 ! filesink name=file";
+    let writer = pipeline(description);
+    writer.by_name("file").unwrap().set_property("location", &input);
+    let source: gst_app::AppSrc = writer.by_name("in").unwrap().downcast().unwrap();
+    let mut ticks = 0;
+    for number in 0..20_u64 {
+        let mut buffer = gst::Buffer::from_mut_slice(vec![100 + number as u8; 160 * 90 * 3 / 2]);
+        let at = |ticks: u64| gst::ClockTime::from_nseconds(ticks * 1_000_000_000 / 90_000);
+        let lasts = 1501 + 997 * (number * number % 7);
+        buffer.get_mut().unwrap().set_pts(at(ticks));
+        buffer.get_mut().unwrap().set_duration(at(lasts));
+        ticks += lasts;
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    common::run(&writer).unwrap();
+    let before = decode(&input, "");
+    assert_eq!(before.frames.len(), 20);
+    for (name, tolerance) in [
+        ("out.mov", NEARLY),
+        ("out.mp4", NEARLY),
+        ("out.mkv", MILLISECOND),
+        ("out.webm", MILLISECOND),
+    ] {
+        done(&mut matte(&input, &folder.path(name)));
+        assert_times(&decode(&folder.path(name), ""), &before, tolerance);
+    }
+}
+
+#[test]
+fn ffprobe_agrees() {
+    let folder = Folder::new();
+    let (input, out) = (folder.clip(), folder.path("out.mov"));
+    done(&mut matte(&input, &out));
+    let mut ffprobe = Command::new("ffprobe");
+    ffprobe.args(["-v", "error", "-of", "default=nw=1", "-count_frames", "-show_streams"]);
+    let Ok(output) = ffprobe.arg(&out).output() else {
+        skip::missing("ffprobe", "install ffmpeg");
+        return;
+    };
+    let text = stdout(&output);
+    for line in [
+        "codec_name=prores",
+        "profile=4444",
+        "codec_tag_string=ap4h",
+        "nb_read_frames=24",
+        "color_primaries=bt709",
+        "color_transfer=bt709",
+        "color_space=bt709",
+        "color_range=tv",
+        "avg_frame_rate=24/1",
+        "codec_name=aac",
+    ] {
+        assert!(text.lines().any(|found| found == line), "`{line}` in {text}");
+    }
+    assert!(text.contains("pix_fmt=yuva444p"), "{text}");
+}

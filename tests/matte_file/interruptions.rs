@@ -1,0 +1,127 @@
+//! Runs that are interrupted, and gone on with.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::examples::{example, failure, files_in};
+use crate::files::*;
+
+/// Takes long enough to be interrupted.
+fn long_clip(folder: &Folder) -> PathBuf {
+    let video = VIDEO.replace("num-buffers=24", "num-buffers=400");
+    let sound = SOUND.replace("num-buffers=47", "num-buffers=781");
+    folder.make(
+        "in.mp4",
+        &format!("{sound} ! avenc_aac ! mp4mux name=mux {video} ! x264enc ! mux. mux."),
+    )
+}
+
+/// With a network that takes its time, and mattes that do not depend on those before.
+fn slowly(input: &Path, out: &Path) -> Command {
+    let mut command = example("matte_file");
+    command.arg(input).arg(out).args(["--device", "cpu", "--temporal", "0", "--region", "frame"]);
+    command
+}
+
+/// Sends a signal once some frames are written.
+#[cfg(unix)]
+fn interrupt(command: &mut Command, signal: &str, written: impl Fn() -> bool) -> Output {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let begun = Instant::now();
+    while !written() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    child.wait_with_output().unwrap()
+}
+
+#[cfg(unix)]
+fn is_longer(path: &Path, bytes: u64) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.len() > bytes)
+}
+
+#[test]
+#[cfg(unix)]
+fn what_was_interrupted_plays_and_is_gone_on_with() {
+    let folder = Folder::new();
+    let input = long_clip(&folder);
+    for (name, tolerance) in [("out.mkv", 0), ("out.mov", 0), ("out.mp4", 0)] {
+        let (out, whole) = (folder.path(name), folder.path(&format!("whole-{name}")));
+        let beside = |ending: &str| folder.path(&format!("{name}.{ending}"));
+        let bytes = if name == "out.mp4" { 1000 } else { 100_000 };
+        let part = beside("part");
+        let output = interrupt(&mut slowly(&input, &out), "-INT", || is_longer(&part, bytes));
+        assert_eq!(output.status.code(), Some(130), "{name}: {output:?}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains("of 400 frames") && message.contains("--resume"), "{message}");
+        assert!(beside("resume").exists() && !beside("part").exists());
+        let kept = decode(&out, "").frames.len();
+        assert!(message.contains(&format!("first {kept} of")), "{kept}: {message}");
+        assert!(kept > 0 && kept < 400, "{kept}");
+
+        let message = failure(&slowly(&input, &out).output().unwrap());
+        assert!(message.contains("unfinished") && message.contains("--resume"), "{message}");
+        let output = slowly(&input, &out).args(["--resume", "--invert"]).output();
+        assert!(failure(&output.unwrap()).contains("without --invert"));
+
+        done(slowly(&input, &out).arg("--resume"));
+        assert!(!beside("resume").exists() && !beside("part").exists());
+        done(&mut slowly(&input, &whole));
+        let (found, expected) = (decode(&out, ""), decode(&whole, ""));
+        assert_times(&found, &expected, tolerance);
+        assert_eq!(audio(&out), audio(&whole));
+        if name != "out.mp4" {
+            assert_eq!(found.component(0), expected.component(0), "{name}");
+        }
+        let text = done(slowly(&input, &out).arg("--resume"));
+        assert!(text.contains("nothing is left to resume"), "{text}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn pictures_are_gone_on_with_even_after_a_crash() {
+    let folder = Folder::new();
+    let (input, out, whole) = (long_clip(&folder), folder.path("out"), folder.path("whole"));
+    let is_begun = || out.join("00020.png").exists();
+    let output = interrupt(&mut slowly(&input, &out), "-KILL", is_begun);
+    assert_eq!(output.status.code(), None);
+    // Some other trouble.
+    std::fs::remove_file(out.join("00015.png")).unwrap();
+    let message = failure(&slowly(&input, &out).output().unwrap());
+    assert!(message.contains("--resume"), "{message}");
+    done(slowly(&input, &out).arg("--resume"));
+    done(&mut slowly(&input, &whole));
+    assert_eq!(files_in(&out), files_in(&whole));
+    for name in files_in(&whole) {
+        let (found, expected) = (std::fs::read(out.join(&name)), std::fs::read(whole.join(&name)));
+        assert_eq!(found.unwrap(), expected.unwrap(), "{name}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn with_a_matte_beside_both_are_gone_on_with() {
+    let folder = Folder::new();
+    let input = long_clip(&folder);
+    let (out, beside) = (folder.path("out.mov"), folder.path("matte.mkv"));
+    let command = || {
+        let mut command = slowly(&input, &out);
+        command.arg("--matte").arg(&beside);
+        command
+    };
+    let part = folder.path("out.mov.part");
+    let output = interrupt(&mut command(), "-TERM", || is_longer(&part, 100_000));
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let counts = [&out, &beside].map(|path| decode(path, "").frames.len());
+    assert_eq!(counts[0], counts[1]);
+    done(command().arg("--resume"));
+    let cutout = decode(&out, "! video/x-raw,format=AYUV").component(3);
+    assert_eq!(cutout.len(), 400);
+    assert_eq!(decode(&beside, "! video/x-raw,format=GRAY8").component(0), cutout);
+}

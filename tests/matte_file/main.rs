@@ -1,0 +1,12 @@
+//! The example `matte_file`: what it writes is decoded again; what it cannot do it says.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod audio;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/examples.rs"]
+mod examples;
+mod files;
+mod formats;
+mod interruptions;
+mod refusals;
