@@ -105,10 +105,10 @@ impl Sink {
     }
 
     /// The one pixel format that is sent, where whoever sees the frames could not follow a change:
-    /// YUY2, which every program takes from a camera, or BGRA for an alpha channel.
+    /// YUY2, which every program takes from a camera, or RGBA, which OBS takes, for an alpha channel.
     pub fn format(&self, with_alpha: bool) -> Option<&'static str> {
         match self {
-            Self::Loopback(..) | Self::PipeWire if with_alpha => Some("BGRA"),
+            Self::Loopback(..) | Self::PipeWire if with_alpha => Some("RGBA"),
             Self::Loopback(..) | Self::PipeWire => Some("YUY2"),
             Self::Window | Self::None => None,
         }
