@@ -40,7 +40,8 @@ pub struct Look {
 ///     width: 1920,
 ///     height: 1080,
 ///     color: Colorimetry::default(),
-///, pixel_aspect: Default::default() };
+///     pixel_aspect: PixelAspect::SQUARE,
+/// };
 /// let look = Look {
 ///     matte: MatteSettings::default(),
 ///     background: Background::Checkerboard,
