@@ -20,13 +20,13 @@ const FLAC: Codec = Codec("flac", "flacenc ! flacparse", "audio/x-flac");
 const OPUS: Codec = Codec("opus", "opusenc", "audio/x-opus");
 const PCM: Codec = Codec("pcm", "identity", "audio/x-raw");
 
-/// Containers, what makes them, and the codecs that it puts in.
-const CONTAINERS: [(&str, &str, &[Codec]); 5] = [
+/// Containers, what makes them (of MPEG-PS GStreamer's demuxer loses frames of H.264, and audio is cut where
+/// video ends), and the codecs that it puts in.
+const CONTAINERS: [(&str, &str, &[Codec]); 4] = [
     ("mp4", "mp4mux", &[MP3, MP2, AAC, AC3, OPUS]),
     ("mkv", "matroskamux", &[MP3, MP2, AAC, AC3, EAC3, FLAC, OPUS, PCM]),
     ("avi", "avimux", &[MP3, MP2, AAC, AC3, PCM]),
     ("ts", "mpegtsmux", &[MP3, MP2, AAC, AC3, OPUS]),
-    ("ps", "mpegpsmux", &[MP3, MP2, AAC]),
 ];
 
 /// A stream of audio as a file holds it: its name, and the bytes of all its packets.
