@@ -19,9 +19,9 @@ fn format_of(path: &std::path::Path) -> String {
     let pipeline = common::pipeline("uridecodebin name=file ! fakesink name=out");
     let uri = gst::glib::filename_to_uri(path, None).unwrap();
     pipeline.by_name("file").unwrap().set_property("uri", uri.as_str());
-    common::run(&pipeline).unwrap();
     pipeline.set_state(gst::State::Paused).unwrap();
-    pipeline.state(gst::ClockTime::from_seconds(20)).0.unwrap();
+    let prerolled = pipeline.state(gst::ClockTime::from_seconds(60));
+    assert_eq!(prerolled.1, gst::State::Paused, "{prerolled:?}");
     let pad = pipeline.by_name("out").unwrap().static_pad("sink").unwrap();
     let format = common::info(&pad.current_caps().unwrap()).format().to_str().to_string();
     pipeline.set_state(gst::State::Null).unwrap();
