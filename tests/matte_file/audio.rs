@@ -20,8 +20,8 @@ const FLAC: Codec = Codec("flac", "flacenc ! flacparse", "audio/x-flac");
 const OPUS: Codec = Codec("opus", "opusenc", "audio/x-opus");
 const PCM: Codec = Codec("pcm", "identity", "audio/x-raw");
 
-/// Containers, what makes them (of MPEG-PS GStreamer's demuxer loses frames of H.264, and audio is cut where
-/// video ends), and the codecs that it puts in.
+/// Containers, what makes them (not MPEG-PS, of which a part of the audio gets lost at the
+/// end), and the codecs that it puts in.
 const CONTAINERS: [(&str, &str, &[Codec]); 4] = [
     ("mp4", "mp4mux", &[MP3, MP2, AAC, AC3, OPUS]),
     ("mkv", "matroskamux", &[MP3, MP2, AAC, AC3, EAC3, FLAC, OPUS, PCM]),
