@@ -32,13 +32,7 @@ fn read(
     [width, height, side]: [usize; 3],
 ) -> Result<Clip, Box<dyn Error>> {
     let format = PixelFormat::I420;
-    let layout = FrameLayout {
-        format,
-        width,
-        height,
-        color: Colorimetry::default(),
-        pixel_aspect: Default::default(),
-    };
+    let layout = FrameLayout::new(format, width, height);
     let bytes = std::fs::read(frames)?;
     let mut rest = bytes.as_slice();
     let mut clip = Clip { layout, frames: Vec::new(), masks: Vec::new(), side };

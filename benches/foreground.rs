@@ -44,13 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn layout(format: PixelFormat, size: Size) -> FrameLayout {
-    FrameLayout {
-        format,
-        width: size.width,
-        height: size.height,
-        color: Default::default(),
-        pixel_aspect: Default::default(),
-    }
+    FrameLayout::new(format, size.width, size.height)
 }
 
 fn read_matte(path: &str) -> Result<Vec<f32>, std::io::Error> {

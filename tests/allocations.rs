@@ -85,13 +85,7 @@ impl Network for Ramp {
 /// Allocations of the third frame, for every format that frames of formats `sources` become, and
 /// all ways of writing it.
 fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<String> {
-    let layout = |format| FrameLayout {
-        format,
-        width: 96,
-        height: 54,
-        color: Colorimetry::default(),
-        pixel_aspect: Default::default(),
-    };
+    let layout = |format| FrameLayout::new(format, 96, 54);
     let mut found = Vec::new();
     for &from in sources {
         for to in output.formats(from) {
@@ -205,13 +199,7 @@ const FOLLOWED: Size = Size { width: 640, height: 360 };
 fn followed() -> (FrameLayout, Ramp, RegionPreparer, Canvas) {
     let Size { width, height } = FOLLOWED;
     let format = PixelFormat::I420;
-    let layout = FrameLayout {
-        format,
-        width,
-        height,
-        color: Colorimetry::default(),
-        pixel_aspect: Default::default(),
-    };
+    let layout = FrameLayout::new(format, width, height);
     let network = Ramp::new();
     let preparer = RegionPreparer::new(&network.shape(), layout);
     (layout, network, preparer, Canvas::new(FOLLOWED, MASKS))

@@ -40,13 +40,7 @@ impl Network for Disk {
 
 /// Frames of one format and size.
 pub fn layout(format: PixelFormat, [width, height]: [usize; 2]) -> FrameLayout {
-    FrameLayout {
-        format,
-        width,
-        height,
-        color: Colorimetry::default(),
-        pixel_aspect: Default::default(),
-    }
+    FrameLayout::new(format, width, height)
 }
 
 /// A frame of noise.

@@ -83,14 +83,7 @@ impl Predictor {
     /// Those of inference.
     pub fn matte(&mut self, picture: &RgbImage) -> Result<Matte, Error> {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let color = Colorimetry::default();
-        let from = FrameLayout {
-            format: PixelFormat::Rgb,
-            width,
-            height,
-            color,
-            pixel_aspect: Default::default(),
-        };
+        let from = FrameLayout::new(PixelFormat::Rgb, width, height);
         let fitted = self.fit(from)?;
         self.stream.accept(photograph(picture, from), self.settings, false)?;
         let Some(finished) = self.stream.finish()? else { return Err(Error::NoMatte) };

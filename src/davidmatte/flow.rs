@@ -69,7 +69,12 @@ impl DavidMatte {
             Some(Streaming::new(runner, self.clock.clone(), &settings, picture));
         // Whatever was set meanwhile.
         self.request_model();
-        if lock(&self.settings).background_image != settings.background_image {
+        let shows_other = {
+            let now = lock(&self.settings);
+            (now.background, &now.background_image)
+                != (settings.background, &settings.background_image)
+        };
+        if shows_other {
             self.request_picture();
         }
         Ok(())
@@ -172,14 +177,13 @@ impl DavidMatte {
         let before = lock(&self.active).clone();
         let keeps_pace = before.as_ref().is_some_and(|active| active.keeps_pace);
         let runner = self.introduce(loaded, keeps_pace);
-        let retired = self.with_streaming(|streaming| {
+        self.with_streaming(|streaming| {
             if !streaming.is_empty() {
                 streaming.flush();
             }
             streaming.succeed(runner);
-            Ok(streaming.take_retired())
+            Ok(())
         })?;
-        self.loader.retire(retired, &self.clock);
         if let Some(before) = before {
             gst::debug!(CAT, imp = self, "instead of {}", before.model);
         }
@@ -200,7 +204,7 @@ impl DavidMatte {
         while let Some(notice) = streaming.notice() {
             notices.push(notice);
         }
-        let retired = if notices.is_empty() { Vec::new() } else { streaming.take_retired() };
+        let retired = streaming.take_retired();
         *lock(&self.streaming) = Some(streaming);
         self.loader.retire(retired, &self.clock);
         notices.into_iter().for_each(|notice| self.tell(notice));

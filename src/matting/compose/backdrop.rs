@@ -146,13 +146,7 @@ mod tests {
     use crate::matting::matte::enlarge::WholeMatte;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout {
-            format,
-            width,
-            height,
-            color: Default::default(),
-            pixel_aspect: Default::default(),
-        }
+        FrameLayout::new(format, width, height)
     }
 
     #[test]

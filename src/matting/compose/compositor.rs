@@ -287,13 +287,7 @@ mod tests {
     fn dividing_a_frame_among_threads_changes_nothing() {
         use PixelFormat::*;
         // Three slices that cannot be equal, and a last row of chroma with one of luma.
-        let layout = |format| FrameLayout {
-            format,
-            width: 1201,
-            height: 701,
-            color: Default::default(),
-            pixel_aspect: Default::default(),
-        };
+        let layout = |format| FrameLayout::new(format, 1201, 701);
         let mask = mask();
         for (from, to, output) in [
             (I420, I420, Output::Composite),

@@ -76,13 +76,7 @@ impl Picture {
     }
 
     fn view(&self) -> Result<FrameView<'_>, Error> {
-        let layout = FrameLayout {
-            format: PixelFormat::Rgb,
-            width: self.size.width,
-            height: self.size.height,
-            color: Default::default(),
-            pixel_aspect: Default::default(),
-        };
+        let layout = FrameLayout::new(PixelFormat::Rgb, self.size.width, self.size.height);
         let mut planes = [Plane::default(); MAX_PLANES];
         planes[0] = Plane { data: &self.rgb, stride: 3 * self.size.width };
         FrameView::new(layout, planes)

@@ -96,13 +96,7 @@ mod tests {
         for height in [1, 2, 3, 5, 8, 17, 1080] {
             for count in [1, 2, 3, 5, 8] {
                 let format = PixelFormat::I420;
-                let layout = FrameLayout {
-                    format,
-                    width: 4,
-                    height,
-                    color: Default::default(),
-                    pixel_aspect: Default::default(),
-                };
+                let layout = FrameLayout::new(format, 4, height);
                 let mut frame = OwnedFrame::new(layout);
                 let mut slices = vec![0; count];
                 share(&mut slices, height, frame.view_mut(), &|made, rows, target| {

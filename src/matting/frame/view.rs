@@ -23,6 +23,14 @@ pub struct FrameLayout {
 }
 
 impl FrameLayout {
+    /// Of square pixels and the default colours.
+    pub fn new(format: PixelFormat, width: usize, height: usize) -> Self {
+        let (color, pixel_aspect) = (Colorimetry::default(), PixelAspect::SQUARE);
+        Self { format, width, height, color, pixel_aspect }
+    }
+}
+
+impl FrameLayout {
     /// Bytes of a row of each plane, without padding.
     fn row_bytes(&self) -> [usize; MAX_PLANES] {
         std::array::from_fn(|plane| self.format.row_bytes(plane, self.width))
@@ -244,13 +252,7 @@ mod tests {
     use super::*;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout {
-            format,
-            width,
-            height,
-            color: Colorimetry::default(),
-            pixel_aspect: Default::default(),
-        }
+        FrameLayout::new(format, width, height)
     }
 
     #[test]

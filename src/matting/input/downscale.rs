@@ -69,13 +69,7 @@ mod tests {
     fn every_sample_is_the_mean_of_four() {
         for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
             for (width, height) in [(1, 1), (2, 5), (40, 8), (75, 33), (131, 2)] {
-                let layout = FrameLayout {
-                    format,
-                    width,
-                    height,
-                    color: Default::default(),
-                    pixel_aspect: Default::default(),
-                };
+                let layout = FrameLayout::new(format, width, height);
                 let mut frame = OwnedFrame::new(layout);
                 for plane in 0..format.planes() {
                     for y in 0..format.plane_rows(plane, height) {

@@ -145,18 +145,11 @@ fn convert_row(x: &[f32], y: &[f32], z: &[f32], channel: &Channel, out: &mut [f3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::frame::color::Colorimetry;
     use crate::matting::frame::pixel_format::PixelFormat;
     use crate::matting::frame::view::OwnedFrame;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout {
-            format,
-            width,
-            height,
-            color: Colorimetry::default(),
-            pixel_aspect: Default::default(),
-        }
+        FrameLayout::new(format, width, height)
     }
 
     fn prepare(frame: &OwnedFrame, size: Size, description: &InputDescription) -> Vec<f32> {

@@ -246,19 +246,12 @@ fn weigh_rows<const N: usize>(out: &mut [f32], rows: [&[u8]; N], weights: [f32; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::frame::color::Colorimetry;
     use crate::matting::frame::pixel_format::PixelFormat;
     use crate::matting::frame::view::OwnedFrame;
     use proptest::prelude::*;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-        FrameLayout {
-            format,
-            width,
-            height,
-            color: Colorimetry::default(),
-            pixel_aspect: Default::default(),
-        }
+        FrameLayout::new(format, width, height)
     }
 
     proptest! {

@@ -150,17 +150,10 @@ pub fn halved(span: &Range<usize>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::frame::color::Colorimetry;
 
     #[test]
     fn a_run_has_bytes_in_every_plane() {
-        let layout = FrameLayout {
-            format: PixelFormat::Nv12,
-            width: 201,
-            height: 2,
-            color: Colorimetry::default(),
-            pixel_aspect: Default::default(),
-        };
+        let layout = FrameLayout::new(PixelFormat::Nv12, 201, 2);
         let mut spans = Spans::new(&layout);
         spans.update(&layout, &[Cover::Clear, Cover::Soft, Cover::Soft, Cover::Opaque]);
         let luma: Vec<_> = spans.all(0).collect();
@@ -185,13 +178,7 @@ mod tests {
     #[test]
     fn soft_runs_alone_are_averaged() {
         let format = PixelFormat::I420;
-        let layout = FrameLayout {
-            format,
-            width: 130,
-            height: 2,
-            color: Colorimetry::default(),
-            pixel_aspect: Default::default(),
-        };
+        let layout = FrameLayout::new(format, 130, 2);
         let mut spans = Spans::new(&layout);
         spans.update(&layout, &[Cover::Clear, Cover::Opaque, Cover::Soft]);
         let (upper, lower, mut half) = ([100; 130], [50; 130], [1; 65]);

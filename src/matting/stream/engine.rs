@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::StreamOptions;
 use super::stats::Stats;
 use crate::matting::attention::agreement::{CONFIRMED, agreement};
 use crate::matting::attention::canvas::Canvas;
@@ -17,7 +18,7 @@ use crate::matting::attention::track::Follower;
 use crate::matting::error::Error;
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::frame::view::{FrameLayout, FrameView};
+use crate::matting::frame::view::FrameView;
 use crate::matting::inference::worker::{Done, Exchange, Runner, Waited};
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::input::regions::RegionPreparer;
@@ -186,20 +187,9 @@ struct Refinement {
     mask: Vec<f32>,
 }
 
-/// What a stream's frames are like.
-#[derive(Clone, Copy, Debug)]
-pub struct Fit {
-    /// The frames.
-    pub layout: FrameLayout,
-    /// What each lasts, where that is known.
-    pub frame: Option<Duration>,
-    /// Whether mattes are refined by closer looks.
-    pub refines: bool,
-}
-
 impl Fitted {
-    fn new(runner: &dyn Runner, fit: &Fit) -> Self {
-        let (shape, layout) = (runner.shape(), fit.layout);
+    fn new(runner: &dyn Runner, options: &StreamOptions) -> Self {
+        let (shape, layout) = (runner.shape(), options.layout);
         let masks = shape.masks().with_aspect(layout.pixel_aspect);
         let frame = Size { width: layout.width, height: layout.height };
         let canvas = Canvas::new(frame, masks);
@@ -218,9 +208,10 @@ impl Fitted {
             masks,
             preparer: RegionPreparer::new(shape, layout),
             follower: Follower::new(frame, masks, canvas.least_side()),
-            refinement: fit.refines.then(refinement),
+            // Closer looks follow from a first matte, and need its frame alone.
+            refinement: (options.refines && options.pacing.depth() == 1).then(refinement),
             canvas,
-            search_every: fit.frame.map_or(USUAL_SEARCH, search_every),
+            search_every: options.frame.map_or(USUAL_SEARCH, search_every),
             searched: None,
             whole: vec![0.0; masks.mask.area()],
             whole_of: None,
@@ -252,9 +243,9 @@ impl Engine {
     }
 
     /// Goes on with other frames. Those before are forgotten.
-    pub fn fit(&mut self, fit: &Fit) {
+    pub fn fit(&mut self, options: &StreamOptions) {
         self.forget();
-        self.fitted = Some(Fitted::new(&*self.runner, fit));
+        self.fitted = Some(Fitted::new(&*self.runner, options));
     }
 
     /// Forgets every frame there was.

@@ -65,15 +65,10 @@ impl<F: Frame> Front<F> {
     }
 
     pub fn fit(&mut self, options: &StreamOptions) {
-        let fit = engine::Fit {
-            layout: options.layout,
-            frame: options.frame,
-            refines: options.refines && options.pacing.depth() == 1,
-        };
         self.queue.clear();
-        self.engine.fit(&fit);
+        self.engine.fit(options);
         if let Some(successor) = &mut self.successor {
-            successor.fit(&fit);
+            successor.fit(options);
         }
         self.last_guide = None;
         self.since_inference = 0;
@@ -95,11 +90,7 @@ impl<F: Frame> Front<F> {
 
     pub fn succeed(&mut self, mut engine: Engine) {
         if let Some(options) = &self.options {
-            engine.fit(&engine::Fit {
-                layout: options.layout,
-                frame: options.frame,
-                refines: options.refines,
-            });
+            engine.fit(options);
         }
         if self.options.is_none_or(|options| options.pacing.is_exact()) {
             debug_assert!(self.queue.is_empty());
@@ -152,14 +143,14 @@ impl<F: Frame> Front<F> {
     }
 
     /// Whether a frame is to be inferred, by what the settings ask for and time allows.
-    pub fn is_due(&self, settings: &FrameSettings, late: bool) -> bool {
+    fn is_due(&self, settings: &FrameSettings, late: bool) -> bool {
         let since = self.since_inference;
         let is_skipped = late && self.carries && since < MAX_SKIPPED;
         since == 0 || (since >= settings.interval && !is_skipped)
     }
 
     /// Counts a frame that was inferred, or was not.
-    pub fn count(&mut self, inferred: bool) {
+    fn count(&mut self, inferred: bool) {
         self.since_inference = match (inferred, self.since_inference) {
             (true, _) => 1,
             (false, 0) => 0,
@@ -167,7 +158,7 @@ impl<F: Frame> Front<F> {
         };
     }
 
-    pub fn begin_exact(
+    fn begin_exact(
         &mut self,
         id: u64,
         frame: &F,
@@ -196,7 +187,7 @@ impl<F: Frame> Front<F> {
         Ok((if is_carried { Source::Carried } else { Source::Own }, guide))
     }
 
-    pub fn begin_newest(
+    fn begin_newest(
         &mut self,
         id: u64,
         frame: &F,
@@ -222,7 +213,7 @@ impl<F: Frame> Front<F> {
     /// What the network is to look at where no frame waits for it. One that is so slow that every
     /// inference would have to be a search looks at the whole frame, and so does one that may be:
     /// to go over to a canvas and back takes longer than a frame lasts.
-    pub fn region_or_frame(&self, settings: &FrameSettings) -> engine::Look {
+    fn region_or_frame(&self, settings: &FrameSettings) -> engine::Look {
         let is_quick = self.engine.expected().is_some_and(|expected| 3 * expected < engine::SEARCH);
         match settings.follows && is_quick {
             true => engine::Look::Region,
@@ -232,7 +223,7 @@ impl<F: Frame> Front<F> {
 
     /// Looks at a frame; whether it shows another scene than the one before it, so that nobody is
     /// followed any more.
-    pub fn look(&mut self, view: &FrameView<'_>) -> (Option<Arc<Guide>>, bool) {
+    fn look(&mut self, view: &FrameView<'_>) -> (Option<Arc<Guide>>, bool) {
         let start = std::time::Instant::now();
         let Some(guides) = &mut self.guides else { return (None, false) };
         let guide = guides.look(view);

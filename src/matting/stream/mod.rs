@@ -15,7 +15,7 @@
 //! use gstdavidmatte::matting::stream::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let layout = FrameLayout { format: PixelFormat::Rgb, width: 640, height: 360, color: Colorimetry::default(), pixel_aspect: Default::default() };
+//! # let layout = FrameLayout::new(PixelFormat::Rgb, 640, 360);
 //! # let frames: Vec<OwnedFrame> = Vec::new();
 //! let network = Session::load(&ModelSource::find("builtin")?, &SessionOptions::default())?;
 //! let clock = Arc::new(SystemClock::default());

@@ -4,7 +4,6 @@
 //! leaves once, in order, with the matte of its own brightness; the end comes.
 
 use super::*;
-use crate::matting::frame::color::Colorimetry;
 use crate::matting::frame::pixel_format::PixelFormat;
 use crate::matting::inference::network::NetworkShape;
 use proptest::prelude::*;
@@ -59,14 +58,7 @@ impl Shows {
 }
 
 fn layout() -> FrameLayout {
-    let color = Colorimetry::default();
-    FrameLayout {
-        format: PixelFormat::Gray8,
-        width: WIDTH,
-        height: HEIGHT,
-        color,
-        pixel_aspect: Default::default(),
-    }
+    FrameLayout::new(PixelFormat::Gray8, WIDTH, HEIGHT)
 }
 
 /// A frame that knows its place in what was fed.

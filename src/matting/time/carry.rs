@@ -121,7 +121,6 @@ impl Carrier {
 mod tests {
     use super::*;
     use crate::matting::frame::aspect::PixelAspect;
-    use crate::matting::frame::color::Colorimetry;
     use crate::matting::frame::pixel_format::PixelFormat;
     use crate::matting::frame::view::FrameLayout;
     use crate::matting::frame::view::OwnedFrame;
@@ -134,14 +133,7 @@ mod tests {
     const MASK: Size = Size { width: 160, height: 100 };
 
     fn layout(width: usize, height: usize) -> FrameLayout {
-        let color = Colorimetry::default();
-        FrameLayout {
-            format: PixelFormat::Gray8,
-            width,
-            height,
-            color,
-            pixel_aspect: Default::default(),
-        }
+        FrameLayout::new(PixelFormat::Gray8, width, height)
     }
 
     fn gray(width: usize, height: usize, value: impl Fn(f32, f32) -> f32) -> OwnedFrame {

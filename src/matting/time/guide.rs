@@ -223,7 +223,6 @@ fn count_different(a: &[f32], b: &[f32], different: f32, offset: f32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::frame::color::Colorimetry;
     use crate::matting::frame::pixel_format::PixelFormat;
     use crate::matting::frame::view::OwnedFrame;
 
@@ -243,14 +242,7 @@ mod tests {
 
     #[test]
     fn another_scene_is_told_in_the_dark_as_well_and_noise_is_none() {
-        let color = Colorimetry::default();
-        let layout = FrameLayout {
-            format: PixelFormat::Gray8,
-            width: 320,
-            height: 200,
-            color,
-            pixel_aspect: Default::default(),
-        };
+        let layout = FrameLayout::new(PixelFormat::Gray8, 320, 200);
         let mut guides = Guides::new(&layout);
         for light in [1.0, 0.5, 0.25, 0.12] {
             let [one, other] = [1, 2].map(|seed| guide(&mut guides, layout, seed, light));

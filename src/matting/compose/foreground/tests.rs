@@ -4,19 +4,12 @@ use super::*;
 use crate::matting::compose::backdrop::{Backdrop, Background};
 use crate::matting::compose::composer::{Colors, Composer, Layers};
 use crate::matting::compose::output::Output;
-use crate::matting::frame::color::Colorimetry;
 use crate::matting::frame::pixel_format::{Family, PixelFormat};
 use crate::matting::frame::view::OwnedFrame;
 use crate::matting::matte::enlarge::WholeMatte;
 
 fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
-    FrameLayout {
-        format,
-        width,
-        height,
-        color: Colorimetry::default(),
-        pixel_aspect: Default::default(),
-    }
+    FrameLayout::new(format, width, height)
 }
 
 /// A frame with `code(component, x, y)` as samples, x and y in pixels; opaque.

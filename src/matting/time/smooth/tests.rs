@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
 use super::*;
-use crate::matting::frame::color::Colorimetry;
 use crate::matting::frame::pixel_format::PixelFormat;
 use crate::matting::frame::view::{FrameLayout, OwnedFrame};
 use crate::matting::time::guide::Guides;
@@ -19,14 +18,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (width, height) = (2 * MASK.width, 2 * MASK.height);
-        let color = Colorimetry::default();
-        let layout = FrameLayout {
-            format: PixelFormat::Gray8,
-            width,
-            height,
-            color,
-            pixel_aspect: Default::default(),
-        };
+        let layout = FrameLayout::new(PixelFormat::Gray8, width, height);
         let guides = Guides::new(&layout);
         let frame = Size { width, height };
         let smoother = Smoother::new(guides.size(), frame, MaskLayout::covering(MASK));
