@@ -11,6 +11,8 @@ mod format;
 mod gate;
 mod kept;
 mod note;
+#[path = "../common/own_file.rs"]
+mod own_file;
 mod part;
 mod pictures;
 mod pipeline;
@@ -84,18 +86,25 @@ fn work(arguments: &Arguments, job: &Job) -> Result<(), Error> {
     check_input(&job.input)?;
     let settings = Settings::new(arguments, output.kind)?;
     let note = Note::new(job, &settings)?;
-    let Some(earlier) = earlier(arguments, job, &note)? else {
-        return say(&format!(
-            "{} is already there; nothing is left to resume",
-            output.target.path().display()
-        ));
-    };
+    if earlier(arguments, job, &note)?.is_none() {
+        return say_done(job);
+    }
     for output in &job.outputs {
         output.target.container().check_elements(&output.target.path())?;
     }
     let survey = survey::survey(&job.input)?;
     check_fit(arguments, job, &survey)?;
-    matte(arguments, job, &settings, note, earlier, &survey)
+    let sinks = sinks(job)?;
+    // Now that nobody else writes there: another run may have ended since.
+    match earlier(arguments, job, &note)? {
+        Some(earlier) => matte(arguments, job, &settings, note, earlier, &survey, sinks),
+        None => say_done(job),
+    }
+}
+
+fn say_done(job: &Job) -> Result<(), Error> {
+    let path = job.outputs.first().map(|output| output.target.path()).unwrap_or_default();
+    say(&format!("{} is already there; nothing is left to resume", path.display()))
 }
 
 fn say(line: &str) -> Result<(), Error> {
@@ -217,9 +226,10 @@ fn matte(
     note: Note,
     earlier: Earlier,
     survey: &survey::Survey,
+    mut sinks: Vec<Sink>,
 ) -> Result<(), Error> {
     let note_path = Note::path(job);
-    let sinks = sinks(job, &earlier)?;
+    begin_sinks(&mut sinks, &earlier, arguments.force)?;
     let only_pictures = sinks.iter().all(|sink| matches!(sink, Sink::Pictures(_)));
     let is_sequence = job.outputs.iter().any(|output| matches!(output.target, Target::Sequence(_)));
     // Pictures tell themselves how many there are, even after the power failed.
@@ -257,19 +267,25 @@ fn matte(
     conclude(job, note, &ended, survey, frames_per_second)
 }
 
-/// Where each output's frames go.
-fn sinks(job: &Job, earlier: &Earlier) -> Result<Vec<Sink>, Error> {
-    let mut sinks = Vec::new();
-    for (at, output) in job.outputs.iter().enumerate() {
-        sinks.push(match &output.target {
-            Target::Video(_, path) => {
-                let kept = earlier.videos.get(at).cloned().flatten();
-                Sink::Video(Part::new(path)?, kept)
-            }
-            target => Sink::Pictures(Pictures::new(&job.input, target, earlier.frames)?),
-        });
+/// Where each output's frames go, kept from other runs.
+fn sinks(job: &Job) -> Result<Vec<Sink>, Error> {
+    let sinks = job.outputs.iter().map(|output| match &output.target {
+        Target::Video(_, path) => Ok(Sink::Video(Part::new(path)?, None)),
+        target => Ok(Sink::Pictures(Pictures::new(&job.input, target)?)),
+    });
+    sinks.collect()
+}
+
+/// Lets outputs go on with what there is, or replace it.
+fn begin_sinks(sinks: &mut [Sink], earlier: &Earlier, replaces: bool) -> Result<(), Error> {
+    for (at, sink) in sinks.iter_mut().enumerate() {
+        match sink {
+            Sink::Video(_, kept) => *kept = earlier.videos.get(at).cloned().flatten(),
+            Sink::Pictures(pictures) if replaces => pictures.replace()?,
+            Sink::Pictures(pictures) => pictures.go_on_from(earlier.frames),
+        }
     }
-    Ok(sinks)
+    Ok(())
 }
 
 /// Gives everything its name.

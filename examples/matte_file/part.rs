@@ -1,9 +1,10 @@
 //! Files that have their name only when they are complete.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::own_file::open_locked;
 
 /// A file that is being written, beside the place it is for; removed unless it becomes that file.
 #[derive(Debug)]
@@ -23,13 +24,9 @@ impl Part {
         let path = beside(target, "part");
         // The name that the user knows is what the user is told.
         let fail = |reason| Error::Write { path: target.to_owned(), reason };
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { path, target: target.to_owned(), file: Some(file) }),
-            Err(TryLockError::WouldBlock) => Err(Error::Busy { path: target.to_owned() }),
-            Err(TryLockError::Error(reason)) => Err(fail(reason)),
+        match open_locked(&path).map_err(fail)? {
+            Some(file) => Ok(Self { path, target: target.to_owned(), file: Some(file) }),
+            None => Err(Error::Busy { path: target.to_owned() }),
         }
     }
 
@@ -61,9 +58,11 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
-            // What cannot be removed is written over the next time.
+        if let Some(locked) = self.file.take() {
+            // What cannot be removed is written over the next time. While it is locked it is nobody
+            // else's.
             let _ = std::fs::remove_file(&self.path);
+            drop(locked);
         }
     }
 }

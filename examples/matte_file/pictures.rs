@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
 use crate::format::{Pattern, Target};
-use crate::part::Part;
+use crate::part::{Part, beside};
 use crate::survey::lock;
 
 /// Writes pictures, and takes back what it wrote unless that is kept.
@@ -19,37 +19,59 @@ pub struct Pictures {
 #[derive(Debug)]
 struct State {
     next: u64,
-    /// The only picture, which gets its name at the end.
-    only: Option<Part>,
+    /// The only picture, which gets its name at the end; of a sequence, what keeps other runs from
+    /// it, and never gets a name.
+    part: Option<Part>,
+    /// Pictures that were not there before.
     written: Vec<PathBuf>,
+    /// What they are to replace.
+    replaced: Option<Aside>,
     /// Folders that were made, the outermost first.
     folders: Vec<PathBuf>,
     is_kept: bool,
 }
 
 impl Pictures {
-    /// Pictures of an input's frames from number `first` on.
+    /// Pictures of an input's frames. No other run writes them while this lives.
     ///
     /// # Errors
     /// [`Error::Write`] where the folder cannot be made, [`Error::Busy`].
-    pub fn new(input: &Path, target: &Target, first: u64) -> Result<Arc<Self>, Error> {
-        let mut state = State {
-            next: first,
-            only: None,
-            written: Vec::new(),
-            folders: Vec::new(),
-            is_kept: false,
-        };
-        match target {
-            Target::Sequence(pattern) => state.folders = make_folders(&pattern.folder)?,
-            Target::Picture(path) => state.only = Some(Part::new(path)?),
-            Target::Video(..) => {}
-        }
-        Ok(Arc::new(Self {
+    pub fn new(input: &Path, target: &Target) -> Result<Arc<Self>, Error> {
+        let pictures = Self {
             input: input.to_owned(),
             target: target.clone(),
-            state: Mutex::new(state),
-        }))
+            state: Mutex::new(State {
+                next: 0,
+                part: None,
+                written: Vec::new(),
+                replaced: None,
+                folders: Vec::new(),
+                is_kept: false,
+            }),
+        };
+        let mut state = lock(&pictures.state);
+        if let Target::Sequence(pattern) = target {
+            state.folders = make_folders(&pattern.folder)?;
+        }
+        state.part = Some(Part::new(&target.path())?);
+        drop(state);
+        Ok(Arc::new(pictures))
+    }
+
+    /// Lets the first picture be that of frame `first`.
+    pub fn go_on_from(&self, first: u64) {
+        lock(&self.state).next = first;
+    }
+
+    /// Puts pictures that are there out of the way, to be removed once they are replaced.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Write`].
+    pub fn replace(&self) -> Result<(), Error> {
+        if let Target::Sequence(pattern) = &self.target {
+            lock(&self.state).replaced = Some(Aside::put(pattern)?);
+        }
+        Ok(())
     }
 
     /// Writes the next picture.
@@ -60,13 +82,14 @@ impl Pictures {
         let mut state = lock(&self.state);
         let number = state.next;
         state.next += 1;
-        match (&self.target, &state.only) {
+        match (&self.target, &state.part) {
             (Target::Sequence(pattern), _) => {
                 let path = pattern.path(number);
                 let part = Part::new(&path)?;
                 write(&part, &path, png)?;
+                let is_new = path.symlink_metadata().is_err();
                 part.become_file()?;
-                state.written.push(path);
+                state.written.extend(is_new.then_some(path));
                 Ok(())
             }
             (target, Some(_)) if number > 0 => {
@@ -83,12 +106,20 @@ impl Pictures {
     /// [`Error::Write`].
     pub fn keep(&self, complete: bool) -> Result<(), Error> {
         let mut state = lock(&self.state);
-        if let Some(part) = state.only.take() {
-            part.sync()?;
-            part.become_file()?;
-        }
-        if let (true, Target::Sequence(pattern)) = (complete, &self.target) {
-            remove_from(pattern, state.next)?;
+        match &self.target {
+            Target::Sequence(pattern) => {
+                if complete {
+                    remove_from(pattern, state.next)?;
+                }
+                // Also what a run that was killed has put aside.
+                Aside::of(pattern).remove();
+            }
+            _ => {
+                if let Some(part) = state.part.take() {
+                    part.sync()?;
+                    part.become_file()?;
+                }
+            }
         }
         state.is_kept = true;
         Ok(())
@@ -97,16 +128,76 @@ impl Pictures {
 
 impl Drop for Pictures {
     fn drop(&mut self) {
-        let state = lock(&self.state);
-        if !state.is_kept {
-            // Nothing that cannot be removed does harm, and folders with other things in them stay.
-            for path in &state.written {
-                let _ = std::fs::remove_file(path);
-            }
-            for folder in state.folders.iter().rev() {
-                let _ = std::fs::remove_dir(folder);
+        let mut state = lock(&self.state);
+        let part = state.part.take();
+        if state.is_kept {
+            return;
+        }
+        // Nothing that cannot be removed does harm, and folders with other things in them stay.
+        for path in &state.written {
+            let _ = std::fs::remove_file(path);
+        }
+        if let Some(replaced) = state.replaced.take() {
+            replaced.put_back();
+        }
+        // It lies in one of the folders.
+        drop(part);
+        for folder in state.folders.iter().rev() {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+/// A folder beside pictures, for those that are being replaced.
+#[derive(Debug)]
+struct Aside {
+    pattern: Pattern,
+    folder: PathBuf,
+}
+
+impl Aside {
+    /// Of a sequence, whether it is there or not.
+    fn of(pattern: &Pattern) -> Self {
+        Self { pattern: pattern.clone(), folder: beside(&pattern.as_path(), "before") }
+    }
+
+    /// Puts pictures aside.
+    fn put(pattern: &Pattern) -> Result<Self, Error> {
+        let aside = Self::of(pattern);
+        if aside.folder.exists() {
+            // A run was killed that had put pictures there. What has come since is unfinished.
+            remove_from(pattern, 0)?;
+            return Ok(aside);
+        }
+        let numbers = numbers(pattern)?;
+        if numbers.is_empty() {
+            return Ok(aside);
+        }
+        let folder = &aside.folder;
+        let fail = |reason| Error::Write { path: folder.clone(), reason };
+        std::fs::create_dir(folder).map_err(fail)?;
+        for number in numbers {
+            let from = pattern.path(number);
+            let to = folder.join(from.file_name().unwrap_or_default());
+            if let Err(reason) = std::fs::rename(from, to) {
+                aside.put_back();
+                return Err(fail(reason));
             }
         }
+        Ok(aside)
+    }
+
+    /// Gives pictures their places back. What cannot be moved stays where it is found.
+    fn put_back(&self) {
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let _ = std::fs::rename(entry.path(), self.pattern.folder.join(entry.file_name()));
+        }
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+
+    /// Removes what was put aside; what cannot be removed does no harm.
+    fn remove(&self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

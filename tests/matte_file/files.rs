@@ -1,7 +1,8 @@
 //! Files to matte, and what is in those that come of it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -42,6 +43,16 @@ impl Folder {
         )
     }
 
+    /// One that takes long enough to be interrupted.
+    pub fn long_clip(&self) -> PathBuf {
+        let video = VIDEO.replace("num-buffers=24", "num-buffers=400");
+        let sound = SOUND.replace("num-buffers=47", "num-buffers=781");
+        self.make(
+            "in.mp4",
+            &format!("{sound} ! avenc_aac ! mp4mux name=mux {video} ! x264enc ! mux. mux."),
+        )
+    }
+
     pub fn files(&self) -> Vec<String> {
         files_in(self.0.path())
     }
@@ -56,6 +67,29 @@ pub fn matte(input: &Path, out: &Path) -> Command {
 /// Runs it to a good end.
 pub fn done(command: &mut Command) -> String {
     stdout(&command.output().unwrap())
+}
+
+/// With a network that takes its time, and mattes that do not depend on those before.
+pub fn slowly(input: &Path, out: &Path) -> Command {
+    let mut command = example("matte_file");
+    command.arg(input).arg(out).args(["--device", "cpu", "--temporal", "0", "--region", "frame"]);
+    command
+}
+
+/// Sends a signal once some frames are written.
+#[cfg(unix)]
+pub fn interrupt(command: &mut Command, signal: &str, written: impl Fn() -> bool) -> Output {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let begun = Instant::now();
+    while !written() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    child.wait_with_output().unwrap()
 }
 
 // -- What is in a file -----------------------------------------------------------------------------

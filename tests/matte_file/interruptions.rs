@@ -1,44 +1,9 @@
 //! Runs that are interrupted, and gone on with.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
-use crate::examples::{example, failure, files_in};
+use crate::examples::{failure, files_in};
 use crate::files::*;
-
-/// Takes long enough to be interrupted.
-fn long_clip(folder: &Folder) -> PathBuf {
-    let video = VIDEO.replace("num-buffers=24", "num-buffers=400");
-    let sound = SOUND.replace("num-buffers=47", "num-buffers=781");
-    folder.make(
-        "in.mp4",
-        &format!("{sound} ! avenc_aac ! mp4mux name=mux {video} ! x264enc ! mux. mux."),
-    )
-}
-
-/// With a network that takes its time, and mattes that do not depend on those before.
-fn slowly(input: &Path, out: &Path) -> Command {
-    let mut command = example("matte_file");
-    command.arg(input).arg(out).args(["--device", "cpu", "--temporal", "0", "--region", "frame"]);
-    command
-}
-
-/// Sends a signal once some frames are written.
-#[cfg(unix)]
-fn interrupt(command: &mut Command, signal: &str, written: impl Fn() -> bool) -> Output {
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let begun = Instant::now();
-    while !written() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
-    child.wait_with_output().unwrap()
-}
 
 #[cfg(unix)]
 fn is_longer(path: &Path, bytes: u64) -> bool {
@@ -49,7 +14,7 @@ fn is_longer(path: &Path, bytes: u64) -> bool {
 #[cfg(unix)]
 fn what_was_interrupted_plays_and_is_gone_on_with() {
     let folder = Folder::new();
-    let input = long_clip(&folder);
+    let input = folder.long_clip();
     for (name, tolerance) in [("out.mkv", 0), ("out.mov", 0), ("out.mp4", 0)] {
         let (out, whole) = (folder.path(name), folder.path(&format!("whole-{name}")));
         let beside = |ending: &str| folder.path(&format!("{name}.{ending}"));
@@ -87,7 +52,7 @@ fn what_was_interrupted_plays_and_is_gone_on_with() {
 #[cfg(unix)]
 fn pictures_are_gone_on_with_even_after_a_crash() {
     let folder = Folder::new();
-    let (input, out, whole) = (long_clip(&folder), folder.path("out"), folder.path("whole"));
+    let (input, out, whole) = (folder.long_clip(), folder.path("out"), folder.path("whole"));
     let is_begun = || out.join("00020.png").exists();
     let output = interrupt(&mut slowly(&input, &out), "-KILL", is_begun);
     assert_eq!(output.status.code(), None);
@@ -108,7 +73,7 @@ fn pictures_are_gone_on_with_even_after_a_crash() {
 #[cfg(unix)]
 fn with_a_matte_beside_both_are_gone_on_with() {
     let folder = Folder::new();
-    let input = long_clip(&folder);
+    let input = folder.long_clip();
     let (out, beside) = (folder.path("out.mov"), folder.path("matte.mkv"));
     let command = || {
         let mut command = slowly(&input, &out);

@@ -1,6 +1,7 @@
 //! The example `matte_file`: what it writes is decoded again; what it cannot do it says.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod at_once;
 mod audio;
 #[path = "../common/mod.rs"]
 mod common;
