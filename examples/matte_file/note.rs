@@ -1,14 +1,14 @@
 //! The note that lies beside what was interrupted, for going on with it.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::part::beside;
+use crate::own_file;
+use crate::part::{Part, beside};
 use crate::plan::Job;
 use crate::settings::Settings;
 
@@ -70,30 +70,24 @@ impl Note {
     /// # Errors
     /// [`Error::Read`], [`Error::Resume`] for what is no note.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
-        match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::Resume {
-                path: path.to_owned(),
-                reason: "it is not a note of matte_file's".into(),
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(reason) => Err(Error::Read { path: path.to_owned(), reason }),
-        }
+        let fail = |reason| Error::Read { path: path.to_owned(), reason };
+        let Some(bytes) = own_file::read(path).map_err(fail)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::Resume {
+            path: path.to_owned(),
+            reason: "it is not a note of matte_file's".into(),
+        })
     }
 
     /// Writes the note, in one step.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`], [`Error::Busy`].
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let fail = |reason| Error::Write { path: path.to_owned(), reason };
         let text = serde_json::to_vec_pretty(self).map_err(|error| fail(error.into()))?;
-        let part = beside(path, "part");
-        let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
-        written.map_err(|reason| {
-            // What was not begun cannot be removed.
-            let _ = std::fs::remove_file(&part);
-            fail(reason)
-        })
+        let part = Part::new(path)?;
+        part.fill(&text)?;
+        part.become_file()
     }
 
     /// Why a run that would write `self` cannot go on with what `earlier` tells of.

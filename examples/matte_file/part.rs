@@ -1,6 +1,7 @@
 //! Files that have their name only when they are complete.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -35,6 +36,16 @@ impl Part {
         &self.path
     }
 
+    /// Writes all that it is to hold.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn fill(&self, bytes: &[u8]) -> Result<(), Error> {
+        let fail = |reason| Error::Write { path: self.target.clone(), reason };
+        let Some(mut file) = self.file.as_ref() else { return Ok(()) };
+        file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(fail)
+    }
+
     /// Makes sure that all of it is on the disk.
     ///
     /// # Errors
@@ -51,6 +62,7 @@ impl Part {
     pub fn become_file(mut self) -> Result<(), Error> {
         std::fs::rename(&self.path, &self.target)
             .map_err(|reason| Error::Write { path: self.target.clone(), reason })?;
+        // It is not removed, and others may have it.
         self.file = None;
         Ok(())
     }

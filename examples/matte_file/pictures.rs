@@ -86,7 +86,7 @@ impl Pictures {
             (Target::Sequence(pattern), _) => {
                 let path = pattern.path(number);
                 let part = Part::new(&path)?;
-                write(&part, &path, png)?;
+                part.fill(png)?;
                 let is_new = path.symlink_metadata().is_err();
                 part.become_file()?;
                 state.written.extend(is_new.then_some(path));
@@ -95,7 +95,7 @@ impl Pictures {
             (target, Some(_)) if number > 0 => {
                 Err(Error::OnePicture { path: self.input.clone(), target: target.path() })
             }
-            (_, Some(part)) => write(part, &self.target.path(), png),
+            (_, Some(part)) => part.fill(png),
             (_, None) => Ok(()),
         }
     }
@@ -199,11 +199,6 @@ impl Aside {
     fn remove(&self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-fn write(part: &Part, path: &Path, png: &[u8]) -> Result<(), Error> {
-    std::fs::write(part.path(), png)
-        .map_err(|reason| Error::Write { path: path.to_owned(), reason })
 }
 
 /// Makes a folder and those around it, and returns those that were not there.

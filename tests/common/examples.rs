@@ -4,7 +4,8 @@
 pub mod skip;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A program that `cargo test` has built beside this test, without the settings of whoever runs it.
 pub fn example(name: &str) -> Command {
@@ -28,6 +29,28 @@ pub fn example(name: &str) -> Command {
     }
     command.env_remove("DAVIDMATTE_MODEL_PATH");
     command
+}
+
+/// Runs a program that might wait for something without end.
+pub fn ended(command: &mut Command) -> Output {
+    /// Longer than anything takes that is run so, on a busy machine.
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let id = child.id().to_string();
+    let begun = Instant::now();
+    let waiting = std::thread::spawn(move || {
+        // What it prints is read meanwhile: a pipe holds only so much.
+        child.wait_with_output().unwrap()
+    });
+    while !waiting.is_finished() {
+        if begun.elapsed() > TIMEOUT {
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+            panic!("the program does not end: {command:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    waiting.join().unwrap()
 }
 
 pub fn stdout(output: &Output) -> String {

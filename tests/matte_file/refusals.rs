@@ -1,8 +1,9 @@
 //! What cannot be done, and what is said of it.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::examples::{example, failure, skip, stdout};
+use crate::examples::{ended, example, failure, files_in, skip, stdout};
 use crate::files::*;
 
 /// Fails in a sentence with these words, and leaves nothing behind.
@@ -198,4 +199,52 @@ fn missing_permission_is_told() {
     }
     std::fs::set_permissions(&input, std::fs::Permissions::from_mode(0o000)).unwrap();
     fails(&folder, &mut matte(&input, &folder.path("out.mov")), &["in.mp4", "permission"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_lies_in_the_way_is_not_written_into() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new();
+    let (input, precious) = (folder.clip(), folder.path("precious.txt"));
+    std::fs::write(&precious, "mine").unwrap();
+    std::fs::create_dir(folder.path("pictures")).unwrap();
+    for (out, part) in [
+        ("x.mkv", "x.mkv.part"),
+        ("x.png", "x.png.part"),
+        ("pictures", "pictures/%05d.png.part"),
+        ("pictures", "pictures/00003.png.part"),
+        ("pictures", "pictures/%05d.png.resume.part"),
+    ] {
+        let (out, part) = (folder.path(out), folder.path(part));
+        for (is_link, words) in [(true, "is a link"), (false, "another name")] {
+            match is_link {
+                true => symlink(&precious, &part).unwrap(),
+                false => std::fs::hard_link(&precious, &part).unwrap(),
+            }
+            let output = ended(&mut matte(&still(&folder, &out, &input), &out));
+            let message = failure(&output);
+            assert!(message.contains(words) && message.contains(".part"), "{message}");
+            assert_eq!(std::fs::read(&precious).unwrap(), b"mine", "{message}");
+            assert_eq!(part.is_symlink(), is_link);
+            std::fs::remove_file(&part).unwrap();
+        }
+        // A pipe is not waited for.
+        assert!(Command::new("mkfifo").arg(&part).status().unwrap().success());
+        let message = failure(&ended(&mut matte(&still(&folder, &out, &input), &out)));
+        assert!(message.contains("no regular file"), "{message}");
+        std::fs::remove_file(part).unwrap();
+    }
+    assert_eq!(files_in(&folder.path("pictures")), [""; 0]);
+}
+
+/// One frame for one picture.
+#[cfg(unix)]
+fn still(folder: &Folder, out: &Path, clip: &Path) -> PathBuf {
+    match out.extension() {
+        Some(ending) if ending == "png" => {
+            folder.make("in.jpg", "videotestsrc num-buffers=1 ! jpegenc")
+        }
+        _ => clip.to_owned(),
+    }
 }
