@@ -128,7 +128,14 @@ impl User {
         Self(tempfile::Builder::new().prefix("ein nutzer ü").tempdir().unwrap())
     }
 
+    /// Of a network that is far smaller than DAViD's.
     fn command(&self, url: &str) -> Command {
+        let mut command = self.command_by_size(url);
+        command.arg("--any-size");
+        command
+    }
+
+    fn command_by_size(&self, url: &str) -> Command {
         let mut command = example("fetch_model");
         command.env("XDG_DATA_HOME", self.0.path()).args(["david-base", "--url", url]);
         command
@@ -373,6 +380,58 @@ fn a_model_that_changed_is_refused() {
     std::fs::write(user.model(), fixture("keyer.onnx")).unwrap();
     let message = failure(&user.fetch(&server.url()));
     assert!(message.contains("SHA-256"), "{message}");
+}
+
+#[test]
+fn another_size_than_is_known_is_refused() {
+    let user = User::new();
+    let fails = |server: &Server, found: &str| {
+        let message = failure(&user.command_by_size(&server.url()).output().unwrap());
+        for word in [found, "david-base has 428.42 MB", "--any-size"] {
+            assert!(message.contains(word), "`{word}` in {message}");
+        }
+        assert_eq!(files_in(&user.models()), [""; 0], "{message}");
+    };
+    fails(
+        &Server::honest(network()),
+        &format!("gives {}", indicatif::DecimalBytes(network().len() as u64)),
+    );
+    // The length is not told, and found out.
+    let bytes = network();
+    let silent = Server::new(move |_, _, stream| send(stream, "200 OK", &bytes));
+    fails(&silent, "gives ");
+    let huge = Server::new(|_, _, stream| {
+        send(stream, "200 OK\r\nContent-Length: 1000000000", b"begin");
+    });
+    fails(&huge, "gives 1.00 GB");
+    // What has no end is not waited for.
+    let endless = Server::new(|_, _, stream| {
+        send(stream, "200 OK", b"");
+        while stream.write_all(&[0x55; 1 << 20]).is_ok() {}
+    });
+    fails(&endless, "gives more than 471.69 MB");
+}
+
+#[test]
+#[cfg(unix)]
+fn nothing_is_written_through_a_link() {
+    let server = Server::honest(network());
+    for ending in ["part", "part.from", "sha256"] {
+        let user = User::new();
+        std::fs::create_dir_all(user.models()).unwrap();
+        let precious = user.0.path().join("precious.txt");
+        std::fs::write(&precious, "mine").unwrap();
+        let link = user.models().join(format!("{FILE}.{ending}"));
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        // What is recorded there would be compared first.
+        if ending == "sha256" {
+            std::fs::write(&precious, "").unwrap();
+        }
+        let before = std::fs::read(&precious).unwrap();
+        let message = failure(&user.fetch(&server.url()));
+        assert!(message.contains("is a link"), "{message}");
+        assert_eq!(std::fs::read(&precious).unwrap(), before);
+    }
 }
 
 #[test]

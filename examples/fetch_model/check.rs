@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::download::beside;
 use crate::error::Error;
+use crate::own_file;
 
 /// The SHA-256 of a file, in hexadecimal digits.
 ///
@@ -37,11 +38,9 @@ pub fn sha256(path: &Path) -> Result<String, Error> {
 /// [`Error::Read`] for a record that is there and cannot be read.
 pub fn recorded(model: &Path) -> Result<Option<String>, Error> {
     let path = beside(model, "sha256");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.split_whitespace().next().map(str::to_lowercase)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(reason) => Err(Error::Read { path, reason }),
-    }
+    let bytes = own_file::read(&path).map_err(|reason| Error::Read { path, reason })?;
+    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).to_lowercase());
+    Ok(text.and_then(|text| text.split_whitespace().next().map(str::to_owned)))
 }
 
 /// Records a model's SHA-256 in the form that `sha256sum --check` reads.
@@ -51,7 +50,7 @@ pub fn recorded(model: &Path) -> Result<Option<String>, Error> {
 pub fn record(model: &Path, sha256: &str) -> Result<(), Error> {
     let path = beside(model, "sha256");
     let file = model.file_name().unwrap_or_default().to_string_lossy();
-    std::fs::write(&path, format!("{sha256}  {file}\n"))
+    own_file::write(&path, format!("{sha256}  {file}\n").as_bytes())
         .map_err(|reason| Error::Write { path, reason })
 }
 

@@ -1,6 +1,6 @@
 //! Bringing a file from a server into a part file, going on where an earlier attempt broke off.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use crate::error::Error;
+use crate::own_file;
+use crate::size::Lengths;
 
 /// How often a server may break off without giving anything.
 const ATTEMPTS: u32 = 4;
@@ -33,13 +35,9 @@ impl Part {
     pub fn open(target: &Path) -> Result<Self, Error> {
         let path = beside(target, "part");
         let fail = |reason| Error::Write { path: path.clone(), reason };
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { path, file }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy { path }),
-            Err(std::fs::TryLockError::Error(reason)) => Err(fail(reason)),
+        match own_file::open_locked(&path).map_err(fail)? {
+            Some(file) => Ok(Self { path, file }),
+            None => Err(Error::Busy { path }),
         }
     }
 
@@ -126,13 +124,13 @@ impl Origin {
     }
 
     fn read(note: &Path) -> Option<Self> {
-        let text = std::fs::read_to_string(note).ok()?;
+        let text = String::from_utf8(own_file::read(note).ok()??).ok()?;
         let mut lines = text.lines();
         Some(Self { url: lines.next()?.into(), version: lines.next().unwrap_or_default().into() })
     }
 
     fn write(&self, note: &Path) -> io::Result<()> {
-        std::fs::write(note, format!("{}\n{}\n", self.url, self.version))
+        own_file::write(note, format!("{}\n{}\n", self.url, self.version).as_bytes())
     }
 }
 
@@ -155,16 +153,23 @@ pub fn agent(url: &str) -> Agent {
         .into()
 }
 
-/// Fetches `url` into `part`, and returns its length.
+/// Fetches `url` into `part`, if it has one of these lengths.
 ///
 /// # Errors
-/// [`Error::Fetch`], [`Error::BrokenOff`], [`Error::Length`], [`Error::Space`], [`Error::Write`].
-pub fn fetch(agent: &Agent, url: &str, part: &mut Part, bar: &ProgressBar) -> Result<u64, Error> {
+/// [`Error::Fetch`], [`Error::BrokenOff`], [`Error::Length`], [`Error::Size`], [`Error::Space`],
+/// [`Error::Write`].
+pub fn fetch(
+    agent: &Agent,
+    url: &str,
+    part: &mut Part,
+    lengths: &Lengths,
+    bar: &ProgressBar,
+) -> Result<(), Error> {
     let mut fruitless = 0;
     loop {
         let before = part.len()?;
-        let reason = match attempt(agent, url, part, bar)? {
-            Attempt::Whole(length) => return Ok(length),
+        let reason = match attempt(agent, url, part, lengths, bar)? {
+            Attempt::Whole(length) => return lengths.check(url, length),
             Attempt::Broken(reason) => reason,
         };
         fruitless = if part.len()? > before { 0 } else { fruitless + 1 };
@@ -187,7 +192,13 @@ enum Attempt {
 }
 
 /// Asks for what is missing, and takes what comes.
-fn attempt(agent: &Agent, url: &str, part: &mut Part, bar: &ProgressBar) -> Result<Attempt, Error> {
+fn attempt(
+    agent: &Agent,
+    url: &str,
+    part: &mut Part,
+    lengths: &Lengths,
+    bar: &ProgressBar,
+) -> Result<Attempt, Error> {
     let fetch = |reason: String| Error::Fetch { url: url.into(), reason };
     let origin = Origin::read(&beside(part.path(), "from")).filter(|origin| origin.url == url);
     let got = if origin.is_some() { part.len()? } else { 0 };
@@ -236,9 +247,10 @@ fn attempt(agent: &Agent, url: &str, part: &mut Part, bar: &ProgressBar) -> Resu
     };
     if let Some(total) = total {
         check_space(part, total.saturating_sub(part.len()?))?;
+        lengths.check(url, total)?;
         bar.set_length(total);
     }
-    take(url, &mut response, part, total, bar)
+    take(url, &mut response, part, total, lengths, bar)
 }
 
 /// Whether another attempt may do better.
@@ -253,6 +265,7 @@ fn take(
     response: &mut Response<Body>,
     part: &mut Part,
     total: Option<u64>,
+    lengths: &Lengths,
     bar: &ProgressBar,
 ) -> Result<Attempt, Error> {
     let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
@@ -263,8 +276,9 @@ fn take(
         match body.read(&mut chunk) {
             Ok(0) => break,
             Ok(read) => {
-                part.append(&chunk[..read])?;
                 length += read as u64;
+                lengths.check_begun(url, length)?;
+                part.append(&chunk[..read])?;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Ok(Attempt::Broken(error.to_string())),

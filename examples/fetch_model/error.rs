@@ -44,6 +44,11 @@ pub enum Error {
     Length { url: String, got: u64, expected: u64 },
 
     #[error(
+        "{url} gives {found} where {expected}; it was not kept: name another source with --url, or take it nevertheless with --any-size"
+    )]
+    Size { url: String, found: String, expected: String },
+
+    #[error(
         "{what} has SHA-256 {found} where {expected} {origin}; it was not used: name another source with --url, or {remedy}"
     )]
     Checksum { what: String, found: String, expected: String, origin: String, remedy: String },

@@ -7,6 +7,9 @@
 mod check;
 mod download;
 mod error;
+#[path = "../common/own_file.rs"]
+mod own_file;
+mod size;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,12 +24,13 @@ use error::Error;
 use gstdavidmatte::matting::prelude::KnownModel;
 use gstdavidmatte::matting::prelude::model_folders;
 use gstdavidmatte::matting::prelude::user_data_folder;
+use size::Lengths;
 
 /// Downloads a known model to where davidmatte finds it.
 ///
 /// What broke off is taken up by running the same command again. A model is checked before it gets
-/// its name: its size, its SHA-256 (where none is known, that of the first download is recorded
-/// beside the file), and that it is a matting network. Proxies are those of ALL_PROXY, HTTPS_PROXY
+/// its name: its size (to a twentieth, as it is published rounded), its SHA-256 (where none is known,
+/// that of the first download is recorded beside the file), and that it is a matting network. Proxies are those of ALL_PROXY, HTTPS_PROXY
 /// and NO_PROXY.
 #[derive(Parser)]
 #[command(name = "fetch_model", version)]
@@ -42,6 +46,10 @@ struct Arguments {
     /// Put it here instead of the user's model folder
     #[arg(long)]
     folder: Option<PathBuf>,
+
+    /// Take what has another size than is known for it, such as a converted network
+    #[arg(long)]
+    any_size: bool,
 
     /// Fetch it again though it is there
     #[arg(long)]
@@ -73,7 +81,11 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
         say(&format!("{} is already there and as it was recorded", target.display()))?;
     } else {
         introduce(model, url, &target)?;
-        fetch(model, url, &target)?;
+        let lengths = match arguments.any_size {
+            true => Lengths::of_any(),
+            false => Lengths::of(model),
+        };
+        fetch(model, url, &lengths, &target)?;
         say(&format!("Fetched {}", target.display()))?;
     }
     say(&format!("Use it with: {}", usage(model, &folder, &target)))
@@ -109,12 +121,13 @@ fn check_present(model: &KnownModel, target: &Path) -> Result<(), Error> {
 }
 
 /// Downloads a model, checks it, and only then gives it its name.
-fn fetch(model: &KnownModel, url: &str, target: &Path) -> Result<(), Error> {
+fn fetch(model: &KnownModel, url: &str, lengths: &Lengths, target: &Path) -> Result<(), Error> {
     let folder = target.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)
         .map_err(|reason| Error::Write { path: folder.to_owned(), reason })?;
     let mut part = Part::open(target)?;
-    let downloaded = download::fetch(&download::agent(url), url, &mut part, &progress_bar());
+    let agent = download::agent(url);
+    let downloaded = download::fetch(&agent, url, &mut part, lengths, &progress_bar());
     if let Err(error) = downloaded {
         // Only what can be gone on from is left behind.
         if !matches!(error, Error::BrokenOff { .. }) {
