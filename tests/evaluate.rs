@@ -10,7 +10,7 @@ mod metrics;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use examples::{example, failure, files_in, stdout};
+use examples::{ended, example, failure, files_in, stdout};
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use metrics::Matte;
 use serde_json::Value;
@@ -432,6 +432,61 @@ fn a_report_that_cannot_be_written_is_told_before_anything_is_scored() {
     let output = evaluate(&[Path::new("nowhere"), Path::new("--report"), &report]).output();
     let message = failure(&output.unwrap());
     assert!(message.contains("out.html") && message.contains("--report"), "{message}");
+}
+
+/// A pipe with a name.
+#[cfg(unix)]
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_is_not_replaced_by_the_report() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    save(gray(0), &at("set/a.jpg"));
+    save(flat(0), &at("set/a.png"));
+    let report = |path: &Path| evaluate(&[&at("set"), Path::new("--report"), path]);
+
+    pipe(&at("pipe"));
+    let read = {
+        let pipe = at("pipe");
+        std::thread::spawn(move || std::fs::read_to_string(pipe).unwrap())
+    };
+    stdout(&ended(&mut report(&at("pipe"))));
+    assert!(read.join().unwrap().ends_with("</html>\n"));
+    assert!(!at("pipe").metadata().unwrap().is_file());
+
+    // What a link leads to gets the report, and the link stays.
+    std::fs::write(at("real.html"), "before").unwrap();
+    symlink("real.html", at("link.html")).unwrap();
+    stdout(&ended(&mut report(&at("link.html"))));
+    assert!(at("link.html").is_symlink());
+    assert!(std::fs::read_to_string(at("real.html")).unwrap().ends_with("</html>\n"));
+
+    symlink("/dev/stdout", at("out.html")).unwrap();
+    assert!(stdout(&ended(&mut report(&at("out.html")))).ends_with("</html>\n"));
+    assert!(at("out.html").is_symlink());
+    if Path::new("/dev/full").exists() {
+        symlink("/dev/full", at("full.html")).unwrap();
+        let message = failure(&ended(&mut report(&at("full.html"))));
+        assert!(message.contains("full.html could not be written"), "{message}");
+        assert!(at("full.html").is_symlink());
+    }
+    let names = ["full.html", "link.html", "out.html", "pipe", "real.html", "set"];
+    assert!(files_in(folder.path()).iter().all(|name| names.contains(&name.as_str())));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_among_pictures_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    save(flat(0), &folder.path().join("a.png"));
+    pipe(&folder.path().join("a.jpg"));
+    let message = failure(&ended(&mut evaluate(&[folder.path()])));
+    assert!(message.contains("a.jpg") && message.contains("no regular file"), "{message}");
 }
 
 #[test]

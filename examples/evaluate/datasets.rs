@@ -260,6 +260,10 @@ impl Listing {
             if path.is_dir() {
                 listing.folders.push(path);
             } else if ending(&path).is_some_and(|ending| PICTURES.contains(&ending.as_str())) {
+                // A pipe would be waited for, and a device may never end.
+                if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+                    return Err(Error::Picture { path, reason: "it is no regular file".into() });
+                }
                 listing.pictures.push(path);
             }
         }

@@ -14,7 +14,7 @@ mod report;
 mod scores;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -25,7 +25,7 @@ use datasets::Dataset;
 use error::Error;
 use gstdavidmatte::matting::prelude::{Device, SessionOptions};
 use predictor::{LookAt, Predictor};
-use report::Report;
+use report::{Place, Report};
 use scores::Results;
 
 /// Scores a model's mattes against true ones, as the matting literature does.
@@ -128,9 +128,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
-    if let Some(path) = &arguments.report {
-        report::check_writable(path)?;
-    }
+    let place = arguments.report.as_deref().map(Place::new).transpose()?;
     let datasets = find_datasets(arguments)?;
     let options = SessionOptions {
         device: arguments.device.into(),
@@ -147,8 +145,8 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     };
     // Before the report, which may not fit on its disk.
     std::io::stdout().write_all(text.as_bytes())?;
-    match &arguments.report {
-        Some(path) => write_report(path, &arguments.model, &datasets, &results, &mut predictor),
+    match place {
+        Some(place) => write_report(place, &arguments.model, &datasets, &results, &mut predictor),
         None => Ok(()),
     }
 }
@@ -188,7 +186,7 @@ fn score(datasets: &[Dataset], predictor: &mut Predictor) -> Result<Vec<Results>
 }
 
 fn write_report(
-    path: &Path,
+    place: Place,
     model: &str,
     datasets: &[Dataset],
     results: &[Results],
@@ -198,7 +196,7 @@ fn write_report(
     for (dataset, results) in datasets.iter().zip(results) {
         page.add(dataset, results, predictor)?;
     }
-    report::write(path, &page.finish())
+    place.write(&page.finish())
 }
 
 fn as_json(model: &str, device: &str, scored: &[(&Dataset, &Results)]) -> Value {

@@ -1,8 +1,9 @@
 //! The report: one HTML page that needs no other file.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Cursor, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -151,33 +152,73 @@ impl Report {
     }
 }
 
-/// Fails where a report cannot be written, before hours are spent on what it would say.
-///
-/// # Errors
-/// [`Error::Report`].
-pub fn check_writable(path: &Path) -> Result<(), Error> {
-    temporary(path).map(drop).map_err(|reason| Error::Report { path: path.to_owned(), reason })
+/// Where a report is written.
+pub struct Place {
+    /// As it was named.
+    path: PathBuf,
+    kind: PlaceKind,
 }
 
-/// Writes a report, all of it or nothing.
-///
-/// # Errors
-/// [`Error::Report`].
-pub fn write(path: &Path, page: &str) -> Result<(), Error> {
-    let write = || -> io::Result<()> {
-        let mut file = temporary(path)?;
-        file.write_all(page.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|reason| Error::Report { path: path.to_owned(), reason })
+enum PlaceKind {
+    /// A file of this path, which gets its name when all is there.
+    File(PathBuf),
+    /// A device or a pipe, into which is written as it is.
+    Open(File),
+}
+
+impl Place {
+    /// Finds out where a path leads, before hours are spent on what would be written there.
+    ///
+    /// # Errors
+    /// [`Error::Report`] where nothing could be written.
+    pub fn new(path: &Path) -> Result<Self, Error> {
+        let fail = |reason| Error::Report { path: path.to_owned(), reason };
+        let kind = Self::find(path).map_err(fail)?;
+        if let PlaceKind::File(file) = &kind {
+            temporary(file).map_err(fail)?;
+        }
+        Ok(Self { path: path.to_owned(), kind })
+    }
+
+    fn find(path: &Path) -> io::Result<PlaceKind> {
+        if path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+        }
+        let is_plain = match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            there => there?.is_file(),
+        };
+        if is_plain {
+            return Ok(PlaceKind::File(path.to_owned()));
+        }
+        // /dev/stdout may be a file whose shell goes on writing into it.
+        let is_of_system = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+        let real = path.canonicalize().ok().filter(|real| real.is_file() && !is_of_system);
+        Ok(match real {
+            Some(real) => PlaceKind::File(real),
+            None => PlaceKind::Open(File::options().append(true).create(true).open(path)?),
+        })
+    }
+
+    /// Writes a report, into a file all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Report`].
+    pub fn write(self, page: &str) -> Result<(), Error> {
+        let written = match self.kind {
+            PlaceKind::Open(mut file) => file.write_all(page.as_bytes()),
+            PlaceKind::File(path) => temporary(&path).and_then(|mut file| {
+                file.write_all(page.as_bytes())?;
+                file.persist(path)?;
+                Ok(())
+            }),
+        };
+        written.map_err(|reason| Error::Report { path: self.path, reason })
+    }
 }
 
 /// A file in the folder of `path` that goes away unless it is kept.
 fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
-    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
