@@ -10,11 +10,16 @@ use gst::prelude::*;
 use crate::error::Error;
 use crate::survey::lock;
 
+/// How long a picture lasts that does not say: a frame of 25 a second.
+const STILL: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
 /// The gate before the matting, and what is known there.
 pub struct Gate {
     input: PathBuf,
     /// Frames before this one are not matted.
     first: u64,
+    /// The only frame has to last for some time, to be seen in a video.
+    is_only: bool,
     /// A decoder that gives more than this gives frames without end.
     most: u64,
     state: Mutex<State>,
@@ -44,6 +49,7 @@ impl Gate {
         Arc::new(Self {
             input,
             first,
+            is_only: stored == 1,
             most: 100 + 2 * stored,
             state: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -137,7 +143,12 @@ impl Gate {
             // Muxers need one. What has none follows upon what was before it.
             buffer.make_mut().set_pts(start);
         }
-        let lasts = buffer.duration().or_else(|| duration(state.caps.as_deref()?));
+        let known = buffer.duration().filter(|lasts| !lasts.is_zero());
+        let lasts = known.or_else(|| duration(state.caps.as_deref()?));
+        let lasts = lasts.or(self.is_only.then_some(STILL));
+        if self.is_only && known.is_none() {
+            buffer.make_mut().set_duration(lasts);
+        }
         let end = start + lasts.unwrap_or_default();
         state.end = Some(end);
         state.end_running = running_time(pad, end);

@@ -303,6 +303,14 @@ impl Survey {
             .is_none_or(|(least, most)| most - least <= gst::ClockTime::from_useconds(1500))
     }
 
+    /// Whether some frame lasts so long that those that are coded ahead of their time would have
+    /// to be told times far before the beginning.
+    pub fn is_slow(&self) -> bool {
+        let mut times = self.times.clone();
+        times.sort_unstable();
+        times.windows(2).any(|pair| pair[1] - pair[0] > gst::ClockTime::SECOND)
+    }
+
     /// Ticks a second by which all timestamps can be told: a multiple of the frame rate, unless
     /// that tells them less exactly than another one does.
     pub fn timescale(&self) -> u32 {

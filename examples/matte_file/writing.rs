@@ -138,8 +138,10 @@ impl Build<'_> {
         match (container, encoder.by_name("encoder")) {
             (Container::Mov, Some(encoder)) => prores::tag_colors(&encoder),
             // Of frames that are reordered, mp4mux tells a length that cuts the last ones off where
-            // they do not last equally long.
-            (Container::Mp4, Some(encoder)) if !self.run.survey.is_even() => {
+            // they do not last equally long, or very long.
+            (Container::Mp4, Some(encoder))
+                if !self.run.survey.is_even() || self.run.survey.is_slow() =>
+            {
                 encoder.set_property("bframes", 0_u32);
             }
             _ => {}
