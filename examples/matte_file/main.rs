@@ -10,6 +10,7 @@ mod error;
 mod format;
 mod gate;
 mod kept;
+mod mp4;
 mod note;
 #[path = "../common/own_file.rs"]
 mod own_file;
@@ -23,6 +24,7 @@ mod reading;
 mod settings;
 mod stop;
 mod survey;
+mod upright;
 mod whole;
 mod writing;
 

@@ -16,6 +16,7 @@ use crate::pipeline::{Build, Sink};
 use crate::plan::Output;
 use crate::prores;
 use crate::survey::{add, link, link_pads, make, pad};
+use crate::upright::upright;
 
 impl Build<'_> {
     /// From decoded frames to all outputs; returns the muxer of the first one, for audio.
@@ -27,8 +28,8 @@ impl Build<'_> {
         let queue = make("queue")?;
         queue.set_property("name", "decoded");
         short(&queue);
-        let (convert, upright) = (make("videoconvert")?, make("videoflip")?);
-        upright.set_property_from_str("video-direction", "auto");
+        let (convert, upright) =
+            (make("videoconvert")?, upright(&self.run.job.input, self.run.survey)?);
         add(&self.pipeline, &[&queue, &convert, &upright])?;
         link(&queue, &convert)?;
         link(&convert, &upright)?;

@@ -1,6 +1,6 @@
 //! What is written in each format, and what is told beside the frames.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gst::prelude::*;
@@ -149,6 +149,95 @@ fn frames_are_turned_upright() {
     let found = decode(&out, "! video/x-raw,format=BGRA");
     assert_eq!(found.size(), (90, 160));
     assert_eq!(found.component(3), expected.component(3));
+}
+
+/// A picture with Exif data that say how to turn it.
+fn turned_jpeg(folder: &Folder, orientation: u8) -> PathBuf {
+    let input = folder.make(
+        "turned.jpg",
+        "videotestsrc num-buffers=1 ! video/x-raw,width=75,height=43 ! jpegenc quality=98",
+    );
+    let mut bytes = std::fs::read(&input).unwrap();
+    // After the start of image: one entry, a short, of big-endian TIFF.
+    let mut exif =
+        b"\xff\xe1\0\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    bytes.splice(2..2, exif);
+    std::fs::write(&input, bytes).unwrap();
+    input
+}
+
+#[test]
+fn pictures_are_turned_as_their_exif_data_say() {
+    use image::ImageDecoder;
+    let folder = Folder::new();
+    for orientation in 1..=8 {
+        let input = turned_jpeg(&folder, orientation);
+        let mut decoder = image::ImageReader::open(&input).unwrap().into_decoder().unwrap();
+        let turn = decoder.orientation().unwrap();
+        assert_eq!(turn.to_exif(), orientation);
+        let mut expected = image::DynamicImage::from_decoder(decoder).unwrap();
+        expected.apply_orientation(turn);
+        let expected = expected.into_rgb8();
+        for name in ["out.png", "out.mov", "out.mkv"] {
+            let out = folder.path(name);
+            // A picture over itself is as it was.
+            let look = ["--background", "blur", "--blur-radius", "0", "--decontaminate", "false"];
+            done(matte(&input, &out).arg("--force").args(look));
+            let found = decode(&out, "! videoflip video-direction=auto ! video/x-raw,format=RGB");
+            assert_eq!(found.size(), expected.dimensions(), "{name}, {orientation}");
+            let found = [0, 1, 2].map(|number| found.component(number).remove(0));
+            let off = expected.pixels().enumerate().map(|(at, pixel)| {
+                let off = |number: usize| u64::from(pixel.0[number].abs_diff(found[number][at]));
+                off(0) + off(1) + off(2)
+            });
+            let mean = off.sum::<u64>() as f64 / (3 * 75 * 43) as f64;
+            assert!(mean < 16.0, "{name}, {orientation}: off by {mean} in the mean");
+        }
+    }
+}
+
+#[test]
+fn every_matrix_of_a_track_is_heeded() {
+    let folder = Folder::new();
+    let clip = std::fs::read(folder.clip()).unwrap();
+    let video = clip.windows(4).position(|name| name == b"vmhd").unwrap();
+    let header = clip[..video].windows(4).rposition(|name| name == b"tkhd").unwrap();
+    let still = |path: &Path| {
+        let found = decode(path, "! video/x-raw,format=GRAY8");
+        let (width, height) = found.size();
+        let gray = found.component(0).remove(0);
+        image::DynamicImage::from(image::GrayImage::from_raw(width, height, gray).unwrap())
+    };
+    let input = folder.path("in.mp4");
+    done(matte(&input, &folder.path("upright.mkv")).args(["--output", "alpha"]));
+    let upright = still(&folder.path("upright.mkv"));
+    for (exif, [a, b, c, d]) in [
+        (2, [-1, 0, 0, 1]),
+        (3, [-1, 0, 0, -1]),
+        (4, [1, 0, 0, -1]),
+        (5, [0, 1, 1, 0]),
+        (6, [0, 1, -1, 0]),
+        (7, [0, -1, -1, 0]),
+        (8, [0, -1, 1, 0]),
+    ] {
+        let mut bytes = clip.clone();
+        let matrix: [i32; 9] = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30];
+        for (at, value) in matrix.iter().enumerate() {
+            let at = header + 44 + 4 * at;
+            bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        }
+        std::fs::write(&input, bytes).unwrap();
+        let out = folder.path("out.mkv");
+        done(matte(&input, &out).args(["--output", "alpha", "--force"]));
+        let mut expected = upright.clone();
+        expected.apply_orientation(image::metadata::Orientation::from_exif(exif).unwrap());
+        let (found, expected) = (still(&out).into_luma8(), expected.into_luma8());
+        assert_eq!(found.dimensions(), expected.dimensions(), "{exif}");
+        let off = found.iter().zip(expected.iter()).map(|(a, b)| u64::from(a.abs_diff(*b)));
+        let mean = off.sum::<u64>() as f64 / found.len() as f64;
+        assert!(mean < 4.0, "{exif}: off by {mean} in the mean");
+    }
 }
 
 fn by_element_upright(path: &Path) -> Decoded {

@@ -1,0 +1,103 @@
+//! What MP4 and QuickTime files tell of their tracks, as far as GStreamer does not pass it on.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// No table of frames is longer; what says so is no film.
+const MOST: u64 = 256 << 20;
+
+/// A track with pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Video {
+    /// How frames are turned and mirrored: x and y of the next pixel to the right, and of the next
+    /// one below.
+    pub matrix: [i32; 4],
+    /// How long it lasts, and the whole file, in the same unit.
+    pub lasts: u64,
+    pub whole: u64,
+}
+
+impl Video {
+    /// Whether qtdemux takes it for a preview, and leaves it out without a word.
+    pub fn is_left_out(&self) -> bool {
+        u128::from(self.lasts) * 10 < u128::from(self.whole) * 2
+    }
+}
+
+/// The first track with pictures of a file that is of this kind. What is damaged has none, which the
+/// demuxer tells better.
+pub fn video(path: &Path) -> Option<Video> {
+    let film = film(path).ok()??;
+    let whole = duration(find(&film, *b"mvhd")?, 4)?;
+    let tracks = boxes(&film).filter(|(name, _)| name == b"trak");
+    let mut videos = tracks.filter_map(|(_, track)| {
+        let handler = find(find(track, *b"mdia")?, *b"hdlr")?.get(8..12)?;
+        (handler == b"vide").then(|| find(track, *b"tkhd")).flatten()
+    });
+    let header = videos.next()?;
+    // Times are of 4 bytes or of 8.
+    let at = if header.first() == Some(&1) { 52 } else { 40 };
+    let number = |at| Some(i32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?));
+    let matrix = [number(at)?, number(at + 4)?, number(at + 12)?, number(at + 16)?];
+    Some(Video { matrix, lasts: duration(header, 8)?, whole })
+}
+
+/// The box that tells of all tracks.
+fn film(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    const FIRST: [&[u8; 4]; 6] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"];
+    let mut file = File::open(path)?;
+    let mut at = 0;
+    loop {
+        let mut head = Vec::new();
+        file.seek(SeekFrom::Start(at))?;
+        Read::by_ref(&mut file).take(16).read_to_end(&mut head)?;
+        let Some((name, start, size)) = head_of(&head) else { return Ok(None) };
+        if at == 0 && !FIRST.contains(&&name) {
+            return Ok(None);
+        }
+        let Some(size) = size else { return Ok(None) };
+        if name == *b"moov" {
+            let mut film = Vec::new();
+            file.seek(SeekFrom::Start(at + start as u64))?;
+            file.take((size - start as u64).min(MOST)).read_to_end(&mut film)?;
+            return Ok(Some(film));
+        }
+        at = at.saturating_add(size);
+    }
+}
+
+/// A box's name, where its content begins, and its size, unless it goes on to the end.
+fn head_of(bytes: &[u8]) -> Option<([u8; 4], usize, Option<u64>)> {
+    let size = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?);
+    let name = bytes.get(4..8)?.try_into().ok()?;
+    let (start, size) = match size {
+        0 => (8, None),
+        1 => (16, Some(u64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?))),
+        size => (8, Some(size.into())),
+    };
+    size.is_none_or(|size| size >= start as u64).then_some((name, start, size))
+}
+
+/// Names and contents of boxes that lie one after the other.
+fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (name, start, size) = head_of(bytes)?;
+        let end = size.map_or(bytes.len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
+        let content = bytes.get(start..end)?;
+        bytes = &bytes[end..];
+        Some((name, content))
+    })
+}
+
+fn find(bytes: &[u8], name: [u8; 4]) -> Option<&[u8]> {
+    boxes(bytes).find_map(|(found, content)| (found == name).then_some(content))
+}
+
+/// The duration in a header, which has flags, two times, and `between` bytes before it.
+fn duration(header: &[u8], between: usize) -> Option<u64> {
+    // Times are of 4 bytes or of 8.
+    let (at, length) = if header.first()? == &1 { (20, 8) } else { (12, 4) };
+    let bytes = header.get(at + between..at + between + length)?;
+    Some(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+}
