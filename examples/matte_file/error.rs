@@ -70,6 +70,12 @@ pub enum Error {
     #[error("{} has no video, only {what}; name a video or a picture", path.display())]
     NoVideo { path: PathBuf, what: &'static str },
 
+    #[error(
+        "the video of {} lasts less than a fifth of the whole, and GStreamer leaves such a one out; convert it to .mkv first",
+        path.display()
+    )]
+    ShortVideo { path: PathBuf },
+
     #[error("{} has no frames; check whether it is complete", path.display())]
     NoFrames { path: PathBuf },
 

@@ -186,6 +186,16 @@ fn running_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<gst::ClockTime> 
     segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(time)
 }
 
+/// Whether a time of a pad's stream lies before the pipeline's.
+pub fn is_early(pad: &gst::Pad, time: gst::ClockTime) -> bool {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    let segment = segment.and_then(|event| event.segment().downcast_ref().cloned());
+    let time = segment.and_then(|segment: gst::FormattedSegment<gst::ClockTime>| {
+        segment.to_running_time_full(time)
+    });
+    matches!(time, Some(gst::Signed::Negative(_)))
+}
+
 /// How long a frame lasts by its caps.
 fn duration(caps: &gst::CapsRef) -> Option<gst::ClockTime> {
     let rate = gst_video::VideoInfo::from_caps(caps).ok()?.fps();

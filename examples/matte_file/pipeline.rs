@@ -14,6 +14,7 @@ use crate::part::Part;
 use crate::pictures::Pictures;
 use crate::plan::{Job, Output};
 use crate::progress::Progress;
+use crate::reading::Packets;
 use crate::settings::Settings;
 use crate::stop;
 use crate::survey::{Audio, Survey, missing_plugin, unreadable};
@@ -23,6 +24,9 @@ const SETTLING: u64 = 30;
 
 /// Some decoders never end. No model takes so long for a frame that this could be mistaken.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What lies before time 0 is not heard, up to here: decoders of AAC need it to begin with.
+const PRIMING: Duration = Duration::from_millis(100);
 
 /// Where an output's frames go.
 pub enum Sink {
@@ -64,7 +68,7 @@ pub struct Build<'a> {
     /// The encoders' source pads, and the frames that left them.
     pub encoded: Vec<(gst::Pad, Arc<AtomicU64>)>,
     /// Audio streams, and the packets of them that came to the muxer.
-    pub audio: Vec<(Audio, Arc<AtomicU64>)>,
+    pub audio: Vec<(Audio, Arc<Packets>)>,
     /// Filters that take a colorimetry, and croppers to even sizes.
     pub fitted: Vec<gst::Element>,
     pub feeders: Vec<Feeder>,
@@ -196,7 +200,15 @@ impl Build<'_> {
     fn check_audio(&self) -> Result<Vec<String>, Error> {
         let mut warnings = Vec::new();
         for (audio, packets) in &self.audio {
-            let (packets, stored) = (packets.load(Ordering::SeqCst), audio.packets);
+            let early = packets.early();
+            if early > PRIMING {
+                let (name, early) = (audio.name(), early.as_secs_f64());
+                warnings.push(format!(
+                    "{early:.2} s of audio ({name}) come before time 0, where nothing can be \
+                     placed, and were left out"
+                ));
+            }
+            let (packets, stored) = (packets.all.load(Ordering::SeqCst), audio.packets);
             if packets == 0 {
                 let audio = audio.name().to_owned();
                 return Err(Error::LostAudio { path: self.run.job.input.clone(), audio });

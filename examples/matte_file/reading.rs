@@ -1,8 +1,9 @@
 //! The part of the pipeline that reads: from the file to frames, and audio to the muxer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gst::prelude::*;
 
@@ -38,6 +39,7 @@ impl Build<'_> {
             _ => VecDeque::new(),
         });
         let gate = self.gate.clone();
+        begin_at(&parse, self.run.survey.earliest.unwrap_or_default())?;
         let parser = parse.clone();
         parse.connect_pad_added(report(&self.pipeline, move |pipeline, from| {
             let queued = || queued(&queue, from, has(&parser, "matroskademux"));
@@ -49,7 +51,7 @@ impl Build<'_> {
             match next {
                 Some(way) => {
                     let audio = framed(pipeline, &queued()?, &way.caps)?;
-                    gate::count(&audio, 0, 0, way.packets);
+                    way.packets.count(&audio);
                     cut_with_video(&audio, &gate);
                     link_pads(&audio, &way.into)
                 }
@@ -106,8 +108,59 @@ struct AudioWay {
     caps: gst::Caps,
     /// The muxer's pad.
     into: gst::Pad,
-    /// Packets that went there.
-    packets: Arc<AtomicU64>,
+    /// What went there.
+    packets: Arc<Packets>,
+}
+
+/// Packets of an audio stream.
+#[derive(Debug, Default)]
+pub struct Packets {
+    /// Those that came to the muxer.
+    pub all: AtomicU64,
+    /// How long those last that came with a time before the pipeline's, where no muxer has a place
+    /// for them; in nanoseconds.
+    early: AtomicU64,
+}
+
+impl Packets {
+    /// Counts what leaves a pad.
+    fn count(self: &Arc<Self>, pad: &gst::Pad) {
+        let packets = Arc::clone(self);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            packets.all.fetch_add(1, Ordering::SeqCst);
+            if let Some(buffer) = info.buffer()
+                && let Some(time) = buffer.pts()
+                && gate::is_early(pad, time)
+            {
+                let lasts = buffer.duration().map_or(0, gst::ClockTime::nseconds);
+                packets.early.fetch_add(lasts, Ordering::SeqCst);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// How long those last that have no place.
+    pub fn early(&self) -> Duration {
+        Duration::from_nanos(self.early.load(Ordering::SeqCst))
+    }
+}
+
+/// Lets the time of MPEG program streams begin where the first frame or sound is. mpegpsdemux goes by
+/// the clock that they carry, and parsers leave out what comes before that.
+///
+/// # Errors
+/// [`Error::GStreamer`].
+pub fn begin_at(parse: &gst::Element, beginning: gst::ClockTime) -> Result<(), Error> {
+    let none = || Error::GStreamer("parsebin is no bin".into());
+    let bin = parse.downcast_ref::<gst::Bin>().ok_or_else(none)?;
+    bin.connect_element_added(move |_, element| {
+        if element.factory().is_some_and(|factory| factory.name() == "mpegpsdemux") {
+            element.connect_pad_added(move |_, pad| {
+                set_right(pad, move |event| begun_at(event, beginning));
+            });
+        }
+    });
+    Ok(())
 }
 
 /// Whether a bin has made itself an element of a factory.
@@ -123,46 +176,49 @@ fn queued(queue: &gst::Element, from: &gst::Pad, is_matroska: bool) -> Result<gs
     let sink = queue.request_pad_simple("sink_%u").ok_or_else(missing)?;
     link_pads(from, &sink)?;
     let src = pad(queue, &sink.name().replace("sink", "src"))?;
-    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let corrected = info.event().and_then(|event| correct(event, is_matroska));
-        if let Some(event) = corrected {
-            info.data = Some(gst::PadProbeData::Event(event));
-        }
-        gst::PadProbeReturn::Ok
+    set_right(&src, move |event| match event.view() {
+        // Matroska's time begins at 0. matroskademux lets it begin with the first frame, and may
+        // change its mind after it.
+        gst::EventView::Segment(_) if is_matroska => begun_at(event, gst::ClockTime::ZERO),
+        gst::EventView::Caps(caps) => without_colors(event, caps),
+        _ => None,
     });
     Ok(src)
 }
 
-/// An event that is to take the place of a demuxer's.
-fn correct(event: &gst::Event, is_matroska: bool) -> Option<gst::Event> {
-    match event.view() {
-        // Matroska's time begins at 0. matroskademux lets it begin with the first frame, and may
-        // change its mind after it.
-        gst::EventView::Segment(segment) if is_matroska => {
-            let mut whole = segment.segment().downcast_ref::<gst::ClockTime>()?.clone();
-            for set in [
-                gst::FormattedSegment::<gst::ClockTime>::set_start,
-                gst::FormattedSegment::set_time,
-                gst::FormattedSegment::set_base,
-                gst::FormattedSegment::set_position,
-            ] {
-                set(&mut whole, gst::ClockTime::ZERO);
-            }
-            Some(gst::event::Segment::builder(&whole).seqnum(event.seqnum()).build())
+/// Lets other events take the place of those that leave a pad.
+fn set_right(
+    pad: &gst::Pad,
+    corrected: impl Fn(&gst::Event) -> Option<gst::Event> + Send + Sync + 'static,
+) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(event) = info.event().and_then(&corrected) {
+            info.data = Some(gst::PadProbeData::Event(event));
         }
-        // These streams tell their colours themselves. qtdemux takes all that is told beside them
-        // for limited range.
-        gst::EventView::Caps(caps) => {
-            let structure = caps.caps().structure(0)?;
-            let tells_itself =
-                structure.has_name("video/x-h264") || structure.has_name("video/x-h265");
-            let mut caps = caps.caps_owned();
-            // What is not parsed is parsed again, which finds the colours.
-            caps.make_mut().structure_mut(0)?.remove_fields(["colorimetry", "parsed"]);
-            tells_itself.then(|| gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build())
-        }
-        _ => None,
-    }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// A segment as it comes, but with another beginning.
+fn begun_at(event: &gst::Event, beginning: gst::ClockTime) -> Option<gst::Event> {
+    let gst::EventView::Segment(segment) = event.view() else { return None };
+    let mut whole = segment.segment().downcast_ref::<gst::ClockTime>()?.clone();
+    whole.set_start(beginning);
+    whole.set_position(beginning);
+    whole.set_time(gst::ClockTime::ZERO);
+    whole.set_base(gst::ClockTime::ZERO);
+    Some(gst::event::Segment::builder(&whole).seqnum(event.seqnum()).build())
+}
+
+/// Caps without colours, of streams that tell them themselves. qtdemux takes all that is told beside
+/// them for limited range.
+fn without_colors(event: &gst::Event, caps: &gst::event::Caps) -> Option<gst::Event> {
+    let structure = caps.caps().structure(0)?;
+    let tells_itself = structure.has_name("video/x-h264") || structure.has_name("video/x-h265");
+    let mut caps = caps.caps_owned();
+    // What is not parsed is parsed again, which finds the colours.
+    caps.make_mut().structure_mut(0)?.remove_fields(["colorimetry", "parsed"]);
+    tells_itself.then(|| gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build())
 }
 
 /// Audio in the framing that muxers take. Only AAC has one that they do not.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::error::Error;
+use crate::mp4;
+use crate::reading::begin_at;
 use crate::stop;
 
 /// What an input holds.
@@ -17,6 +19,8 @@ pub struct Survey {
     /// Timestamps of those frames, in the order in which they are stored.
     times: Vec<gst::ClockTime>,
     framerate: Option<gst::Fraction>,
+    /// The first timestamp of all that is seen or heard.
+    pub earliest: Option<gst::ClockTime>,
     /// Video streams, of which the first is used.
     pub videos: usize,
     /// The audio streams, in the order in which they come.
@@ -73,13 +77,15 @@ pub fn medium(pad: &gst::Pad) -> Medium {
 /// Reads an input once.
 ///
 /// # Errors
-/// [`Error::Decode`], [`Error::NoVideo`], [`Error::NoFrames`], [`Error::NoDecoder`], [`Error::Interrupted`].
+/// [`Error::Decode`], [`Error::NoVideo`], [`Error::ShortVideo`], [`Error::NoFrames`],
+/// [`Error::NoDecoder`], [`Error::Interrupted`].
 pub fn survey(input: &Path) -> Result<Survey, Error> {
     let pipeline = gst::Pipeline::new();
     let survey = Arc::new(Mutex::new(Survey::default()));
     let (source, parse) = (source(input)?, make("parsebin")?);
     add(&pipeline, &[&source, &parse])?;
     link(&source, &parse)?;
+    begin_at(&parse, gst::ClockTime::ZERO)?;
     let counted = survey.clone();
     let weak = pipeline.downgrade();
     parse.connect_pad_added(move |_, pad| {
@@ -240,6 +246,9 @@ impl Survey {
     /// Counts a piece of a stream.
     fn add(&mut self, counted: Counted, buffer: &gst::BufferRef) {
         self.pieces += 1;
+        if !matches!(counted, Counted::Other) {
+            self.earliest = self.earliest.into_iter().chain(buffer.pts()).min();
+        }
         match counted {
             Counted::Video { is_still: true } => self.frames = 1,
             Counted::Video { is_still: false } => {
@@ -278,6 +287,9 @@ impl Survey {
 
     fn check(&self, input: &Path) -> Result<(), Error> {
         let path = input.to_owned();
+        if self.videos == 0 && mp4::video(input).is_some_and(|video| video.is_left_out()) {
+            return Err(Error::ShortVideo { path });
+        }
         if self.videos == 0 {
             let what = match (self.audio.len(), self.others) {
                 (1.., _) => "audio",

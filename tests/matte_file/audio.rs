@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use crate::common::{self, pipeline};
+use crate::examples::{failure_of, stdout};
 use crate::files::*;
 
 /// Coded audio: its name, what codes it, and the caps that it has in files.
@@ -20,8 +21,8 @@ const FLAC: Codec = Codec("flac", "flacenc ! flacparse", "audio/x-flac");
 const OPUS: Codec = Codec("opus", "opusenc", "audio/x-opus");
 const PCM: Codec = Codec("pcm", "identity", "audio/x-raw");
 
-/// Containers, what makes them (not MPEG-PS, of which a part of the audio gets lost at the
-/// end), and the codecs that it puts in.
+/// Containers, what makes them (not MPEG-PS, of which parsebin alone leaves out a part), and the
+/// codecs that it puts in.
 const CONTAINERS: [(&str, &str, &[Codec]); 4] = [
     ("mp4", "mp4mux", &[MP3, MP2, AAC, AC3, OPUS]),
     ("mkv", "matroskamux", &[MP3, MP2, AAC, AC3, EAC3, FLAC, OPUS, PCM]),
@@ -110,4 +111,35 @@ fn all_that_matroska_holds_is_kept() {
             assert_kept(&input, &out);
         }
     }
+}
+
+#[test]
+fn all_of_a_program_stream_is_kept() {
+    let folder = Folder::new();
+    let out = folder.path("out.mkv");
+    for codec in [MP3, MP2] {
+        let Codec(name, encoder, _) = codec;
+        let alone = folder.make(&format!("{name}.alone"), &format!("{SOUND} ! {encoder}"));
+        let input = clip(&folder, "mpg", "mpegpsmux", &codec);
+        let output = matte(&input, &out).arg("--force").output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{name}");
+        assert!(stdout(&output).contains("24 frames"), "{name}");
+        let [(_, bytes)] = &*sounds(&out) else { panic!("{name}: not one stream of audio") };
+        assert!(*bytes == std::fs::read(alone).unwrap(), "{name}: {} bytes", bytes.len());
+    }
+}
+
+/// A clip of which qtdemux takes the video for a preview.
+#[test]
+fn a_video_that_gstreamer_leaves_out_is_told() {
+    let folder = Folder::new();
+    let sound = SOUND.replace("num-buffers=47", "num-buffers=300");
+    let input = folder.make(
+        "in.mp4",
+        &format!("{sound} ! avenc_aac ! mp4mux name=mux {VIDEO} ! x264enc ! mux. mux."),
+    );
+    let output = matte(&input, &folder.path("out.mkv")).output().unwrap();
+    let message = failure_of(INPUT, &output);
+    assert!(message.contains("less than a fifth") && message.contains(".mkv"), "{message}");
+    assert_eq!(folder.files(), ["in.mp4"]);
 }
