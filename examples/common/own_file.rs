@@ -28,6 +28,19 @@ pub fn open_locked(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Fails where a file that gets this name would take the place of a device or a pipe.
+///
+/// # Errors
+/// What is there.
+pub fn check_place(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(there) if !there.is_file() && !there.is_symlink() => {
+            Err(io::Error::other("it is no regular file"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Replaces what a file holds, made unless it is there.
 ///
 /// # Errors

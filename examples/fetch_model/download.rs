@@ -35,6 +35,8 @@ impl Part {
     pub fn open(target: &Path) -> Result<Self, Error> {
         let path = beside(target, "part");
         let fail = |reason| Error::Write { path: path.clone(), reason };
+        let place = own_file::check_place(target);
+        place.map_err(|reason| Error::Write { path: target.to_owned(), reason })?;
         match own_file::open_locked(&path).map_err(fail)? {
             Some(file) => Ok(Self { path, file }),
             None => Err(Error::Busy { path }),

@@ -4,6 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+/// What the program ends with.
+const CODES: &str = "Exit codes (of several failures, the first one's):
+  0    done
+  1    another failure than these
+  2    the command line asks for what cannot be
+  3    an input, or the background picture, cannot be read
+  4    an output cannot be written: its disk is full, or it is there already
+  5    the model or the device cannot be had
+  130  interrupted";
+
 /// Takes the background away from people in videos and pictures.
 ///
 /// What is written goes by the ending of OUT: NAME.mov is ProRes 4444 with alpha, NAME.mkv FFV1
@@ -15,7 +25,7 @@ use clap::{Parser, ValueEnum};
 /// video early: it then holds what was done, and the same command with --resume goes on from there.
 /// A second Ctrl-C gives that up as well.
 #[derive(Debug, Parser)]
-#[command(name = "matte_file", version)]
+#[command(name = "matte_file", version, after_help = CODES)]
 pub struct Arguments {
     /// Videos and pictures
     #[arg(required = true, num_args = 1.., value_name = "IN")]

@@ -104,6 +104,15 @@ pub enum Error {
     )]
     LostAudio { path: PathBuf, audio: String },
 
+    /// What the element says of the model, or of the device that it is to run on.
+    #[error("{0}")]
+    Model(String),
+
+    /// What the element says of the background picture.
+    #[error("{0}")]
+    Background(String),
+
+    /// What else the element says.
     #[error("{0}")]
     Matting(String),
 
@@ -133,11 +142,67 @@ impl Error {
             self,
             Self::GStreamer(_)
                 | Self::Setting { .. }
+                | Self::Model(_)
+                | Self::Background(_)
                 | Self::Matting(_)
                 | Self::Element { .. }
                 | Self::Print(_)
                 | Self::Signals(_)
                 | Self::Interrupted
         )
+    }
+
+    /// What the element says, which is a sentence.
+    pub fn of_element(error: &gst::glib::Error) -> Self {
+        let text = error.message().to_owned();
+        // Pictures and models that cannot be read are told apart by nothing else.
+        if text.starts_with("background picture") {
+            return Self::Background(text);
+        }
+        let is_of_loading = error.is::<gst::ResourceError>() || error.is::<gst::LibraryError>();
+        match is_of_loading || text.starts_with("model ") {
+            true => Self::Model(text),
+            false => Self::Matting(text),
+        }
+    }
+
+    /// The exit code that a failure gives the program. `--help` tells them.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::GStreamer(_)
+            | Self::Element { .. }
+            | Self::LostAudio { .. }
+            | Self::Matting(_)
+            | Self::Encode { .. }
+            | Self::Signals(_) => 1,
+            Self::Setting { .. }
+            | Self::NoEffect { .. }
+            | Self::Ending { .. }
+            | Self::NoAlpha { .. }
+            | Self::OneOutput { .. }
+            | Self::SameOutput { .. }
+            | Self::OverInput { .. }
+            | Self::OnePicture { .. }
+            | Self::Audio { .. } => 2,
+            Self::Read { .. }
+            | Self::NotAFile { .. }
+            | Self::Decode { .. }
+            | Self::NoDecoder { .. }
+            | Self::NoVideo { .. }
+            | Self::ShortVideo { .. }
+            | Self::NoFrames { .. }
+            | Self::Truncated { .. }
+            | Self::Size { .. }
+            | Self::Background(_) => 3,
+            Self::Exists { .. }
+            | Self::Unfinished { .. }
+            | Self::Resume { .. }
+            | Self::Write { .. }
+            | Self::Busy { .. }
+            | Self::Print(_) => 4,
+            Self::Model(_) => 5,
+            // As shells have it.
+            Self::Interrupted => 130,
+        }
     }
 }

@@ -46,33 +46,30 @@ use plan::Job;
 use progress::Progress;
 use settings::Settings;
 
-/// The exit code of what was interrupted, as shells have it.
-const INTERRUPTED: u8 = 130;
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut code = ExitCode::SUCCESS;
     let jobs = match begin(&arguments) {
         Ok(jobs) => jobs,
         Err(error) => {
             eprintln!("matte_file: {error}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(error.code());
         }
     };
+    let mut first = None;
     for job in &jobs {
         match work(&arguments, job) {
             Ok(()) => {}
-            Err(Error::Interrupted) => return ExitCode::from(INTERRUPTED),
+            Err(Error::Interrupted) => return ExitCode::from(Error::Interrupted.code()),
             Err(error) => {
                 eprintln!("matte_file: {error}");
-                code = ExitCode::FAILURE;
+                first.get_or_insert(error.code());
                 if !error.is_of_one_input() {
                     break;
                 }
             }
         }
     }
-    code
+    ExitCode::from(first.unwrap_or(0))
 }
 
 fn begin(arguments: &Arguments) -> Result<Vec<Job>, Error> {

@@ -68,14 +68,13 @@ impl Note {
     /// The note at a path, if there is one.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Resume`] for what is no note.
+    /// [`Error::Resume`] for what is no note, or cannot be read.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let fail = |reason| Error::Read { path: path.to_owned(), reason };
-        let Some(bytes) = own_file::read(path).map_err(fail)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::Resume {
-            path: path.to_owned(),
-            reason: "it is not a note of matte_file's".into(),
-        })
+        let fail = |reason| Error::Resume { path: path.to_owned(), reason };
+        let bytes = own_file::read(path).map_err(|error| fail(error.to_string()))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let note = serde_json::from_slice(&bytes);
+        note.map(Some).map_err(|_| fail("it is not a note of matte_file's".into()))
     }
 
     /// Writes the note, in one step.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::own_file::open_locked;
+use crate::own_file::{check_place, open_locked};
 
 /// A file that is being written, beside the place it is for; removed unless it becomes that file.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ impl Part {
         let path = beside(target, "part");
         // The name that the user knows is what the user is told.
         let fail = |reason| Error::Write { path: target.to_owned(), reason };
+        check_place(target).map_err(fail)?;
         match open_locked(&path).map_err(fail)? {
             Some(file) => Ok(Self { path, target: target.to_owned(), file: Some(file) }),
             None => Err(Error::Busy { path: target.to_owned() }),

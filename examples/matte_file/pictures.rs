@@ -66,7 +66,7 @@ impl Pictures {
     /// Puts pictures that are there out of the way, to be removed once they are replaced.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Write`].
+    /// [`Error::Write`].
     pub fn replace(&self) -> Result<(), Error> {
         if let Target::Sequence(pattern) = &self.target {
             lock(&self.state).replaced = Some(Aside::put(pattern)?);
@@ -217,9 +217,9 @@ fn make_folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 /// The numbers of a pattern's pictures that are there, in order.
 ///
 /// # Errors
-/// [`Error::Read`].
+/// [`Error::Write`], as it is the output that cannot be looked at.
 pub fn numbers(pattern: &Pattern) -> Result<Vec<u64>, Error> {
-    let fail = |reason| Error::Read { path: pattern.folder.clone(), reason };
+    let fail = |reason| Error::Write { path: pattern.folder.clone(), reason };
     if !pattern.folder.exists() {
         return Ok(Vec::new());
     }
@@ -235,7 +235,7 @@ pub fn numbers(pattern: &Pattern) -> Result<Vec<u64>, Error> {
 /// How many pictures there are from 0 on without a gap.
 ///
 /// # Errors
-/// [`Error::Read`].
+/// [`Error::Write`], as it is the output that cannot be looked at.
 pub fn first_missing(pattern: &Pattern) -> Result<u64, Error> {
     let numbers = numbers(pattern)?;
     Ok((0..).zip(&numbers).take_while(|(at, number)| at == *number).count() as u64)

@@ -234,7 +234,7 @@ impl Build<'_> {
         let target = self.run.job.outputs.first().map(|output| output.target.path());
         let target = target.unwrap_or_default();
         match factory.as_deref() {
-            Some("davidmatte") => Error::Matting(text),
+            Some("davidmatte") => Error::of_element(&error.error()),
             Some("filesink") => {
                 let reason = match error.error().matches(gst::ResourceError::NoSpaceLeft) {
                     true => std::io::ErrorKind::StorageFull.into(),

@@ -58,10 +58,15 @@ pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The message of a program that failed as it should: with an exit code, and in one line.
+/// The message of a program that failed as it should: with exit code 1, and in one line.
 pub fn failure(output: &Output) -> String {
+    failure_of(1, output)
+}
+
+/// As [`failure`], with another exit code.
+pub fn failure_of(code: i32, output: &Output) -> String {
     let message = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(output.status.code(), Some(code), "{message}");
     assert_eq!(message.trim_end().lines().count(), 1, "{message}");
     message
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::examples::{failure, files_in};
+use crate::examples::{failure_of, files_in};
 use crate::files::*;
 
 /// Two clips of different sizes in one file, which cannot be matted into one sequence.
@@ -31,7 +31,7 @@ fn a_sequence_is_written_by_one_run() {
         std::thread::sleep(Duration::from_millis(5));
     }
     for option in ["--force", "--resume"] {
-        let message = failure(&slowly(&input, &out).arg(option).output().unwrap());
+        let message = failure_of(OUTPUT, &slowly(&input, &out).arg(option).output().unwrap());
         assert!(message.contains("another matte_file is writing"), "{option}: {message}");
     }
     let output = first.wait_with_output().unwrap();
@@ -52,14 +52,14 @@ fn what_was_there_outlives_a_failure() {
     };
     let before = read();
     assert_eq!(before.len(), 25);
-    let message = failure(&matte(&bad, &out).arg("--force").output().unwrap());
+    let message = failure_of(INPUT, &matte(&bad, &out).arg("--force").output().unwrap());
     assert!(message.contains("changes its picture"), "{message}");
     assert!(read() == before, "{:?}", files_in(&out));
     // What replaces it well leaves nothing of it.
     let short = folder.make("short.mkv", &format!("{} ! x264enc ! matroskamux", short_video()));
     done(matte(&short, &out).arg("--force"));
     assert_eq!(files_in(&out), ["00000.png", "00001.png", "00002.png", "mine.txt"]);
-    let message = failure(&matte(&bad, &folder.path("new/folder")).output().unwrap());
+    let message = failure_of(INPUT, &matte(&bad, &folder.path("new/folder")).output().unwrap());
     assert!(message.contains("changes its picture"), "{message}");
     assert!(!folder.path("new").exists());
 }

@@ -64,6 +64,13 @@ pub fn matte(input: &Path, out: &Path) -> Command {
     command
 }
 
+// What exit codes tell; 1 is any other failure.
+pub const USAGE: i32 = 2;
+pub const INPUT: i32 = 3;
+pub const OUTPUT: i32 = 4;
+pub const MODEL: i32 = 5;
+pub const INTERRUPTED: i32 = 130;
+
 /// Runs it to a good end.
 pub fn done(command: &mut Command) -> String {
     stdout(&command.output().unwrap())

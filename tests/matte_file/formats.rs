@@ -6,7 +6,7 @@ use std::process::Command;
 use gst::prelude::*;
 
 use crate::common::{self, fixture, pipeline};
-use crate::examples::{failure, files_in, skip, stdout};
+use crate::examples::{failure_of, files_in, skip, stdout};
 use crate::files::*;
 
 #[test]
@@ -104,7 +104,8 @@ fn one_picture_becomes_one_picture() {
         // H.264 has even sizes.
         assert_eq!(decode(&folder.path("out.mp4"), "").size(), (74, 42));
     }
-    let message = failure(&matte(&folder.clip(), &folder.path("x.png")).output().unwrap());
+    let message =
+        failure_of(USAGE, &matte(&folder.clip(), &folder.path("x.png")).output().unwrap());
     assert!(message.contains("more than one frame") && message.contains("%05d"), "{message}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::examples::{failure, files_in};
+use crate::examples::{failure_of, files_in};
 use crate::files::*;
 
 #[cfg(unix)]
@@ -21,7 +21,7 @@ fn what_was_interrupted_plays_and_is_gone_on_with() {
         let bytes = if name == "out.mp4" { 1000 } else { 100_000 };
         let part = beside("part");
         let output = interrupt(&mut slowly(&input, &out), "-INT", || is_longer(&part, bytes));
-        assert_eq!(output.status.code(), Some(130), "{name}: {output:?}");
+        assert_eq!(output.status.code(), Some(INTERRUPTED), "{name}: {output:?}");
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(message.contains("of 400 frames") && message.contains("--resume"), "{message}");
         assert!(beside("resume").exists() && !beside("part").exists());
@@ -29,10 +29,10 @@ fn what_was_interrupted_plays_and_is_gone_on_with() {
         assert!(message.contains(&format!("first {kept} of")), "{kept}: {message}");
         assert!(kept > 0 && kept < 400, "{kept}");
 
-        let message = failure(&slowly(&input, &out).output().unwrap());
+        let message = failure_of(OUTPUT, &slowly(&input, &out).output().unwrap());
         assert!(message.contains("unfinished") && message.contains("--resume"), "{message}");
         let output = slowly(&input, &out).args(["--resume", "--invert"]).output();
-        assert!(failure(&output.unwrap()).contains("without --invert"));
+        assert!(failure_of(OUTPUT, &output.unwrap()).contains("without --invert"));
 
         done(slowly(&input, &out).arg("--resume"));
         assert!(!beside("resume").exists() && !beside("part").exists());
@@ -58,7 +58,7 @@ fn pictures_are_gone_on_with_even_after_a_crash() {
     assert_eq!(output.status.code(), None);
     // Some other trouble.
     std::fs::remove_file(out.join("00015.png")).unwrap();
-    let message = failure(&slowly(&input, &out).output().unwrap());
+    let message = failure_of(OUTPUT, &slowly(&input, &out).output().unwrap());
     assert!(message.contains("--resume"), "{message}");
     done(slowly(&input, &out).arg("--resume"));
     done(&mut slowly(&input, &whole));
@@ -82,7 +82,7 @@ fn with_a_matte_beside_both_are_gone_on_with() {
     };
     let part = folder.path("out.mov.part");
     let output = interrupt(&mut command(), "-TERM", || is_longer(&part, 100_000));
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(output.status.code(), Some(INTERRUPTED), "{output:?}");
     let counts = [&out, &beside].map(|path| decode(path, "").frames.len());
     assert_eq!(counts[0], counts[1]);
     done(command().arg("--resume"));

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::examples::{ended, example, failure, files_in, skip, stdout};
+use crate::common::{self, fixture};
+use crate::examples::{ended, example, failure_of, files_in, skip, stdout};
 use crate::files::*;
 
-/// Fails in a sentence with these words, and leaves nothing behind.
-fn fails(folder: &Folder, command: &mut Command, words: &[&str]) {
+/// Fails with this exit code and in a sentence with these words, and leaves nothing behind.
+fn fails(folder: &Folder, code: i32, command: &mut Command, words: &[&str]) {
     let before = folder.files();
-    let message = failure(&command.output().unwrap());
+    let message = failure_of(code, &command.output().unwrap());
     assert!(message.starts_with("matte_file: "), "{message}");
     for word in words {
         assert!(message.contains(word), "`{word}` in {message}");
@@ -22,34 +23,99 @@ fn what_cannot_be_is_refused() {
     let folder = Folder::new();
     let input = folder.clip();
     let out = |name: &str| matte(&input, &folder.path(name));
-    fails(&folder, &mut out("x.avi"), &["x.avi", ".mov"]);
-    fails(&folder, out("x.mp4").args(["--output", "cutout"]), &["cannot hold alpha", ".mov"]);
-    fails(&folder, &mut out("x.webm"), &["cannot hold the audio", "audio/mpeg", "--no-audio"]);
-    fails(&folder, &mut out("nowhere/x.mov"), &["nowhere", "could not be written"]);
-    fails(&folder, out("x.mkv").args(["--feather", "99"]), &["--feather", "99", "0 to 20"]);
-    fails(&folder, out("x.mkv").args(["--feather", "nan"]), &["--feather", "0 to 20"]);
-    fails(&folder, out("x.mkv").args(["--device-id", "4000000000"]), &["--device-id"]);
-    fails(&folder, out("x.mkv").args(["--background", "image"]), &["--background-image"]);
-    fails(&folder, out("x.mkv").args(["--background-image", "no.png"]), &["no.png"]);
+    fails(&folder, USAGE, &mut out("x.avi"), &["x.avi", ".mov"]);
+    fails(
+        &folder,
+        USAGE,
+        out("x.mp4").args(["--output", "cutout"]),
+        &["cannot hold alpha", ".mov"],
+    );
+    fails(
+        &folder,
+        USAGE,
+        &mut out("x.webm"),
+        &["cannot hold the audio", "audio/mpeg", "--no-audio"],
+    );
+    fails(&folder, OUTPUT, &mut out("nowhere/x.mov"), &["nowhere", "could not be written"]);
+    fails(&folder, USAGE, out("x.mkv").args(["--feather", "99"]), &["--feather", "99", "0 to 20"]);
+    fails(&folder, USAGE, out("x.mkv").args(["--feather", "nan"]), &["--feather", "0 to 20"]);
+    fails(&folder, USAGE, out("x.mkv").args(["--device-id", "4000000000"]), &["--device-id"]);
+    fails(&folder, USAGE, out("x.mkv").args(["--background", "image"]), &["--background-image"]);
+    fails(&folder, INPUT, out("x.mkv").args(["--background-image", "no.png"]), &["no.png"]);
     let both = ["--background", "blur", "--background-color", "#123456"];
-    fails(&folder, out("x.mkv").args(both), &["--background-color has no effect"]);
+    fails(&folder, USAGE, out("x.mkv").args(both), &["--background-color has no effect"]);
     let both = ["--output", "cutout", "--background", "blur"];
-    fails(&folder, out("x.mkv").args(both), &["--background has no effect"]);
-    fails(&folder, out("x.mkv").args(["--output", "alpha", "--matte", "y.mkv"]), &["--matte"]);
+    fails(&folder, USAGE, out("x.mkv").args(both), &["--background has no effect"]);
+    fails(
+        &folder,
+        USAGE,
+        out("x.mkv").args(["--output", "alpha", "--matte", "y.mkv"]),
+        &["--matte"],
+    );
     let same = folder.path("x.mkv");
-    fails(&folder, out("x.mkv").arg("--matte").arg(&same), &["written twice"]);
-    fails(&folder, &mut matte(&input, &input), &["would overwrite"]);
+    fails(&folder, USAGE, out("x.mkv").arg("--matte").arg(&same), &["written twice"]);
+    fails(&folder, USAGE, &mut matte(&input, &input), &["would overwrite"]);
     let mut no_model = example("matte_file");
     no_model.arg(&input).arg(&same).args(["--model", "no.onnx"]);
-    fails(&folder, &mut no_model, &["no.onnx", "was not found"]);
+    fails(&folder, MODEL, &mut no_model, &["no.onnx", "was not found"]);
     let mut several = example("matte_file");
     several.args([&input, &input, &same]);
-    fails(&folder, &mut several, &["several inputs", "{}"]);
+    fails(&folder, USAGE, &mut several, &["several inputs", "{}"]);
     std::fs::write(&same, "mine").unwrap();
-    fails(&folder, &mut out("x.mkv"), &["already there", "--force"]);
+    fails(&folder, OUTPUT, &mut out("x.mkv"), &["already there", "--force"]);
     assert_eq!(std::fs::read(&same).unwrap(), b"mine");
     done(out("x.mkv").arg("--force"));
     assert_eq!(decode(&same, "").frames.len(), 24);
+}
+
+#[test]
+fn exit_codes_tell_what_kind_of_failure_it_is() {
+    let folder = Folder::new();
+    let (input, out) = (folder.clip(), folder.path("x.mkv"));
+    let help = done(example("matte_file").arg("--help"));
+    for code in ["0", "1", "2", "3", "4", "5", "130"] {
+        assert!(help.contains(&format!("\n  {code} ")), "{code} in {help}");
+    }
+    let code = |command: &mut Command| command.output().unwrap().status.code();
+    assert_eq!(code(matte(&input, &out).arg("--no-such-option")), Some(USAGE));
+    assert_eq!(code(&mut example("matte_file")), Some(USAGE));
+    let model = |path: &str| {
+        let mut command = example("matte_file");
+        command.arg(&input).arg(&out).args(["--model", path]);
+        command
+    };
+    let readme = common::root().join("README.md");
+    fails(&folder, MODEL, &mut model(readme.to_str().unwrap()), &["README.md"]);
+    fails(&folder, MODEL, &mut model(&fixture("two_inputs.onnx")), &["two_inputs.onnx"]);
+    fails(&folder, 1, &mut model(&fixture("nan.onnx")), &["not a matte"]);
+    let unusable = ["--device", "directml"];
+    if cfg!(not(windows)) {
+        fails(&folder, MODEL, model("builtin").args(unusable), &["directml"]);
+    }
+    let mut command = model("builtin");
+    command.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
+    fails(&folder, MODEL, &mut command, &["ONNX Runtime"]);
+    let picture = ["--background-image", readme.to_str().unwrap()];
+    fails(&folder, INPUT, matte(&input, &out).args(picture), &["background picture"]);
+    // Of several failures the first one counts.
+    let mut command = example("matte_file");
+    command.args([&folder.path("missing.mp4"), &input]).arg(folder.path("nowhere/{}.mkv"));
+    assert_eq!(code(&mut command), Some(INPUT));
+    // What is not an output that could be written is not replaced.
+    #[cfg(unix)]
+    {
+        assert!(Command::new("mkfifo").arg(&out).status().unwrap().success());
+        let output = ended(matte(&input, &out).arg("--force"));
+        let message = failure_of(OUTPUT, &output);
+        assert!(message.contains("x.mkv could not be written"), "{message}");
+        assert!(!out.metadata().unwrap().is_file());
+    }
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        let out = folder.path("y.mkv");
+        let output = matte(&input, &out).stdout(full).output().unwrap();
+        let message = failure_of(OUTPUT, &output);
+        assert!(message.contains("standard output"), "{message}");
+    }
 }
 
 #[test]
@@ -79,8 +145,8 @@ fn what_is_no_input_is_told() {
         ("none.mkv", ["none.mkv", "none.mkv"]),
         (".", ["is a folder", "name a video"]),
     ] {
-        fails(&folder, &mut matte(&folder.path(name), &folder.path("out.mov")), &words);
-        fails(&folder, &mut matte(&folder.path(name), &folder.path("pictures")), &words);
+        fails(&folder, INPUT, &mut matte(&folder.path(name), &folder.path("out.mov")), &words);
+        fails(&folder, INPUT, &mut matte(&folder.path(name), &folder.path("pictures")), &words);
     }
 }
 
@@ -122,7 +188,7 @@ fn a_bad_input_does_not_stop_the_others() {
     let mut command = example("matte_file");
     command.args([&folder.path("missing.mp4"), &good]).arg(folder.path("{}-cut.mkv"));
     let output = command.args(["--matte"]).arg(folder.path("{}-matte.mkv")).output().unwrap();
-    assert!(failure(&output).contains("missing.mp4"));
+    assert!(failure_of(INPUT, &output).contains("missing.mp4"));
     assert_eq!(folder.files(), ["in-cut.mkv", "in-matte.mkv", "in.mp4"]);
 }
 
@@ -145,7 +211,7 @@ fn a_missing_encoder_is_named_with_its_package() {
     let mut command = matte(&input, &folder.path("out.mp4"));
     command.env("GST_PLUGIN_SYSTEM_PATH", &plugins).env_remove("GST_PLUGIN_PATH");
     command.env("GST_REGISTRY", plugins.join("registry.bin"));
-    fails(&folder, &mut command, &["x264enc", "gstreamer1.0-plugins-ugly"]);
+    fails(&folder, 1, &mut command, &["x264enc", "gstreamer1.0-plugins-ugly"]);
 }
 
 #[test]
@@ -174,7 +240,7 @@ fn a_full_disk_is_told() {
             skip::impossible("no namespace can be made here");
             return;
         }
-        let message = failure(&output);
+        let message = failure_of(OUTPUT, &output);
         assert!(message.contains("could not be written"), "{message}");
         assert!(message.contains("storage") || message.contains("space"), "{message}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing is left");
@@ -195,10 +261,10 @@ fn missing_permission_is_told() {
         return;
     }
     for out in ["out.mov", "new/", "%05d.png"] {
-        fails(&folder, &mut matte(&input, &closed.join(out)), &["closed", "permission"]);
+        fails(&folder, OUTPUT, &mut matte(&input, &closed.join(out)), &["closed", "permission"]);
     }
     std::fs::set_permissions(&input, std::fs::Permissions::from_mode(0o000)).unwrap();
-    fails(&folder, &mut matte(&input, &folder.path("out.mov")), &["in.mp4", "permission"]);
+    fails(&folder, INPUT, &mut matte(&input, &folder.path("out.mov")), &["in.mp4", "permission"]);
 }
 
 #[test]
@@ -223,7 +289,7 @@ fn what_lies_in_the_way_is_not_written_into() {
                 false => std::fs::hard_link(&precious, &part).unwrap(),
             }
             let output = ended(&mut matte(&still(&folder, &out, &input), &out));
-            let message = failure(&output);
+            let message = failure_of(OUTPUT, &output);
             assert!(message.contains(words) && message.contains(".part"), "{message}");
             assert_eq!(std::fs::read(&precious).unwrap(), b"mine", "{message}");
             assert_eq!(part.is_symlink(), is_link);
@@ -231,7 +297,7 @@ fn what_lies_in_the_way_is_not_written_into() {
         }
         // A pipe is not waited for.
         assert!(Command::new("mkfifo").arg(&part).status().unwrap().success());
-        let message = failure(&ended(&mut matte(&still(&folder, &out, &input), &out)));
+        let message = failure_of(OUTPUT, &ended(&mut matte(&still(&folder, &out, &input), &out)));
         assert!(message.contains("no regular file"), "{message}");
         std::fs::remove_file(part).unwrap();
     }
