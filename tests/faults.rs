@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::{
     Filter, Noise, built_plugin, described, fixture, init, picture, pipeline, root, run, samples,
-    video,
+    skip, video,
 };
 use gst::glib;
 use gst::glib::translate::ToGlibPtrMut;
@@ -69,7 +69,7 @@ fn a_missing_model() {
 #[test]
 fn a_known_model_that_was_not_fetched() {
     if gstdavidmatte::matting::prelude::ModelSource::find("david-large").is_ok() {
-        println!("skipped: david-large is installed here");
+        skip::impossible("david-large is installed here");
         return;
     }
     check(&[("model", "david-large")], gst::ResourceError::NotFound, &["david-large", "http"]);
@@ -101,7 +101,7 @@ fn a_model_that_may_not_be_read() {
     let (_folder, path) = file("secret.onnx", &std::fs::read(fixture("luma.onnx")).unwrap());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_ok() {
-        println!("skipped: root may read everything");
+        skip::impossible("root may read everything");
         return;
     }
     check_model(&path, gst::ResourceError::Read, &[]);
@@ -348,7 +348,7 @@ fn a_device_that_is_not_there() {
     for device in ["cuda", "coreml"] {
         init();
         if usable(device) {
-            println!("skipped: {device} is there");
+            skip::impossible(&format!("{device} is there"));
             continue;
         }
         check(&[("device", device)], gst::ResourceError::OpenRead, &[device, "device=auto"]);
@@ -485,7 +485,7 @@ fn tool<S: AsRef<OsStr>>(
     variables: &[(&str, &OsStr)],
 ) -> Option<std::process::Output> {
     let Some(plugin) = built_plugin() else {
-        println!("skipped: the plugin is not built");
+        skip::missing("the plugin", "run `cargo build`");
         return None;
     };
     // Alone in a folder, so that nothing else is taken for a plugin.
@@ -504,7 +504,7 @@ fn tool<S: AsRef<OsStr>>(
     match output {
         Ok(output) => Some(output),
         Err(error) => {
-            println!("skipped: {tool}: {error}");
+            skip::missing(&format!("{tool} ({error})"), "install gstreamer1.0-tools");
             None
         }
     }

@@ -6,7 +6,7 @@ mod common;
 
 use std::process::{Command, ExitStatus};
 
-use common::{fixture, init, pipeline, run};
+use common::{fixture, init, pipeline, run, skip};
 use gst::prelude::*;
 
 /// What the process of its own does: `work`, or `leak` besides.
@@ -30,7 +30,7 @@ fn main() {
 fn check() {
     init();
     if gst::Registry::get().find_plugin("coretracers").is_none() {
-        println!("skipped: this GStreamer has no tracers");
+        skip::missing("GStreamer's tracer of leaks", "install a GStreamer with coretracers");
         return;
     }
     // The tracer ends with a warning where it found something, and warnings are fatal here.

@@ -6,7 +6,7 @@ mod common;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Noise, alpha_of, fixture, picture, root, video};
+use common::{Noise, alpha_of, fixture, picture, root, skip, video};
 
 const SIZES: [(usize, usize); 8] = [
     (1920, 1080),
@@ -59,7 +59,7 @@ fn reference(python: &PathBuf, model: &str, width: usize, height: usize, rgb: &[
 
 fn compare(model: &str) {
     let Some(python) = python() else {
-        println!("skipped: build/venv is absent, `make setup` makes it");
+        skip::missing("build/venv", "run `make setup`");
         return;
     };
     let model = fixture(model);

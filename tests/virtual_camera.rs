@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use examples::{example, failure, stdout};
+use examples::{example, failure, skip, stdout};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
@@ -184,7 +184,7 @@ fn arguments_that_mean_nothing_are_told() {
 #[test]
 fn a_full_disk_is_told() {
     let Ok(full) = File::options().write(true).open("/dev/full") else {
-        eprintln!("skipped: this system has no /dev/full");
+        skip::impossible("this system has no /dev/full");
         return;
     };
     let mut command = camera(&["--source", "test", "--sink", "none", "--frames", "3"]);
@@ -361,7 +361,7 @@ fn a_window_is_opened_where_there_is_a_display() {
     // the second meanwhile.
     xvfb.args(["-noreset", "-displayfd", "1", "-screen", "0", "320x240x24"]);
     let Ok(mut server) = xvfb.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
-        eprintln!("skipped: Xvfb is not installed");
+        skip::missing("Xvfb", "install xvfb");
         return;
     };
     let mut number = String::new();
@@ -386,7 +386,10 @@ fn pipewire_is_taken_where_it_answers() {
     pipewire.env("XDG_RUNTIME_DIR", folder.path()).env_remove("PIPEWIRE_RUNTIME_DIR");
     let server = pipewire.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let (Ok(server), true) = (server, has_sink) else {
-        eprintln!("skipped: PipeWire or its GStreamer plugin is not installed");
+        skip::missing(
+            "PipeWire or its GStreamer plugin",
+            "install pipewire and gstreamer1.0-pipewire",
+        );
         return;
     };
     let _server = Server(server);
