@@ -229,7 +229,7 @@ impl Stage {
         while !stop.load(Ordering::Relaxed) && !self.is_complete() {
             let mut is_new = false;
             if let Some(message) = bus.timed_pop(gst::ClockTime::from_mseconds(50))
-                && !self.attend(&message)?
+                && !self.attend(&message, stop)?
             {
                 return Ok(());
             }
@@ -261,12 +261,20 @@ impl Stage {
     }
 
     /// Looks at a message; false at the end of the stream.
-    fn attend(&mut self, message: &gst::Message) -> Result<bool, Error> {
+    fn attend(&mut self, message: &gst::Message, stop: &AtomicBool) -> Result<bool, Error> {
         match message.view() {
             gst::MessageView::Eos(_) => self.pipeline.begin_again(false),
             gst::MessageView::SegmentDone(_) => self.pipeline.begin_again(true),
             // Whoever closes the window is done.
             gst::MessageView::Error(error) if self.is_closed_window(error) => Ok(false),
+            gst::MessageView::Error(error)
+                if self.pipeline.outlives(error) && pipewire::answers() =>
+            {
+                let reason = pipeline::explain(error);
+                self.status.note(&format!("The camera is offered anew: {reason}"))?;
+                self.pipeline.start_anew(stop)?;
+                Ok(true)
+            }
             gst::MessageView::Error(error) => Err(pipeline::explain(error)),
             gst::MessageView::Warning(warning) => {
                 self.status.note(warning.error().message())?;

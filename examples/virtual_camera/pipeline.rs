@@ -11,6 +11,12 @@ use crate::error::Error;
 use crate::sink::Sink;
 use crate::source::Source;
 
+/// How often the sink may fail in a row, with no frame taken between, on account of whoever takes
+/// them.
+const MISHAPS: u32 = 10;
+/// How long whoever made it fail is given to go away or think again.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// How long a file may take to be recognised.
 const UNDERSTANDING: Duration = Duration::from_secs(30);
 
@@ -72,6 +78,10 @@ pub struct Pipeline {
     file: Option<PathBuf>,
     sent: Arc<AtomicU64>,
     sent_when_begun: u64,
+    /// What frames go into, where whoever takes them can make it fail.
+    shared_sink: Option<gst::Element>,
+    mishaps: u32,
+    sent_at_mishap: u64,
     /// What finds out a file's streams.
     decode: gst::Element,
     /// Whether there are pictures, once that is known.
@@ -159,7 +169,19 @@ impl Pipeline {
             Source::File(path) => Some(path.clone()),
             _ => None,
         };
-        Ok(Self { pipeline, matte, file, sent, sent_when_begun: 0, decode, decoded })
+        let shared_sink = downstream.pop().filter(|_| *sink == Sink::PipeWire);
+        Ok(Self {
+            pipeline,
+            matte,
+            file,
+            sent,
+            sent_when_begun: 0,
+            shared_sink,
+            mishaps: 0,
+            sent_at_mishap: 0,
+            decode,
+            decoded,
+        })
     }
 
     /// Frames that came to the sink.
@@ -181,6 +203,40 @@ impl Pipeline {
         }
         self.pipeline.set_state(gst::State::Playing).map_err(failed)?;
         Ok(())
+    }
+
+    /// Whether to go on after an error: one of the many that take frames could not agree on a format
+    /// or the like, which PipeWire's sink takes for its own failure.
+    pub fn outlives(&mut self, error: &gst::message::Error) -> bool {
+        let is_of_sink = self.shared_sink.as_ref().is_some_and(|sink| {
+            error.src().is_some_and(|source| source == sink || source.has_as_ancestor(sink))
+        });
+        if self.sent() > self.sent_at_mishap + 1 {
+            self.mishaps = 0;
+        }
+        self.mishaps += 1;
+        self.sent_at_mishap = self.sent();
+        is_of_sink && self.mishaps <= MISHAPS
+    }
+
+    /// Starts it anew after an error.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn start_anew(&self, stop: &AtomicBool) -> Result<(), Error> {
+        let failed = |_| self.first_error(gst::ClockTime::from_seconds(2));
+        self.pipeline.set_state(gst::State::Ready).map_err(failed)?;
+        if let Some(sink) = &self.shared_sink {
+            // It is another one for the server then. All else stays as it is.
+            sink.set_state(gst::State::Null).map_err(failed)?;
+        }
+        if let Some(bus) = self.pipeline.bus() {
+            // Other elements tell of the same failure.
+            bus.set_flushing(true);
+            bus.set_flushing(false);
+        }
+        std::thread::sleep(PAUSE);
+        self.start(stop)
     }
 
     fn wait_until_decoded(&self, path: &Path, stop: &AtomicBool) -> Result<(), Error> {
