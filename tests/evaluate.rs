@@ -10,7 +10,7 @@ mod metrics;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use examples::{ended, example, failure, files_in, stdout};
+use examples::{ended, example, failure, files_in, full_disk, stdout};
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use metrics::Matte;
 use serde_json::Value;
@@ -469,7 +469,7 @@ fn what_is_no_file_is_not_replaced_by_the_report() {
     symlink("/dev/stdout", at("out.html")).unwrap();
     assert!(stdout(&ended(&mut report(&at("out.html")))).ends_with("</html>\n"));
     assert!(at("out.html").is_symlink());
-    if Path::new("/dev/full").exists() {
+    if full_disk().is_some() {
         symlink("/dev/full", at("full.html")).unwrap();
         let message = failure(&ended(&mut report(&at("full.html"))));
         assert!(message.contains("full.html could not be written"), "{message}");

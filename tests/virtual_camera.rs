@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use examples::{example, failure, skip, stdout};
+use examples::{example, failure, full_disk, skip, stdout};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
@@ -183,7 +183,7 @@ fn arguments_that_mean_nothing_are_told() {
 
 #[test]
 fn a_full_disk_is_told() {
-    let Ok(full) = File::options().write(true).open("/dev/full") else {
+    let Some(full) = full_disk() else {
         skip::impossible("this system has no /dev/full");
         return;
     };

@@ -31,6 +31,18 @@ pub fn example(name: &str) -> Command {
     command
 }
 
+/// A device that has no space, where there is one. As root, a program could have put a file there.
+pub fn full_disk() -> Option<std::fs::File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let full = std::fs::File::options().write(true).open("/dev/full").ok()?;
+        full.metadata().ok()?.file_type().is_char_device().then_some(full)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
 /// Runs a program that might wait for something without end.
 pub fn ended(command: &mut Command) -> Output {
     /// Longer than anything takes that is run so, on a busy machine.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{self, fixture};
-use crate::examples::{ended, example, failure_of, files_in, skip, stdout};
+use crate::examples::{ended, example, failure_of, files_in, full_disk, skip, stdout};
 use crate::files::*;
 
 /// Fails with this exit code and in a sentence with these words, and leaves nothing behind.
@@ -110,7 +110,7 @@ fn exit_codes_tell_what_kind_of_failure_it_is() {
         assert!(message.contains("x.mkv could not be written"), "{message}");
         assert!(!out.metadata().unwrap().is_file());
     }
-    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+    if let Some(full) = full_disk() {
         let out = folder.path("y.mkv");
         let output = matte(&input, &out).stdout(full).output().unwrap();
         let message = failure_of(OUTPUT, &output);
