@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
+#[path = "common/skip.rs"]
+mod skip;
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
@@ -10,7 +12,7 @@ use std::process::Command;
 
 use common::{
     Filter, Noise, built_plugin, described, fixture, init, picture, pipeline, root, run, samples,
-    skip, video,
+    video,
 };
 use gst::glib;
 use gst::glib::translate::ToGlibPtrMut;

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
+#[path = "common/skip.rs"]
+mod skip;
 
 use std::process::{Command, ExitStatus};
 
-use common::{fixture, init, pipeline, run, skip};
+use common::{fixture, init, pipeline, run};
 use gst::prelude::*;
 
 /// What the process of its own does: `work`, or `leak` besides.

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
+#[path = "common/skip.rs"]
+mod skip;
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Noise, alpha_of, fixture, picture, root, skip, video};
+use common::{Noise, alpha_of, fixture, picture, root, video};
 
 const SIZES: [(usize, usize); 8] = [
     (1920, 1080),

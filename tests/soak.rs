@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
+#[path = "common/skip.rs"]
+mod skip;
 
-use common::{described, pipeline, resident, skip};
+use common::{described, pipeline, resident};
 use gst::prelude::*;
 
 const FRAMES: u64 = 20_000;

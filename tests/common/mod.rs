@@ -1,8 +1,6 @@
 //! What the integration tests share: the element in a harness, frames, and pipelines that end.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
-pub mod skip;
-
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
