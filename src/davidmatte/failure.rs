@@ -70,6 +70,7 @@ pub fn message(error: &Error) -> gst::ErrorMessage {
         }
         Error::ModelContract { .. }
         | Error::FrameTooSmall { .. }
+        | Error::FrameMisaligned { .. }
         | Error::FrameUnreadable { .. }
         | Error::Conversion { .. } => {
             gst::error_msg!(gst::StreamError::Format, ("{text}"))

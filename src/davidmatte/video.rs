@@ -11,11 +11,12 @@ use crate::matting::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
 use crate::matting::frame::pixel_format::{Family, MAX_PLANES, PixelFormat};
 use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut, Plane, PlaneMut};
 
-const FORMATS: [(PixelFormat, VideoFormat); 22] = [
+const FORMATS: [(PixelFormat, VideoFormat); 23] = [
     (PixelFormat::I420, VideoFormat::I420),
     (PixelFormat::Yv12, VideoFormat::Yv12),
     (PixelFormat::Nv12, VideoFormat::Nv12),
     (PixelFormat::Nv21, VideoFormat::Nv21),
+    (PixelFormat::Nv16, VideoFormat::Nv16),
     (PixelFormat::Yuy2, VideoFormat::Yuy2),
     (PixelFormat::Uyvy, VideoFormat::Uyvy),
     (PixelFormat::Y42b, VideoFormat::Y42b),
@@ -118,7 +119,9 @@ impl Corner {
         (self.y >> component.v_shift) * stride
             + format
                 .in_plane(plane)
-                .map(|component| (self.x >> component.h_shift) * component.step)
+                .map(|component| {
+                    (self.x >> component.h_shift) * component.step * format.sample_bytes()
+                })
                 .max()
                 .unwrap_or(0)
     }

@@ -131,6 +131,20 @@ pub enum Error {
         stride: usize,
     },
 
+    /// Samples of two bytes lie at odd addresses.
+    #[error(
+        "plane {plane} of a {format:?} frame begins at an odd address, or has an odd stride of {stride} \
+         bytes; its samples have two bytes, and lie at even ones"
+    )]
+    FrameMisaligned {
+        /// The frame's format.
+        format: PixelFormat,
+        /// The plane's index.
+        plane: usize,
+        /// Bytes from row to row.
+        stride: usize,
+    },
+
     /// A pair of formats between which frames are not converted.
     #[error("a {from:?} frame cannot become {to:?} here")]
     Conversion {

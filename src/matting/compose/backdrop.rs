@@ -9,9 +9,9 @@ use crate::matting::compose::picture::Picture;
 use crate::matting::error::Error;
 use crate::matting::frame::conversion::rgb_to_codes;
 use crate::matting::frame::pixel_format::Component;
+use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView, OwnedFrame};
-use crate::matting::kernels::round::to_code;
 use crate::matting::matte::enlarge::MatteRows;
 
 /// What is shown behind the person.
@@ -29,16 +29,16 @@ pub enum Background {
 }
 
 /// A background made ready for an output of one layout.
-pub enum Backdrop {
-    /// Every row of a plane is the same; alpha may be less than opaque.
-    Flat(Vec<Vec<u8>>, u8),
+pub enum Backdrop<S: Sample> {
+    /// Every row of a plane is the only one of these; alpha may be less than opaque.
+    Flat(OwnedFrame, S),
     /// A frame in the output's layout.
     Still(OwnedFrame),
     /// Made anew from every frame.
-    Blurred(Box<Blur>),
+    Blurred(Box<Blur<S>>),
 }
 
-impl Backdrop {
+impl<S: Sample> Backdrop<S> {
     /// `background` behind frames of layout `from` that become layout `to`.
     ///
     /// # Errors
@@ -54,40 +54,39 @@ impl Backdrop {
             Background::Blur(radius) => Self::Blurred(Box::new(Blur::new(*radius, from, to))),
             Background::Picture(picture) => {
                 let pixels = picture.covering(size, to.pixel_aspect)?;
-                Self::Still(paint(to, |x, y| pixels[y * size.width + x]))
+                Self::Still(paint::<S>(to, |x, y| pixels[y * size.width + x]))
             }
-            Background::Checkerboard => Self::Still(paint(to, |x, y| checker(x, y, to))),
+            Background::Checkerboard => Self::Still(paint::<S>(to, |x, y| checker(x, y, to))),
         })
     }
 
     fn flat(argb: u32, to: &FrameLayout) -> Self {
         let [alpha, r, g, b] = argb.to_be_bytes();
         let one_block = FrameLayout { height: 1, ..*to };
-        let frame = paint(&one_block, |_, _| [r, g, b].map(f32::from));
-        let rows = (0..to.format.planes()).map(|plane| frame.row(plane, 0).to_vec()).collect();
-        Self::Flat(rows, if to.format.alpha().is_some() { alpha } else { 255 })
+        let frame = paint::<S>(&one_block, |_, _| [r, g, b].map(f32::from));
+        Self::Flat(frame, if to.format.alpha().is_some() { S::of(alpha) } else { S::ALL })
     }
 
     /// How opaque the background is.
-    pub fn alpha(&self) -> u8 {
+    pub fn alpha(&self) -> S {
         match self {
             Self::Flat(_, alpha) => *alpha,
-            Self::Still(_) | Self::Blurred(_) => 255,
+            Self::Still(_) | Self::Blurred(_) => S::ALL,
         }
     }
 
     /// Takes in a frame and its matte before their rows are asked for.
-    pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows) {
+    pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows<S>) {
         if let Self::Blurred(blur) = self {
             blur.update(frame, matte);
         }
     }
 
-    /// Row `y` of plane `plane`; bytes of alpha and padding may hold anything.
-    pub fn row<'a>(&'a self, plane: usize, y: usize, scratch: &'a mut BackdropRow) -> &'a [u8] {
+    /// Row `y` of plane `plane`; samples of alpha and padding may hold anything.
+    pub fn row<'a>(&'a self, plane: usize, y: usize, scratch: &'a mut BackdropRow<S>) -> &'a [S] {
         match self {
-            Self::Flat(rows, _) => &rows[plane],
-            Self::Still(frame) => frame.row(plane, y),
+            Self::Flat(frame, _) => frame.samples(plane, 0),
+            Self::Still(frame) => frame.samples(plane, y),
             Self::Blurred(blur) => blur.row(plane, y, scratch),
         }
     }
@@ -101,16 +100,16 @@ fn checker(x: usize, y: usize, layout: &FrameLayout) -> [f32; 3] {
 }
 
 /// A frame whose pixels are given as full-range RGB codes; chroma is the mean over its pixels.
-fn paint(layout: &FrameLayout, pixel: impl Fn(usize, usize) -> [f32; 3]) -> OwnedFrame {
-    let to_codes = rgb_to_codes(layout);
+fn paint<S: Sample>(layout: &FrameLayout, pixel: impl Fn(usize, usize) -> [f32; 3]) -> OwnedFrame {
+    let (to_codes, depth) = (rgb_to_codes(layout), layout.format.depth());
     let mut frame = OwnedFrame::new(*layout);
     let mut view = frame.view_mut();
     for (index, component) in layout.format.color_components().iter().enumerate() {
         for y in 0..component.height(layout.height) {
-            let row = view.row_mut(component.plane, y);
+            let row: &mut [S] = view.samples_mut(component.plane, y);
             for x in 0..component.width(layout.width) {
                 let code = to_codes.apply(mean_over(component, layout, x, y, &pixel))[index];
-                row[x * component.step + component.offset] = to_code(code);
+                row[x * component.step + component.offset] = S::encode(code, depth);
             }
         }
     }
@@ -157,10 +156,11 @@ mod tests {
             (PixelFormat::Rgb, PixelFormat::Bgrx),
         ] {
             let (from, to) = (layout(from, 37, 21), layout(to, 37, 21));
-            let frame = paint(&from, |_, _| [80.0; 3]);
-            let want = paint(&to, |_, _| [80.0; 3]);
+            let frame = paint::<u8>(&from, |_, _| [80.0; 3]);
+            let want = paint::<u8>(&to, |_, _| [80.0; 3]);
             for (radius, opacity) in [(0.01, 0.0), (0.2, 0.5), (0.2, 1.0)] {
-                let mut backdrop = Backdrop::new(&Background::Blur(radius), &from, &to).unwrap();
+                let mut backdrop =
+                    Backdrop::<u8>::new(&Background::Blur(radius), &from, &to).unwrap();
                 backdrop.update(&frame.view(), &mut WholeMatte::flat(37, 21, opacity));
                 let mut scratch = BackdropRow::default();
                 for component in to.format.color_components() {
@@ -180,9 +180,9 @@ mod tests {
     #[test]
     fn the_person_does_not_bleed_into_the_blur() {
         let gray = layout(PixelFormat::Gray8, 64, 64);
-        let frame = paint(&gray, |x, _| [if x < 32 { 255.0 } else { 50.0 }; 3]);
-        let mut matte = WholeMatte::new(64, 64, |x, _| if x < 32 { 1.0 } else { 0.0 });
-        let mut backdrop = Backdrop::new(&Background::Blur(0.2), &gray, &gray).unwrap();
+        let frame = paint::<u8>(&gray, |x, _| [if x < 32 { 255.0 } else { 50.0 }; 3]);
+        let mut matte = WholeMatte::<u8>::new(64, 64, |x, _| if x < 32 { 1.0 } else { 0.0 });
+        let mut backdrop = Backdrop::<u8>::new(&Background::Blur(0.2), &gray, &gray).unwrap();
         backdrop.update(&frame.view(), &mut matte);
         let mut scratch = BackdropRow::default();
         let row = backdrop.row(0, 32, &mut scratch);

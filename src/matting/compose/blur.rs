@@ -2,21 +2,23 @@
 
 //! The frame itself, blurred, as a background.
 
+use std::marker::PhantomData;
+
 use crate::matting::frame::color::Affine;
 use crate::matting::frame::conversion::conversion;
-use crate::matting::frame::pixel_format::Component;
+use crate::matting::frame::pixel_format::{Component, Depth};
+use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::input::reduce::Reducer;
 use crate::matting::kernels::gaussian::Gaussian;
 use crate::matting::kernels::resample::{AxisOperator, PackedOperator};
-use crate::matting::kernels::round::to_code;
 use crate::matting::matte::enlarge::MatteRows;
 
 /// Where a row is made.
 #[derive(Default)]
-pub struct BackdropRow {
-    row: Vec<u8>,
+pub struct BackdropRow<S> {
+    row: Vec<S>,
     /// Between two rows of the small picture.
     between: Vec<f32>,
 }
@@ -25,7 +27,7 @@ pub struct BackdropRow {
 ///
 /// The person is left out: every sample is weighed by how much of it is background, before and
 /// after the Gaussian, so that no halo of the person's colours surrounds them.
-pub struct Blur {
+pub struct Blur<S> {
     size: Size,
     sigma: [f32; 2],
     reducer: Reducer,
@@ -36,7 +38,9 @@ pub struct Blur {
     planes: [Vec<f32>; 4],
     gaussian: Gaussian,
     to: FrameLayout,
+    depth: Depth,
     enlargers: Vec<Enlarger>,
+    samples: PhantomData<S>,
 }
 
 /// Which rows of the small picture a matte row falls into.
@@ -55,7 +59,7 @@ struct Enlarger {
 /// Weight that even the person keeps, so that there is a colour where all is person.
 const FAINT: f32 = 1e-3;
 
-impl Blur {
+impl<S: Sample> Blur<S> {
     pub(super) fn new(radius: f32, from: &FrameLayout, to: &FrameLayout) -> Self {
         let sigma = radius * from.height as f32 / 2.0;
         let factor = (sigma / 2.0).floor().max(1.0);
@@ -87,12 +91,14 @@ impl Blur {
             planes: std::array::from_fn(|_| vec![0.0; size.area()]),
             gaussian: Gaussian::new(size.area()),
             to: *to,
+            depth: to.format.depth(),
             enlargers,
+            samples: PhantomData,
             size,
         }
     }
 
-    pub(super) fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows) {
+    pub(super) fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows<S>) {
         self.weigh(matte);
         let width = self.size.width;
         let [first, second, third, weights] = &mut self.planes;
@@ -119,7 +125,7 @@ impl Blur {
     }
 
     /// The share of background in each sample of the small picture.
-    fn weigh(&mut self, matte: &mut dyn MatteRows) {
+    fn weigh(&mut self, matte: &mut dyn MatteRows<S>) {
         let width = self.size.width;
         let weights = &mut self.planes[3];
         weights.fill(0.0);
@@ -140,11 +146,16 @@ impl Blur {
         }
     }
 
-    pub(super) fn row<'a>(&self, plane: usize, y: usize, scratch: &'a mut BackdropRow) -> &'a [u8] {
+    pub(super) fn row<'a>(
+        &self,
+        plane: usize,
+        y: usize,
+        scratch: &'a mut BackdropRow<S>,
+    ) -> &'a [S] {
         let BackdropRow { row, between } = scratch;
         let width = self.size.width;
-        let row_bytes = self.to.format.row_bytes(plane, self.to.width);
-        row.resize(row_bytes, 0);
+        let samples = self.to.format.row_samples(plane, self.to.width);
+        row.resize(samples, S::NONE);
         between.resize(width + 2, 0.0);
         for (index, enlarger) in self.enlargers.iter().enumerate() {
             let component = enlarger.component;
@@ -162,7 +173,7 @@ impl Blur {
             for x in 0..component.width(self.to.width) {
                 let (first, weights) = enlarger.columns.row(x);
                 let code = between[first] * weights[0] + between[first + 1] * weights[1];
-                row[x * component.step + component.offset] = to_code(code);
+                row[x * component.step + component.offset] = S::encode(code, self.depth);
             }
         }
         row

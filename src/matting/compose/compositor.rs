@@ -3,10 +3,11 @@
 //! Mask and frame to the picture that leaves.
 
 use crate::matting::compose::backdrop::{Backdrop, Background};
-use crate::matting::compose::composer::{Colors, Composer, Layers};
+use crate::matting::compose::composer::{Colors, Composer, Layers, to_codes};
 use crate::matting::compose::foreground::Foreground;
 use crate::matting::compose::output::Output;
 use crate::matting::compose::slices;
+use crate::matting::compose::width::Width;
 use crate::matting::error::Error;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
 use crate::matting::frame::size::Size;
@@ -64,24 +65,41 @@ pub struct Compositor {
     to: FrameLayout,
     masks: MaskLayout,
     finisher: Finisher,
+    writer: Writer,
+}
+
+/// What writes outputs, by the width of their samples.
+enum Writer {
+    Narrow(WriterOf<u8>),
+    Wide(WriterOf<u16>),
+}
+
+/// Does the same with either.
+macro_rules! with_writer {
+    ($writer:expr, $own:ident => $work:expr) => {
+        match $writer {
+            Writer::Narrow($own) => $work,
+            Writer::Wide($own) => $work,
+        }
+    };
+}
+
+/// What writes outputs with samples of one width.
+struct WriterOf<S: Width> {
+    from: FrameLayout,
+    to: FrameLayout,
     output: Output,
-    backdrop: Option<(Background, Backdrop)>,
+    backdrop: Option<(Background, Backdrop<S>)>,
     /// Made when it is first asked for.
-    foreground: Option<Box<Foreground>>,
+    foreground: Option<Box<Foreground<S>>>,
     /// At least one.
-    slices: Vec<Slice>,
+    slices: Vec<Slice<S>>,
 }
 
 /// What makes a slice of rows.
-struct Slice {
-    reader: MatteReader,
-    composer: Composer,
-}
-
-/// What a matte is made of.
-enum MatteOf<'a> {
-    Mask(&'a [f32], &'a Look),
-    Opacity(f32),
+struct Slice<S: Width> {
+    reader: MatteReader<S>,
+    composer: Composer<S>,
 }
 
 impl Compositor {
@@ -97,17 +115,11 @@ impl Compositor {
     ) -> Result<Self, Error> {
         let frame = Size { width: from.width, height: from.height };
         let finisher = Finisher::new(frame, masks);
-        let composer = Composer::new(&from, &to, output)?;
-        Ok(Self {
-            slices: vec![Slice { reader: finisher.reader(), composer }],
-            masks,
-            finisher,
-            output,
-            backdrop: None,
-            foreground: None,
-            from,
-            to,
-        })
+        let writer = match to.format.sample_bytes() {
+            1 => Writer::Narrow(WriterOf::new(&finisher, from, to, output)?),
+            _ => Writer::Wide(WriterOf::new(&finisher, from, to, output)?),
+        };
+        Ok(Self { from, to, masks, finisher, writer })
     }
 
     /// Divides the rows of large frames among up to `threads` threads; by default all are made by
@@ -117,17 +129,13 @@ impl Compositor {
     /// None but those of [`new`](Self::new).
     pub fn with_threads(mut self, threads: usize) -> Result<Self, Error> {
         let count = slices::count(self.to.width, self.to.height, threads);
-        while self.slices.len() < count {
-            let composer = Composer::new(&self.from, &self.to, self.output)?;
-            self.slices.push(Slice { reader: self.finisher.reader(), composer });
-        }
-        self.slices.truncate(count);
+        with_writer!(&mut self.writer, writer => writer.divide(&self.finisher, count)?);
         Ok(self)
     }
 
     /// Whether [`compose`](Self::compose) may work in the frame itself.
     pub fn works_in_place(&self) -> bool {
-        self.slices[0].composer.works_in_place()
+        with_writer!(&self.writer, writer => writer.slices[0].composer.works_in_place())
     }
 
     /// From now on takes masks that lie on the frames so.
@@ -138,9 +146,11 @@ impl Compositor {
         self.masks = masks;
         let frame = Size { width: self.from.width, height: self.from.height };
         self.finisher = Finisher::new(frame, masks);
-        for slice in &mut self.slices {
-            slice.reader = self.finisher.reader();
-        }
+        with_writer!(&mut self.writer, writer => {
+            for slice in &mut writer.slices {
+                slice.reader = self.finisher.reader();
+            }
+        });
     }
 
     /// Writes the output for a mask: values row by row, at the size of
@@ -155,11 +165,15 @@ impl Compositor {
         look: &Look,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
-        self.write(colors, &look.background, MatteOf::Mask(mask, look), target)
+        let matte = self.finisher.matte(mask, &look.matte);
+        let (background, decontaminates) = (&look.background, look.decontaminate);
+        with_writer!(&mut self.writer, writer => {
+            writer.write(colors, background, matte, decontaminates, target)
+        })
     }
 
-    /// Writes the matte of a mask alone, 8 bits a pixel, into a plane `stride` bytes a row: for an
-    /// output that shares its colour planes with the frame.
+    /// Writes the matte of a mask alone, in codes of the output's alpha, into a plane `stride` bytes a row:
+    /// for an output that shares its colour planes with the frame.
     ///
     /// # Errors
     /// [`Error::FrameTooSmall`] for a plane that does not hold the matte.
@@ -171,17 +185,7 @@ impl Compositor {
         stride: usize,
     ) -> Result<(), Error> {
         let matte = self.finisher.matte(mask, settings);
-        let layout = FrameLayout { format: PixelFormat::Gray8, ..self.to };
-        let mut planes = <[PlaneMut<'_>; MAX_PLANES]>::default();
-        planes[0] = PlaneMut { data, stride };
-        let plane = FrameViewMut::new(layout, planes)?;
-        slices::share(&mut self.slices, layout.height, plane, &|slice, rows, plane| {
-            let mut matte = matte.rows(&mut slice.reader);
-            for y in rows {
-                plane.row_mut(0, y).copy_from_slice(matte.row(y).codes);
-            }
-        });
-        Ok(())
+        with_writer!(&mut self.writer, writer => writer.write_alpha(matte, data, stride))
     }
 
     /// Writes the output with the same opacity everywhere: 0 is all background, 1 all frame.
@@ -195,19 +199,68 @@ impl Compositor {
         opacity: f32,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
-        if opacity == 0.0 && self.output == Output::Cutout {
-            // Straight alpha keeps the colours under it, which here are the room's.
-            self.slices[0].composer.clear(target);
-            return Ok(());
+        with_writer!(&mut self.writer, writer => {
+            if opacity == 0.0 && writer.output == Output::Cutout {
+                // Straight alpha keeps the colours under it, which here are the room's.
+                writer.slices[0].composer.clear(target);
+                return Ok(());
+            }
+            writer.write(colors, background, Matte::Flat(opacity), false, target)
+        })
+    }
+}
+
+impl<S: Width> WriterOf<S> {
+    fn new(
+        finisher: &Finisher,
+        from: FrameLayout,
+        to: FrameLayout,
+        output: Output,
+    ) -> Result<Self, Error> {
+        let composer = Composer::new(&from, &to, output)?;
+        let slices = vec![Slice { reader: finisher.reader(), composer }];
+        Ok(Self { from, to, output, backdrop: None, foreground: None, slices })
+    }
+
+    /// Goes on with so many slices.
+    fn divide(&mut self, finisher: &Finisher, count: usize) -> Result<(), Error> {
+        while self.slices.len() < count {
+            let composer = Composer::new(&self.from, &self.to, self.output)?;
+            self.slices.push(Slice { reader: finisher.reader(), composer });
         }
-        self.write(colors, background, MatteOf::Opacity(opacity), target)
+        self.slices.truncate(count);
+        Ok(())
+    }
+
+    fn write_alpha(
+        &mut self,
+        matte: Matte<'_>,
+        data: &mut [u8],
+        stride: usize,
+    ) -> Result<(), Error> {
+        let depth = self.to.format.depth();
+        let matte = matte.to_bits(depth.bits);
+        // A plane of alpha is one of gray.
+        let format = if S::BITS == 8 { PixelFormat::Gray8 } else { PixelFormat::Gray16Le };
+        let layout = FrameLayout { format, ..self.to };
+        let mut planes = <[PlaneMut<'_>; MAX_PLANES]>::default();
+        planes[0] = PlaneMut { data, stride };
+        let plane = FrameViewMut::new(layout, planes)?;
+        slices::share(&mut self.slices, layout.height, plane, &|slice, rows, plane| {
+            let mut matte = matte.rows(&mut slice.reader);
+            for y in rows {
+                to_codes(matte.row(y).codes, depth, plane.samples_mut(0, y));
+            }
+        });
+        Ok(())
     }
 
     fn write(
         &mut self,
         colors: Colors<'_>,
         background: &Background,
-        matte: MatteOf<'_>,
+        matte: Matte<'_>,
+        decontaminates: bool,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
         let backdrop = match self.backdrop.take() {
@@ -215,20 +268,14 @@ impl Compositor {
             _ => Backdrop::new(background, &self.from, &self.to)?,
         };
         let backdrop = &mut self.backdrop.insert((background.clone(), backdrop)).1;
-        let decontaminates = self.output != Output::Alpha
-            && matches!(matte, MatteOf::Mask(_, Look { decontaminate: true, .. }));
-        let matte = match matte {
-            MatteOf::Mask(mask, look) => self.finisher.matte(mask, &look.matte),
-            MatteOf::Opacity(opacity) => Matte::Flat(opacity),
-        };
-        let matte = if self.to.format == PixelFormat::Gray16Le { matte.exact() } else { matte };
+        let matte = matte.to_bits(self.to.format.depth().bits);
         let frame = match colors {
             Colors::Frame(frame) => *frame,
             Colors::InPlace => target.as_view(),
         };
         let reader = &mut self.slices[0].reader;
         backdrop.update(&frame, &mut matte.rows(reader));
-        let foreground = decontaminates.then(|| {
+        let foreground = (decontaminates && self.output != Output::Alpha).then(|| {
             let foreground = self
                 .foreground
                 .get_or_insert_with(|| Box::new(Foreground::new(&self.from, &self.to)));
@@ -314,12 +361,13 @@ mod tests {
                         output,
                     );
                     let mut compositor = compositor.unwrap().with_threads(threads).unwrap();
-                    assert_eq!(compositor.slices.len(), threads);
+                    with_writer!(&compositor.writer, writer => assert_eq!(writer.slices.len(), threads));
                     let mut target = OwnedFrame::new(layout(to));
                     let colors = Colors::Frame(&frame.view());
                     compositor.compose(colors, &mask, &look, &mut target.view_mut()).unwrap();
-                    let mut alpha = vec![0; 1201 * 701];
-                    compositor.alpha_plane(&mask, &look.matte, &mut alpha, 1201).unwrap();
+                    let stride = 1201 * to.sample_bytes();
+                    let mut alpha = vec![0; stride * 701];
+                    compositor.alpha_plane(&mask, &look.matte, &mut alpha, stride).unwrap();
                     (target, alpha)
                 });
                 assert!(one.1 == several.1);

@@ -12,3 +12,4 @@ pub mod foreground;
 pub mod output;
 pub mod picture;
 pub mod slices;
+pub mod width;

@@ -9,10 +9,10 @@ use image::ImageDecoder;
 use crate::matting::error::{Error, one_line};
 use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
+use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView, Plane};
 use crate::matting::input::reduce::Reducer;
-use crate::matting::kernels::bytes::scale;
 use crate::matting::kernels::resample::AxisOperator;
 
 /// The most pixels that a background picture may have; a larger one is a mistake or an attack.
@@ -120,7 +120,7 @@ impl Picture {
 fn over_black(picture: &image::RgbaImage) -> image::RgbImage {
     image::RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let [r, g, b, alpha] = picture.get_pixel(x, y).0;
-        image::Rgb([r, g, b].map(|code| scale(code, alpha)))
+        image::Rgb([r, g, b].map(|code| code.times(alpha)))
     })
 }
 

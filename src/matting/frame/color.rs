@@ -2,6 +2,8 @@
 
 //! Luma-chroma and RGB: the matrices of the video standards, and siting of chroma.
 
+use super::pixel_format::Depth;
+
 /// The luma coefficients that define Y'CbCr from R'G'B'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Matrix {
@@ -25,29 +27,29 @@ impl Matrix {
     }
 }
 
-/// Which 8-bit codes stand for black and white.
+/// Which codes stand for black and white, here in units of an 8-bit one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Range {
-    /// 0 to 255.
+    /// All of them: 0 to 255 with 8 bits, 0 to 1023 with 10.
     #[default]
     Full,
-    /// Luma and RGB 16 to 235, chroma 16 to 240.
+    /// Luma and RGB 16 to 235, chroma 16 to 240; doubled with each bit more (ITU-R BT.2100, table 9).
     Limited,
 }
 
 impl Range {
     /// Code of black, and the codes from black to white.
-    pub const fn luma(self) -> (f32, f32) {
+    pub const fn luma(self, depth: Depth) -> (f32, f32) {
         match self {
-            Self::Full => (0.0, 255.0),
+            Self::Full => (0.0, depth.white()),
             Self::Limited => (16.0, 219.0),
         }
     }
 
     /// The codes that a colour difference spans.
-    const fn chroma(self) -> f32 {
+    const fn chroma(self, depth: Depth) -> f32 {
         match self {
-            Self::Full => 255.0,
+            Self::Full => depth.white(),
             Self::Limited => 224.0,
         }
     }
@@ -74,7 +76,8 @@ pub struct Colorimetry {
     pub chroma_site: ChromaSite,
 }
 
-/// `y = matrix · x + offset` on three components, all in 8-bit codes (0 to 255).
+/// `y = matrix · x + offset` on three components, all in units of an 8-bit code: R'G'B' is 0 to 255, and codes of
+/// more bits have a fraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
     /// Rows of the matrix.
@@ -93,13 +96,13 @@ impl Affine {
         Self { matrix, offset }
     }
 
-    /// Y'CbCr codes to full-range R'G'B' codes (ITU-T H.273, equations 38 to 40 inverted).
-    pub fn yuv_to_rgb(color: Colorimetry) -> Self {
+    /// Y'CbCr codes to R'G'B' (ITU-T H.273, equations 38 to 40 inverted).
+    pub fn yuv_to_rgb(color: Colorimetry, depth: Depth) -> Self {
         let (kr, kb) = color.matrix.luma_weights();
         let kg = 1.0 - kr - kb;
-        let (black, span) = color.range.luma();
+        let (black, span) = color.range.luma(depth);
         let y = 255.0 / span;
-        let c = 255.0 / color.range.chroma();
+        let c = 255.0 / color.range.chroma(depth);
         let matrix = [
             [y, 0.0, c * 2.0 * (1.0 - kr)],
             [y, -c * 2.0 * (1.0 - kb) * kb / kg, -c * 2.0 * (1.0 - kr) * kr / kg],
@@ -108,13 +111,13 @@ impl Affine {
         Self::around(matrix, [black, 128.0, 128.0], [0.0; 3])
     }
 
-    /// Full-range R'G'B' codes to Y'CbCr codes.
-    pub fn rgb_to_yuv(color: Colorimetry) -> Self {
+    /// R'G'B' to Y'CbCr codes.
+    pub fn rgb_to_yuv(color: Colorimetry, depth: Depth) -> Self {
         let (kr, kb) = color.matrix.luma_weights();
         let kg = 1.0 - kr - kb;
-        let (black, span) = color.range.luma();
+        let (black, span) = color.range.luma(depth);
         let y = span / 255.0;
-        let c = color.range.chroma() / 255.0;
+        let c = color.range.chroma(depth) / 255.0;
         let (u, v) = (c / (2.0 * (1.0 - kb)), c / (2.0 * (1.0 - kr)));
         let matrix = [
             [y * kr, y * kg, y * kb],
@@ -124,16 +127,16 @@ impl Affine {
         Self::around(matrix, [0.0; 3], [black, 128.0, 128.0])
     }
 
-    /// Codes of R'G'B' or luma in `range` to full-range codes.
-    pub fn expand(range: Range) -> Self {
-        let (black, span) = range.luma();
+    /// Codes of R'G'B' or luma in `range` to R'G'B'.
+    pub fn expand(range: Range, depth: Depth) -> Self {
+        let (black, span) = range.luma(depth);
         let scale = 255.0 / span;
         Self::diagonal([scale; 3], [-black * scale; 3])
     }
 
-    /// Full-range codes of R'G'B' or luma to codes in `range`.
-    pub fn compress(range: Range) -> Self {
-        let (black, span) = range.luma();
+    /// R'G'B' or luma to codes in `range`.
+    pub fn compress(range: Range, depth: Depth) -> Self {
+        let (black, span) = range.luma(depth);
         Self::diagonal([span / 255.0; 3], [black; 3])
     }
 
@@ -181,12 +184,15 @@ mod tests {
         })
     }
 
+    const DEPTHS: [Depth; 3] =
+        [Depth::EIGHT, Depth { bits: 10, shift: 6 }, Depth { bits: 16, shift: 0 }];
+
     #[test]
     fn black_white_and_gray_have_no_colour() {
-        for color in all() {
-            let (black, span) = color.range.luma();
+        for (color, depth) in all().flat_map(|color| DEPTHS.map(|depth| (color, depth))) {
+            let (black, span) = color.range.luma(depth);
             for (luma, gray) in [(black, 0.0), (black + span, 255.0), (black + span * 0.5, 127.5)] {
-                for value in Affine::yuv_to_rgb(color).apply([luma, 128.0, 128.0]) {
+                for value in Affine::yuv_to_rgb(color, depth).apply([luma, 128.0, 128.0]) {
                     assert!((value - gray).abs() < 1e-3, "{color:?}: {value} instead of {gray}");
                 }
             }
@@ -195,8 +201,9 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        for color in all() {
-            let both = Affine::rgb_to_yuv(color).then(&Affine::yuv_to_rgb(color));
+        for (color, depth) in all().flat_map(|color| DEPTHS.map(|depth| (color, depth))) {
+            let to_rgb = Affine::yuv_to_rgb(color, depth);
+            let both = Affine::rgb_to_yuv(color, depth).then(&to_rgb);
             for rgb in [[255.0, 0.0, 0.0], [0.0, 255.0, 0.0], [12.0, 200.0, 77.0]] {
                 for (got, want) in both.apply(rgb).iter().zip(rgb) {
                     assert!((got - want).abs() < 1e-2, "{color:?}");
@@ -210,7 +217,7 @@ mod tests {
     fn red_is_81_90_240() {
         let color =
             Colorimetry { matrix: Matrix::Bt601, range: Range::Limited, ..Default::default() };
-        let yuv = Affine::rgb_to_yuv(color).apply([255.0, 0.0, 0.0]).map(f32::round);
+        let yuv = Affine::rgb_to_yuv(color, Depth::EIGHT).apply([255.0, 0.0, 0.0]).map(f32::round);
         assert_eq!(yuv, [81.0, 90.0, 240.0]);
     }
 }

@@ -5,7 +5,10 @@
 pub mod aspect;
 pub mod color;
 pub mod conversion;
+#[cfg(test)]
+mod painted;
 pub mod pixel_format;
 pub mod region;
+pub mod sample;
 pub mod size;
 pub mod view;

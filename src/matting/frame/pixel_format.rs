@@ -6,9 +6,6 @@
 //! one table row and not by another code path.
 
 /// A pixel format, named as GStreamer names it.
-///
-/// All components are 8 bits wide, but for [`PixelFormat::Gray16Le`], which only ever leaves the
-/// matting (as an alpha plane).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum PixelFormat {
@@ -16,6 +13,7 @@ pub enum PixelFormat {
     Yv12,
     Nv12,
     Nv21,
+    Nv16,
     Yuy2,
     Uyvy,
     Y42b,
@@ -47,14 +45,46 @@ pub enum Family {
     Yuv,
 }
 
+/// How many bits a code has, and where they lie in a sample of 8 or 16 bits.
+///
+/// What is calculated with codes is calculated in units of 8-bit ones, so that black in limited range is 16
+/// and no colour 128, whatever the depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Depth {
+    /// Bits of a code, 8 to 16.
+    pub bits: u32,
+    /// Bits of a sample below the code, which are 0.
+    pub shift: u32,
+}
+
+impl Depth {
+    /// Of the formats of 8 bits.
+    pub const EIGHT: Self = Self { bits: 8, shift: 0 };
+
+    /// What a sample is worth in units of an 8-bit code, inverted: 1 for 8 bits, 4 for 10.
+    pub const fn unit(self) -> f32 {
+        (1u32 << (self.bits + self.shift - 8)) as f32
+    }
+
+    /// The largest code, in units of an 8-bit one: 255, or 255.75 for 10 bits.
+    pub const fn white(self) -> f32 {
+        self.largest() as f32 / self.unit()
+    }
+
+    /// The largest sample.
+    pub const fn largest(self) -> u32 {
+        ((1 << self.bits) - 1) << self.shift
+    }
+}
+
 /// Where one component of a format lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Component {
     /// Index of the plane that holds it.
     pub plane: usize,
-    /// Bytes from the start of a row to its first sample.
+    /// Samples from the start of a row to its first.
     pub offset: usize,
-    /// Bytes from one sample to the next.
+    /// Samples of any component from one of its own to the next.
     pub step: usize,
     /// log2 of the horizontal subsampling.
     pub h_shift: u32,
@@ -64,11 +94,11 @@ pub struct Component {
 
 impl Component {
     const fn packed(offset: usize, step: usize) -> Self {
-        Self { plane: 0, offset, step, h_shift: 0, v_shift: 0 }
+        Self::subsampled(0, offset, step, 0, 0)
     }
 
     const fn planar(plane: usize, h_shift: u32, v_shift: u32) -> Self {
-        Self { plane, offset: 0, step: 1, h_shift, v_shift }
+        Self::subsampled(plane, 0, 1, h_shift, v_shift)
     }
 
     const fn subsampled(
@@ -95,92 +125,90 @@ impl Component {
 /// The most planes that any format has.
 pub const MAX_PLANES: usize = 4;
 
-const GRAY: &[Component] = &[Component::packed(0, 1)];
-const GRAY16: &[Component] = &[Component::packed(0, 2)];
-const I420: &[Component] =
-    &[Component::planar(0, 0, 0), Component::planar(1, 1, 1), Component::planar(2, 1, 1)];
-const YV12: &[Component] =
-    &[Component::planar(0, 0, 0), Component::planar(2, 1, 1), Component::planar(1, 1, 1)];
-const A420: &[Component] = &[
-    Component::planar(0, 0, 0),
-    Component::planar(1, 1, 1),
-    Component::planar(2, 1, 1),
-    Component::planar(3, 0, 0),
-];
-const Y42B: &[Component] =
-    &[Component::planar(0, 0, 0), Component::planar(1, 1, 0), Component::planar(2, 1, 0)];
-const Y444: &[Component] =
-    &[Component::planar(0, 0, 0), Component::planar(1, 0, 0), Component::planar(2, 0, 0)];
-const NV12: &[Component] = &[
-    Component::planar(0, 0, 0),
-    Component::subsampled(1, 0, 2, 1, 1),
-    Component::subsampled(1, 1, 2, 1, 1),
-];
-const NV21: &[Component] = &[
-    Component::planar(0, 0, 0),
-    Component::subsampled(1, 1, 2, 1, 1),
-    Component::subsampled(1, 0, 2, 1, 1),
-];
-const YUY2: &[Component] = &[
-    Component::packed(0, 2),
-    Component::subsampled(0, 1, 4, 1, 0),
-    Component::subsampled(0, 3, 4, 1, 0),
-];
-const UYVY: &[Component] = &[
-    Component::packed(1, 2),
-    Component::subsampled(0, 0, 4, 1, 0),
-    Component::subsampled(0, 2, 4, 1, 0),
-];
-const AYUV: &[Component] = &[
-    Component::packed(1, 4),
-    Component::packed(2, 4),
-    Component::packed(3, 4),
-    Component::packed(0, 4),
-];
-const RGB: &[Component] =
-    &[Component::packed(0, 3), Component::packed(1, 3), Component::packed(2, 3)];
-const BGR: &[Component] =
-    &[Component::packed(2, 3), Component::packed(1, 3), Component::packed(0, 3)];
-const RGBX: &[Component] =
-    &[Component::packed(0, 4), Component::packed(1, 4), Component::packed(2, 4)];
-const BGRX: &[Component] =
-    &[Component::packed(2, 4), Component::packed(1, 4), Component::packed(0, 4)];
-const XRGB: &[Component] =
-    &[Component::packed(1, 4), Component::packed(2, 4), Component::packed(3, 4)];
-const XBGR: &[Component] =
-    &[Component::packed(3, 4), Component::packed(2, 4), Component::packed(1, 4)];
-const RGBA: &[Component] = &[
-    Component::packed(0, 4),
-    Component::packed(1, 4),
-    Component::packed(2, 4),
-    Component::packed(3, 4),
-];
-const BGRA: &[Component] = &[
-    Component::packed(2, 4),
-    Component::packed(1, 4),
-    Component::packed(0, 4),
-    Component::packed(3, 4),
-];
-const ARGB: &[Component] = &[
-    Component::packed(1, 4),
-    Component::packed(2, 4),
-    Component::packed(3, 4),
-    Component::packed(0, 4),
-];
-const ABGR: &[Component] = &[
-    Component::packed(3, 4),
-    Component::packed(2, 4),
-    Component::packed(1, 4),
-    Component::packed(0, 4),
-];
+/// A row of the table of formats.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    family: Family,
+    depth: Depth,
+    /// In the order Y U V A, R G B A, or Y.
+    components: &'static [Component],
+}
+
+impl Row {
+    const fn new(family: Family, components: &'static [Component]) -> Self {
+        Self { family, depth: Depth::EIGHT, components }
+    }
+
+    const fn gray(components: &'static [Component]) -> Self {
+        Self::new(Family::Gray, components)
+    }
+
+    const fn rgb(components: &'static [Component]) -> Self {
+        Self::new(Family::Rgb, components)
+    }
+
+    const fn yuv(components: &'static [Component]) -> Self {
+        Self::new(Family::Yuv, components)
+    }
+
+    /// The same with codes of so many bits in samples of 16.
+    const fn of_bits(self, bits: u32) -> Self {
+        Self { depth: Depth { bits, shift: 0 }, ..self }
+    }
+}
+
+/// Components of packed pixels, `step` samples each, at `offsets`.
+const fn pixel<const N: usize>(step: usize, offsets: [usize; N]) -> [Component; N] {
+    let mut components = [Component::packed(0, step); N];
+    let mut index = 0;
+    while index < N {
+        components[index].offset = offsets[index];
+        index += 1;
+    }
+    components
+}
+
+/// Luma and two planes of chroma, in the order of `planes`, and perhaps one of alpha.
+const fn planes<const N: usize>(planes: [usize; N], h: u32, v: u32) -> [Component; N] {
+    let mut components = [Component::planar(0, 0, 0); N];
+    let mut index = 0;
+    while index < N {
+        let is_chroma = index == 1 || index == 2;
+        components[index] = match is_chroma {
+            true => Component::planar(planes[index], h, v),
+            false => Component::planar(planes[index], 0, 0),
+        };
+        index += 1;
+    }
+    components
+}
+
+/// A plane of luma, and one of pairs of chroma, of which U is at `u`.
+const fn biplanar(u: usize, v_shift: u32) -> [Component; 3] {
+    [
+        Component::planar(0, 0, 0),
+        Component::subsampled(1, u, 2, 1, v_shift),
+        Component::subsampled(1, 1 - u, 2, 1, v_shift),
+    ]
+}
+
+/// Pairs of pixels that share chroma, with luma at `luma` of every two samples.
+const fn pairs(luma: usize) -> [Component; 3] {
+    [
+        Component::packed(luma, 2),
+        Component::subsampled(0, 1 - luma, 4, 1, 0),
+        Component::subsampled(0, 3 - luma, 4, 1, 0),
+    ]
+}
 
 impl PixelFormat {
     /// Every format.
-    pub const ALL: [PixelFormat; 22] = [
+    pub const ALL: [PixelFormat; 23] = [
         Self::I420,
         Self::Yv12,
         Self::Nv12,
         Self::Nv21,
+        Self::Nv16,
         Self::Yuy2,
         Self::Uyvy,
         Self::Y42b,
@@ -201,50 +229,53 @@ impl PixelFormat {
         Self::Gray16Le,
     ];
 
+    /// The table of formats.
+    const fn row(self) -> Row {
+        match self {
+            Self::I420 => Row::yuv(const { &planes([0, 1, 2], 1, 1) }),
+            Self::Yv12 => Row::yuv(const { &planes([0, 2, 1], 1, 1) }),
+            Self::A420 => Row::yuv(const { &planes([0, 1, 2, 3], 1, 1) }),
+            Self::Y42b => Row::yuv(const { &planes([0, 1, 2], 1, 0) }),
+            Self::Y444 => Row::yuv(const { &planes([0, 1, 2], 0, 0) }),
+            Self::Nv12 => Row::yuv(const { &biplanar(0, 1) }),
+            Self::Nv21 => Row::yuv(const { &biplanar(1, 1) }),
+            Self::Nv16 => Row::yuv(const { &biplanar(0, 0) }),
+            Self::Yuy2 => Row::yuv(const { &pairs(0) }),
+            Self::Uyvy => Row::yuv(const { &pairs(1) }),
+            Self::Ayuv => Row::yuv(const { &pixel(4, [1, 2, 3, 0]) }),
+            Self::Rgb => Row::rgb(const { &pixel(3, [0, 1, 2]) }),
+            Self::Bgr => Row::rgb(const { &pixel(3, [2, 1, 0]) }),
+            Self::Rgbx => Row::rgb(const { &pixel(4, [0, 1, 2]) }),
+            Self::Bgrx => Row::rgb(const { &pixel(4, [2, 1, 0]) }),
+            Self::Xrgb => Row::rgb(const { &pixel(4, [1, 2, 3]) }),
+            Self::Xbgr => Row::rgb(const { &pixel(4, [3, 2, 1]) }),
+            Self::Rgba => Row::rgb(const { &pixel(4, [0, 1, 2, 3]) }),
+            Self::Bgra => Row::rgb(const { &pixel(4, [2, 1, 0, 3]) }),
+            Self::Argb => Row::rgb(const { &pixel(4, [1, 2, 3, 0]) }),
+            Self::Abgr => Row::rgb(const { &pixel(4, [3, 2, 1, 0]) }),
+            Self::Gray8 => Row::gray(const { &pixel(1, [0]) }),
+            Self::Gray16Le => Row::gray(const { &pixel(1, [0]) }).of_bits(16),
+        }
+    }
+
     /// The components, in the order Y U V A, R G B A, or Y.
     pub const fn components(self) -> &'static [Component] {
-        match self {
-            Self::I420 => I420,
-            Self::Yv12 => YV12,
-            Self::Nv12 => NV12,
-            Self::Nv21 => NV21,
-            Self::Yuy2 => YUY2,
-            Self::Uyvy => UYVY,
-            Self::Y42b => Y42B,
-            Self::Y444 => Y444,
-            Self::Ayuv => AYUV,
-            Self::A420 => A420,
-            Self::Rgb => RGB,
-            Self::Bgr => BGR,
-            Self::Rgbx => RGBX,
-            Self::Bgrx => BGRX,
-            Self::Xrgb => XRGB,
-            Self::Xbgr => XBGR,
-            Self::Rgba => RGBA,
-            Self::Bgra => BGRA,
-            Self::Argb => ARGB,
-            Self::Abgr => ABGR,
-            Self::Gray8 => GRAY,
-            Self::Gray16Le => GRAY16,
-        }
+        self.row().components
     }
 
     /// What the components mean.
     pub const fn family(self) -> Family {
-        match self {
-            Self::Gray8 | Self::Gray16Le => Family::Gray,
-            Self::I420
-            | Self::Yv12
-            | Self::Nv12
-            | Self::Nv21
-            | Self::Yuy2
-            | Self::Uyvy
-            | Self::Y42b
-            | Self::Y444
-            | Self::Ayuv
-            | Self::A420 => Family::Yuv,
-            _ => Family::Rgb,
-        }
+        self.row().family
+    }
+
+    /// The bits of a code.
+    pub const fn depth(self) -> Depth {
+        self.row().depth
+    }
+
+    /// Bytes of a sample.
+    pub const fn sample_bytes(self) -> usize {
+        if self.depth().bits > 8 { 2 } else { 1 }
     }
 
     /// The components that carry colour (or luma), without alpha.
@@ -258,6 +289,17 @@ impl PixelFormat {
         self.components().get(3).copied()
     }
 
+    /// Whether this has alpha in a plane of its own, and colours in planes of the same sizes as another
+    /// format's, with codes of as many bits.
+    pub fn has_planes_of(self, other: Self) -> bool {
+        let sizes = |format: Self| format.color_components().iter().map(|c| (c.h_shift, c.v_shift));
+        let has_alpha = self.alpha().is_some_and(|alpha| alpha.plane > 0);
+        has_alpha
+            && self.family() == other.family()
+            && self.depth().bits == other.depth().bits
+            && sizes(self).eq(sizes(other))
+    }
+
     /// Number of planes.
     pub fn planes(self) -> usize {
         self.components().iter().map(|c| c.plane + 1).max().unwrap_or(0)
@@ -268,9 +310,14 @@ impl PixelFormat {
         self.in_plane(plane).map(|c| c.height(height)).max().unwrap_or(0)
     }
 
+    /// Samples of a row of plane `plane` in a frame `width` pixels wide, without padding.
+    pub fn row_samples(self, plane: usize, width: usize) -> usize {
+        self.in_plane(plane).map(|c| c.width(width) * c.step).max().unwrap_or(0)
+    }
+
     /// Bytes of a row of plane `plane` in a frame `width` pixels wide, without padding.
     pub fn row_bytes(self, plane: usize, width: usize) -> usize {
-        self.in_plane(plane).map(|c| c.width(width) * c.step).max().unwrap_or(0)
+        self.row_samples(plane, width) * self.sample_bytes()
     }
 
     /// log2 of the vertical subsampling of plane `plane` (all components of a plane share it).

@@ -6,6 +6,7 @@ use crate::matting::error::Error;
 use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::color::Colorimetry;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
+use crate::matting::frame::sample::Sample;
 
 /// What does not change from frame to frame: size, format and colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,22 +37,22 @@ impl FrameLayout {
         std::array::from_fn(|plane| self.format.row_bytes(plane, self.width))
     }
 
-    /// Fails unless `data` bytes at `stride` hold every row of plane `plane`.
-    fn check_plane(&self, plane: usize, data: usize, stride: usize) -> Result<(), Error> {
+    /// Fails unless `data` at `stride` holds every row of plane `plane`, with samples where the machine can
+    /// read them.
+    fn check_plane(&self, plane: usize, data: &[u8], stride: usize) -> Result<(), Error> {
         let row = self.format.row_bytes(plane, self.width);
         let rows = self.format.plane_rows(plane, self.height);
         let needed = (rows.max(1) - 1).checked_mul(stride).and_then(|n| n.checked_add(row));
-        match needed {
-            Some(needed) if stride >= row && data >= needed => Ok(()),
-            _ => Err(Error::FrameTooSmall {
-                format: self.format,
-                width: self.width,
-                height: self.height,
-                plane,
-                data,
-                stride,
-            }),
+        let (format, width, height) = (self.format, self.width, self.height);
+        if stride < row || needed.is_none_or(|needed| data.len() < needed) {
+            let data = data.len();
+            return Err(Error::FrameTooSmall { format, width, height, plane, data, stride });
         }
+        let is_aligned = |at: usize| at.is_multiple_of(format.sample_bytes());
+        if !(is_aligned(data.as_ptr().addr()) && is_aligned(stride)) {
+            return Err(Error::FrameMisaligned { format, plane, stride });
+        }
+        Ok(())
     }
 }
 
@@ -85,10 +86,11 @@ impl<'a> FrameView<'a> {
     /// A view of `planes`, as many as the format has.
     ///
     /// # Errors
-    /// [`Error::FrameTooSmall`] where a plane is missing or its rows do not fit into its bytes.
+    /// [`Error::FrameTooSmall`] where a plane is missing or its rows do not fit into its bytes,
+    /// [`Error::FrameMisaligned`] where samples of two bytes do not begin at even addresses.
     pub fn new(layout: FrameLayout, planes: [Plane<'a>; MAX_PLANES]) -> Result<Self, Error> {
         for (index, plane) in planes.iter().enumerate().take(layout.format.planes()) {
-            layout.check_plane(index, plane.data.len(), plane.stride)?;
+            layout.check_plane(index, plane.data, plane.stride)?;
         }
         Ok(Self { layout, row_bytes: layout.row_bytes(), planes })
     }
@@ -104,8 +106,8 @@ impl<'a> FrameView<'a> {
         let mut planes = [Plane::default(); MAX_PLANES];
         for (index, (part, whole)) in planes.iter_mut().zip(&self.planes).enumerate() {
             let Some(component) = layout.format.in_plane(index).next() else { continue };
-            let start =
-                (y >> component.v_shift) * whole.stride + (x >> component.h_shift) * component.step;
+            let left = (x >> component.h_shift) * component.step * layout.format.sample_bytes();
+            let start = (y >> component.v_shift) * whole.stride + left;
             *part = Plane { data: &whole.data[start..], stride: whole.stride };
         }
         Self { layout, row_bytes: layout.row_bytes(), planes }
@@ -115,6 +117,12 @@ impl<'a> FrameView<'a> {
     pub fn row(&self, plane: usize, y: usize) -> &'a [u8] {
         let Plane { data, stride } = self.planes[plane];
         &data[y * stride..][..self.row_bytes[plane]]
+    }
+
+    /// The samples of row `y` of plane `plane`, which have the format's width.
+    pub fn samples<S: Sample>(&self, plane: usize, y: usize) -> &'a [S] {
+        // Checked when the view was made.
+        bytemuck::cast_slice(self.row(plane, y))
     }
 }
 
@@ -132,10 +140,10 @@ impl<'a> FrameViewMut<'a> {
     /// A view of `planes`, as many as the format has.
     ///
     /// # Errors
-    /// [`Error::FrameTooSmall`] where a plane is missing or its rows do not fit into its bytes.
+    /// As [`FrameView::new`].
     pub fn new(layout: FrameLayout, planes: [PlaneMut<'a>; MAX_PLANES]) -> Result<Self, Error> {
         for (index, plane) in planes.iter().enumerate().take(layout.format.planes()) {
-            layout.check_plane(index, plane.data.len(), plane.stride)?;
+            layout.check_plane(index, plane.data, plane.stride)?;
         }
         Ok(Self { layout, row_bytes: layout.row_bytes(), planes, tops: [0; MAX_PLANES] })
     }
@@ -196,13 +204,25 @@ impl<'a> FrameViewMut<'a> {
         let PlaneMut { data, stride } = &mut self.planes[plane];
         &mut data[(y - self.tops[plane]) * *stride..][..self.row_bytes[plane]]
     }
+
+    /// The samples of row `y` of plane `plane`, which have the format's width.
+    pub fn samples<S: Sample>(&self, plane: usize, y: usize) -> &[S] {
+        // Checked when the view was made.
+        bytemuck::cast_slice(self.row(plane, y))
+    }
+
+    /// The samples of row `y` of plane `plane`, which have the format's width.
+    pub fn samples_mut<S: Sample>(&mut self, plane: usize, y: usize) -> &mut [S] {
+        bytemuck::cast_slice_mut(self.row_mut(plane, y))
+    }
 }
 
 /// A frame that owns its pixels, with rows as short as they can be.
 #[derive(Clone, Debug)]
 pub struct OwnedFrame {
     layout: FrameLayout,
-    planes: [Vec<u8>; MAX_PLANES],
+    /// Whole words, so that samples of any width lie where the machine reads them.
+    planes: [Vec<u64>; MAX_PLANES],
 }
 
 impl OwnedFrame {
@@ -210,7 +230,8 @@ impl OwnedFrame {
     pub fn new(layout: FrameLayout) -> Self {
         let planes = std::array::from_fn(|plane| {
             let rows = layout.format.plane_rows(plane, layout.height);
-            vec![0; rows * layout.format.row_bytes(plane, layout.width)]
+            let bytes = rows * layout.format.row_bytes(plane, layout.width);
+            vec![0; bytes.div_ceil(size_of::<u64>())]
         });
         Self { layout, planes }
     }
@@ -222,7 +243,7 @@ impl OwnedFrame {
     /// For reading.
     pub fn view(&self) -> FrameView<'_> {
         let planes = std::array::from_fn(|plane| Plane {
-            data: &self.planes[plane],
+            data: bytemuck::cast_slice(&self.planes[plane]),
             stride: self.stride(plane),
         });
         FrameView { layout: self.layout, row_bytes: self.layout.row_bytes(), planes }
@@ -235,7 +256,7 @@ impl OwnedFrame {
         let planes = self.planes.each_mut().map(|data| {
             let stride = layout.format.row_bytes(index, layout.width);
             index += 1;
-            PlaneMut { data: data.as_mut_slice(), stride }
+            PlaneMut { data: bytemuck::cast_slice_mut(data), stride }
         });
         FrameViewMut { layout, row_bytes: layout.row_bytes(), planes, tops: [0; MAX_PLANES] }
     }
@@ -243,7 +264,12 @@ impl OwnedFrame {
     /// The bytes of row `y` of plane `plane`.
     pub fn row(&self, plane: usize, y: usize) -> &[u8] {
         let stride = self.stride(plane);
-        &self.planes[plane][y * stride..][..stride]
+        &bytemuck::cast_slice(&self.planes[plane])[y * stride..][..stride]
+    }
+
+    /// The samples of row `y` of plane `plane`, which have the format's width.
+    pub fn samples<S: Sample>(&self, plane: usize, y: usize) -> &[S] {
+        bytemuck::cast_slice(self.row(plane, y))
     }
 }
 

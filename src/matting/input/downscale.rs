@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: MIT
 
-//! A frame at half its size, of bytes: what is made much smaller is made so first, at less cost.
+//! A frame at half its size, of bytes whatever its depth: what is made much smaller is made so first, at less
+//! cost.
 
-use crate::matting::frame::pixel_format::{Family, PixelFormat};
-use crate::matting::frame::view::{FrameLayout, FrameView, OwnedFrame};
-use crate::matting::kernels::bytes::gather;
-use crate::matting::kernels::bytes::halve;
+use multiversion::multiversion;
+
+use crate::matting::frame::pixel_format::{Depth, Family, PixelFormat};
+use crate::matting::frame::sample::Sample;
+use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut, OwnedFrame};
+use crate::matting::kernels::samples::{gather, halve};
 
 /// Makes frames of one layout half as wide and high: each colour component by means over 2 x 2 of its
-/// samples, into a plane of its own.
+/// samples, rounded to 8 bits, into a plane of its own.
 pub struct Halver {
     half: OwnedFrame,
-    /// Two rows of a component whose samples do not lie side by side.
-    rows: [Vec<u8>; 2],
+    rows: Rows,
 }
+
+/// What is between a frame's rows and those of its half, by the width of the frame's samples.
+enum Rows {
+    Narrow(Scratch<u8>),
+    Wide(Scratch<u16>),
+}
+
+/// Two rows of a component whose samples do not lie side by side, and a row of means.
+struct Scratch<S>([Vec<S>; 3]);
 
 impl Halver {
     /// For frames of `layout`.
@@ -28,36 +39,71 @@ impl Halver {
         };
         let (width, height) = (layout.width.div_ceil(2), layout.height.div_ceil(2));
         let half = OwnedFrame::new(FrameLayout { format, width, height, ..*layout });
-        Self { half, rows: [vec![0; layout.width], vec![0; layout.width]] }
+        let rows = match layout.format.sample_bytes() {
+            1 => Rows::Narrow(Scratch::new(layout.width)),
+            _ => Rows::Wide(Scratch::new(layout.width)),
+        };
+        Self { half, rows }
     }
 
     /// What becomes of the frames: planes in the order of the frame's colour components, whose codes
-    /// they hold.
+    /// they hold, rounded.
     pub fn layout(&self) -> FrameLayout {
         *self.half.view().layout()
     }
 
     /// Half of `frame`, which has the layout that this was made for.
     pub fn halve(&mut self, frame: &FrameView<'_>) -> FrameView<'_> {
-        let FrameLayout { format, width, height, .. } = *frame.layout();
         let mut half = self.half.view_mut();
+        match &mut self.rows {
+            Rows::Narrow(scratch) => scratch.halve(frame, &mut half, |means, _, out| {
+                out.copy_from_slice(means);
+            }),
+            Rows::Wide(scratch) => scratch.halve(frame, &mut half, round),
+        }
+        self.half.view()
+    }
+}
+
+impl<S: Sample> Scratch<S> {
+    fn new(width: usize) -> Self {
+        Self(std::array::from_fn(|_| vec![S::NONE; width]))
+    }
+
+    fn halve(
+        &mut self,
+        frame: &FrameView<'_>,
+        half: &mut FrameViewMut<'_>,
+        round: impl Fn(&[S], Depth, &mut [u8]),
+    ) {
+        let FrameLayout { format, width, height, .. } = *frame.layout();
+        let [first, second, means] = &mut self.0;
         for (plane, component) in format.color_components().iter().enumerate() {
             let (width, last) = (component.width(width), component.height(height) - 1);
             for y in 0..(last + 1).div_ceil(2) {
                 let [upper, lower] = [2 * y, (2 * y + 1).min(last)];
-                let [upper, lower] = [upper, lower].map(|y| frame.row(component.plane, y));
+                let rows: [&[S]; 2] = [upper, lower].map(|y| frame.samples(component.plane, y));
                 let out = half.row_mut(plane, y);
+                let means = &mut means[..out.len()];
                 if component.step == 1 {
-                    halve(&upper[..width], &lower[..width], true, out);
-                    continue;
+                    halve(&rows[0][..width], &rows[1][..width], true, means);
+                } else {
+                    let [first, second] = [&mut first[..width], &mut second[..width]];
+                    gather(rows[0], component.offset, component.step, first);
+                    gather(rows[1], component.offset, component.step, second);
+                    halve(first, second, true, means);
                 }
-                let [first, second] = self.rows.each_mut().map(|row| &mut row[..width]);
-                gather(upper, component.offset, component.step, first);
-                gather(lower, component.offset, component.step, second);
-                halve(first, second, true, out);
+                round(means, format.depth(), out);
             }
         }
-        self.half.view()
+    }
+}
+
+/// Codes of more than 8 bits to the nearest ones of 8.
+#[multiversion(targets = "simd")]
+fn round(row: &[u16], depth: Depth, out: &mut [u8]) {
+    for (out, sample) in out.iter_mut().zip(row) {
+        *out = u8::encode(sample.decode(depth), Depth::EIGHT);
     }
 }
 

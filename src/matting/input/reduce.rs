@@ -4,12 +4,13 @@
 //!
 //! A [`Reducer`] samples every component of a frame where it lies, at its own subsampling, down to
 //! a small picture, row by row: first the rows that have taps are combined, then the columns of
-//! the result.
+//! the result. Whatever the depth of the frame, the small picture holds codes in units of an 8-bit one.
 
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
 use crate::matting::frame::pixel_format::{Component, Family};
+use crate::matting::frame::sample::Sample;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::kernels::columns::{
     BLOCK, Column, multiply_add, resample, to_columns, to_rows,
@@ -18,13 +19,13 @@ use crate::matting::kernels::resample::{AxisOperator, PackedOperator};
 
 /// Rows of the frame that are combined in one pass.
 const ROW_TAPS: usize = 6;
-/// Bytes of a row that are combined before they are turned into columns: with the rows of the
+/// Samples of a row that are combined before they are turned into columns: with the rows of the
 /// frame that a block needs they fit into the first-level cache.
 const TILE: usize = 512;
 
 /// Components of a plane that are sampled together, because they lie on the same grid.
 struct Grid {
-    /// Bytes from one sample to the next.
+    /// Samples of any component from one of its own to the next.
     step: usize,
     /// Offset in the sample, and which component it is.
     lanes: Vec<(usize, usize)>,
@@ -89,12 +90,12 @@ impl Reducer {
                 }
             }
             let padded = grids.iter().map(|grid| grid.operator.padded_inputs() * grid.step).max();
-            let row_bytes = layout.format.row_bytes(plane, layout.width);
+            let samples = layout.format.row_samples(plane, layout.width);
             planes.push(PlaneSampler {
                 plane,
-                rows: rows.pack(1),
+                rows: rows.pack(1).scaled(1.0 / layout.format.depth().unit()),
                 grids,
-                columns: vec![[0.0; BLOCK]; padded.unwrap_or(0).max(row_bytes)],
+                columns: vec![[0.0; BLOCK]; padded.unwrap_or(0).max(samples)],
             });
         }
         let first: Vec<usize> = (0..repeats.len()).filter(|&y| !repeats[y]).collect();
@@ -121,7 +122,10 @@ impl Reducer {
         let last = self.first.len() - 1;
         let rows: [usize; BLOCK] = std::array::from_fn(|r| self.first[(start + r).min(last)]);
         for sampler in &mut self.planes {
-            sampler.combine(frame, rows, &mut self.tile);
+            match frame.layout().format.sample_bytes() {
+                1 => sampler.combine::<u8>(frame, rows, &mut self.tile),
+                _ => sampler.combine::<u16>(frame, rows, &mut self.tile),
+            }
             for grid in &sampler.grids {
                 for &(offset, component) in &grid.lanes {
                     let out = &mut self.resampled;
@@ -147,7 +151,8 @@ impl Reduced<'_> {
         y > 0 && self.reducer.different[y] == self.reducer.different[y - 1]
     }
 
-    /// Row `y`: the samples of each component, in the frame's codes. For gray all three are luma.
+    /// Row `y`: the samples of each component, in the frame's codes, in units of an 8-bit one. For gray all
+    /// three are luma.
     /// Cheapest from the top down.
     pub fn row(&mut self, y: usize) -> [&[f32]; 3] {
         let row = self.reducer.different[y];
@@ -165,13 +170,18 @@ impl Reduced<'_> {
 
 impl PlaneSampler {
     /// Combines the rows of `frame` for a block of output rows.
-    fn combine(&mut self, frame: &FrameView<'_>, outputs: [usize; BLOCK], tile: &mut [f32]) {
+    fn combine<S: Sample>(
+        &mut self,
+        frame: &FrameView<'_>,
+        outputs: [usize; BLOCK],
+        tile: &mut [f32],
+    ) {
         let FrameLayout { format, width, .. } = *frame.layout();
-        let row_bytes = format.row_bytes(self.plane, width);
-        for (index, columns) in self.columns[..row_bytes].chunks_mut(TILE).enumerate() {
-            let bytes = index * TILE..index * TILE + columns.len();
+        let samples = format.row_samples(self.plane, width);
+        for (index, columns) in self.columns[..samples].chunks_mut(TILE).enumerate() {
+            let samples = index * TILE..index * TILE + columns.len();
             for (combined, output) in tile.chunks_exact_mut(TILE).zip(outputs) {
-                let row = |source| &frame.row(self.plane, source)[bytes.clone()];
+                let row = |source| &frame.samples::<S>(self.plane, source)[samples.clone()];
                 combine_rows(&mut combined[..columns.len()], self.rows.row(output), row);
             }
             to_columns(std::array::from_fn(|r| &tile[r * TILE..][..columns.len()]), columns);
@@ -180,10 +190,10 @@ impl PlaneSampler {
 }
 
 /// `out` = Σ weight · row, over weights for rows from `first` on.
-fn combine_rows<'a>(
+fn combine_rows<'a, S: Sample>(
     out: &mut [f32],
     (first, weights): (usize, &[f32]),
-    row: impl Fn(usize) -> &'a [u8],
+    row: impl Fn(usize) -> &'a [S],
 ) {
     // Weights at the ends may be zeros for rows that are not there.
     let skip = weights.iter().take_while(|&&weight| weight == 0.0).count();
@@ -218,7 +228,12 @@ const LANES: usize = 32;
 
 /// `out` = Σ weight · row, added to what is there where `add`.
 #[multiversion(targets = "simd")]
-fn weigh_rows<const N: usize>(out: &mut [f32], rows: [&[u8]; N], weights: [f32; N], add: bool) {
+fn weigh_rows<S: Sample, const N: usize>(
+    out: &mut [f32],
+    rows: [&[S]; N],
+    weights: [f32; N],
+    add: bool,
+) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
     // Spans whose length the compiler knows become straight vector code.
     let whole = out.len() / LANES * LANES;
@@ -229,7 +244,7 @@ fn weigh_rows<const N: usize>(out: &mut [f32], rows: [&[u8]; N], weights: [f32; 
         for k in 0..N {
             let row = &rows[k][start..start + LANES];
             for i in 0..LANES {
-                sums[i] = multiply_add::<FUSED>(f32::from(row[i]), weights[k], sums[i]);
+                sums[i] = multiply_add::<FUSED>(row[i].number(), weights[k], sums[i]);
             }
         }
         *out = sums;
@@ -237,7 +252,7 @@ fn weigh_rows<const N: usize>(out: &mut [f32], rows: [&[u8]; N], weights: [f32; 
     for (i, out) in rest.iter_mut().enumerate() {
         let mut sum = if add { *out } else { 0.0 };
         for k in 0..N {
-            sum = multiply_add::<FUSED>(f32::from(rows[k][whole + i]), weights[k], sum);
+            sum = multiply_add::<FUSED>(rows[k][whole + i].number(), weights[k], sum);
         }
         *out = sum;
     }

@@ -3,10 +3,10 @@
 //! Loops that know no subject: sums over rows and columns of numbers.
 
 pub mod box_mean;
-pub mod bytes;
 pub mod columns;
 pub mod gaussian;
 pub mod pool;
 pub mod resample;
 pub mod round;
+pub mod samples;
 pub mod tap;

@@ -296,6 +296,13 @@ impl PackedOperator {
         }
     }
 
+    /// The same, with outputs times `factor`.
+    #[must_use]
+    pub fn scaled(mut self, factor: f32) -> Self {
+        self.weights.iter_mut().for_each(|weight| *weight *= factor);
+        self
+    }
+
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.first.len()

@@ -2,24 +2,14 @@
 
 //! Rounding of several floats at once: a saturating cast is several instructions, these are one or two.
 
-/// The nearest whole number, for values within ±2^21, in the low bits: those of two's complement.
-#[inline(always)]
-pub fn nearest(value: f32) -> u32 {
-    // Beyond 2^23 a float's last bit is one whole; 2^22 more keep negative values there.
-    (value + 12_582_912.0).to_bits()
-}
+pub use crate::matting::frame::sample::nearest;
 
-/// Within the codes. Unlike `clamp`, which keeps what is not a number, it is two vector
+/// Within the codes up to `white`. Unlike `clamp`, which keeps what is not a number, it is two vector
 /// instructions.
 #[inline(always)]
-pub fn clip(code: f32) -> f32 {
+pub fn clip(code: f32, white: f32) -> f32 {
     let code = if code > 0.0 { code } else { 0.0 };
-    if code < 255.0 { code } else { 255.0 }
-}
-
-/// The nearest code of 8 bits.
-pub fn to_code(value: f32) -> u8 {
-    value.round().clamp(0.0, 255.0) as u8
+    if code < white { code } else { white }
 }
 
 #[cfg(test)]

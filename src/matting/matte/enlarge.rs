@@ -11,34 +11,39 @@ use std::ops::Range;
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
+use crate::matting::frame::sample::Sample;
 use crate::matting::kernels::columns::{
     BLOCK, Column, multiply_add, resample_windows, same_all_along, to_columns, to_part_of_rows,
 };
 use crate::matting::kernels::resample::PackedOperator;
-use crate::matting::kernels::round::nearest;
 use crate::matting::matte::spans::{Cover, SPAN, spans};
 
 /// Taps of cubic interpolation.
 pub const TAPS: usize = 4;
-/// A mask this near to 0 or 1 is there, to 8 bits, when it has been enlarged: the taps' weights add up
+/// A mask this near to 0 or 1 is there, to 8 bits, when it has been enlarged.
+pub const FAINT: f32 = faint(8);
+
+/// A mask this near to 0 or 1 is there, to so many bits, when it has been enlarged: the taps' weights add up
 /// to at most 1.375 each way, regardless of their signs, and 1.375² / 1024 is less than half of 1 / 255.
-pub const FAINT: f32 = 1.0 / 1024.0;
+const fn faint(bits: u32) -> f32 {
+    1.0 / (1u32 << (bits + 2)) as f32
+}
 
 /// A row of a matte.
 #[derive(Clone, Copy, Debug)]
-pub struct MatteRow<'a> {
+pub struct MatteRow<'a, S = u8> {
     /// Every value in [0, 1].
     pub values: &'a [f32],
-    /// The same, rounded to 0 to 255.
-    pub codes: &'a [u8],
-    /// What each [`SPAN`] of the row is; where it is not soft, values and codes are all 0 or all 1 (255).
+    /// The same, rounded to weights.
+    pub codes: &'a [S],
+    /// What each [`SPAN`] of the row is; where it is not soft, values and codes are all 0 or all 1 (the whole).
     pub covers: &'a [Cover],
 }
 
-/// A source of matte rows.
-pub trait MatteRows {
+/// A source of matte rows, with weights of some width.
+pub trait MatteRows<S = u8> {
     /// Row `y` of the matte. Cheapest from the top down; may be asked for again.
-    fn row(&mut self, y: usize) -> MatteRow<'_>;
+    fn row(&mut self, y: usize) -> MatteRow<'_, S>;
 }
 
 /// A matte whose rows are made while they are read, by several readers at once if need be.
@@ -52,7 +57,7 @@ pub enum Matte<'a> {
 
 impl<'a> Matte<'a> {
     /// The rows of the matte, from a reader of its finisher.
-    pub fn rows(self, reader: &'a mut MatteReader) -> MatteRowsOf<'a> {
+    pub fn rows<S: Sample>(self, reader: &'a mut MatteReader<S>) -> MatteRowsOf<'a, S> {
         reader.ring.forget();
         reader.covers_of = None;
         if let Self::Flat(opacity) = self {
@@ -63,10 +68,12 @@ impl<'a> Matte<'a> {
         MatteRowsOf { matte: self, reader }
     }
 
-    /// With values that are right beyond 8 bits.
-    pub fn exact(self) -> Self {
+    /// With values that are right to so many bits; without this to 8.
+    pub fn to_bits(self, bits: u32) -> Self {
         match self {
-            Self::Mask(mask) => Self::Mask(MaskMatte { faint: 0.0, ..mask }),
+            Self::Mask(mask) => {
+                Self::Mask(MaskMatte { faint: mask.faint.min(faint(bits)), ..mask })
+            }
             flat => flat,
         }
     }
@@ -92,10 +99,10 @@ pub struct MaskMatte<'a> {
 }
 
 /// What reading a matte needs.
-pub struct MatteReader {
+pub struct MatteReader<S = u8> {
     ring: Ring,
     row: Vec<f32>,
-    codes: Vec<u8>,
+    codes: Vec<S>,
     covers: Vec<Cover>,
     /// The first of the mask's rows that `covers` was found for.
     covers_of: Option<usize>,
@@ -106,13 +113,13 @@ pub struct MatteReader {
     soft: Vec<Range<usize>>,
 }
 
-impl MatteReader {
+impl<S: Sample> MatteReader<S> {
     /// For mattes `width` pixels wide, enlarged by `columns`.
     pub fn new(width: usize, columns: &PackedOperator) -> Self {
         Self {
             ring: Ring::new(width, columns.padded_inputs()),
             row: vec![0.0; width],
-            codes: vec![0; width],
+            codes: vec![S::NONE; width],
             covers: vec![Cover::Soft; width.div_ceil(SPAN)],
             covers_of: None,
             not: vec![Not::default(); width.div_ceil(SPAN)],
@@ -127,7 +134,7 @@ impl MatteReader {
         let covers = width.div_ceil(SPAN);
         self.ring.set_width(width);
         self.row.resize(width, 0.0);
-        self.codes.resize(width, 0);
+        self.codes.resize(width, S::NONE);
         self.covers.resize(covers, Cover::Soft);
         self.not.resize(covers, Not::default());
         self.found.resize(covers, Not::default());
@@ -136,13 +143,13 @@ impl MatteReader {
 }
 
 /// A matte at its reader.
-pub struct MatteRowsOf<'a> {
+pub struct MatteRowsOf<'a, S = u8> {
     matte: Matte<'a>,
-    reader: &'a mut MatteReader,
+    reader: &'a mut MatteReader<S>,
 }
 
-impl MatteRows for MatteRowsOf<'_> {
-    fn row(&mut self, y: usize) -> MatteRow<'_> {
+impl<S: Sample> MatteRows<S> for MatteRowsOf<'_, S> {
+    fn row(&mut self, y: usize) -> MatteRow<'_, S> {
         if let Matte::Mask(matte) = self.matte {
             matte.make_row(y, self.reader);
         }
@@ -152,7 +159,7 @@ impl MatteRows for MatteRowsOf<'_> {
 }
 
 impl MaskMatte<'_> {
-    fn make_row(&self, y: usize, reader: &mut MatteReader) {
+    fn make_row<S: Sample>(&self, y: usize, reader: &mut MatteReader<S>) {
         let (first, weights) = self.rows.row(y);
         let last = self.mask.len() / self.width - 1;
         // Taps beyond the last row have no weight; any row will do.
@@ -183,7 +190,7 @@ impl MaskMatte<'_> {
     }
 
     /// Finds what the covers of rows between `sources` are, and fills those that are not soft.
-    fn find_parts(&self, sources: [usize; TAPS], reader: &mut MatteReader) {
+    fn find_parts<S: Sample>(&self, sources: [usize; TAPS], reader: &mut MatteReader<S>) {
         let MatteReader { ring, row, codes, covers, covers_of, not, found, soft } = reader;
         ring.find_not(sources, found);
         if covers_of.is_some() && found == not {
@@ -198,8 +205,8 @@ impl MaskMatte<'_> {
                 continue;
             }
             let (value, code) = match cover {
-                Cover::Clear => (0.0, 0),
-                Cover::Opaque => (1.0, 255),
+                Cover::Clear => (0.0, S::NONE),
+                Cover::Opaque => (1.0, S::ALL),
                 Cover::Soft => continue,
             };
             row.fill(value);
@@ -390,30 +397,30 @@ fn invert(row: &mut [f32]) {
     }
 }
 
-/// [0, 1] to 0 to 255, rounded.
+/// [0, 1] to weights, rounded.
 #[multiversion(targets = "simd")]
-fn quantise(values: &[f32], out: &mut [u8]) {
+fn quantise<S: Sample>(values: &[f32], out: &mut [S]) {
     for (out, value) in out.iter_mut().zip(values) {
-        *out = nearest(value * 255.0) as u8;
+        *out = S::of_share(*value);
     }
 }
 
 /// A matte that is all there, for tests.
 #[cfg(test)]
-pub struct WholeMatte {
+pub struct WholeMatte<S = u8> {
     width: usize,
     values: Vec<f32>,
-    codes: Vec<u8>,
+    codes: Vec<S>,
     covers: Vec<Cover>,
 }
 
 #[cfg(test)]
-impl WholeMatte {
+impl<S: Sample> WholeMatte<S> {
     /// With `value(x, y)` in it.
     pub fn new(width: usize, height: usize, value: impl Fn(usize, usize) -> f32) -> Self {
         let at = |i: usize| value(i % width, i / width);
         let values: Vec<f32> = (0..width * height).map(at).collect();
-        let mut codes = vec![0; values.len()];
+        let mut codes = vec![S::NONE; values.len()];
         quantise(&values, &mut codes);
         let row_of = |values: &[f32]| {
             let covers = values.iter().map(|&value| Cover::of_opacity(value));
@@ -436,8 +443,8 @@ impl WholeMatte {
 }
 
 #[cfg(test)]
-impl MatteRows for WholeMatte {
-    fn row(&mut self, y: usize) -> MatteRow<'_> {
+impl<S: Sample> MatteRows<S> for WholeMatte<S> {
+    fn row(&mut self, y: usize) -> MatteRow<'_, S> {
         let (pixels, covers) = (self.width, self.width.div_ceil(SPAN));
         MatteRow {
             values: &self.values[y * pixels..][..pixels],
@@ -471,7 +478,7 @@ mod tests {
                 (0..mask.area()).map(|i| if is_inside(i) { inside } else { outside }).collect();
             let settings = MatteSettings { invert, threshold, ..Default::default() };
             let mut finisher = Finisher::new(frame, MaskLayout::covering(mask));
-            let mut reader = finisher.reader();
+            let mut reader: MatteReader = finisher.reader();
             let Matte::Mask(matte) = finisher.matte(&values, &settings) else { unreachable!() };
             let mut rows = Matte::Mask(matte).rows(&mut reader);
             let operators = (matte.columns, matte.rows);
@@ -517,7 +524,7 @@ mod tests {
         let values: Vec<f32> =
             (0..mask.area()).map(|i| if i % 256 < 128 { 0.0 } else { 0.9995 }).collect();
         let mut finisher = Finisher::new(frame, MaskLayout::covering(mask));
-        let mut reader = finisher.reader();
+        let mut reader: MatteReader = finisher.reader();
         let matte = finisher.matte(&values, &MatteSettings::default());
         let soft = |matte: Matte<'_>, reader: &mut MatteReader| {
             let covers = matte.rows(reader).row(32).covers.to_vec();
@@ -525,7 +532,7 @@ mod tests {
         };
         assert_eq!(soft(matte, &mut reader), 2);
         // All that is only nearly 1, and the cover before, which looks at the first of it.
-        assert_eq!(soft(matte.exact(), &mut reader), 9);
+        assert_eq!(soft(matte.to_bits(16), &mut reader), 9);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Mask to matte: shaped as the settings ask, at the network's size, and handed on to be enlarged
 //! (`matte.rs`).
 
+use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::gaussian::Gaussian;
@@ -64,7 +65,7 @@ impl Finisher {
     }
 
     /// What reads this finisher's mattes.
-    pub fn reader(&self) -> MatteReader {
+    pub fn reader<S: Sample>(&self) -> MatteReader<S> {
         MatteReader::new(self.frame.width, &self.columns)
     }
 
@@ -194,7 +195,7 @@ mod tests {
             },
         );
         finisher.unit = [1.0; 2];
-        let mut reader = finisher.reader();
+        let mut reader: MatteReader = finisher.reader();
         let mut matte = finisher.matte(mask, &settings).rows(&mut reader);
         (0..frame.height).flat_map(|y| matte.row(y).values.to_vec()).collect()
     }
@@ -281,7 +282,7 @@ mod tests {
             let settings = MatteSettings { invert: true, threshold, edge_shift: shift, feather };
             for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
                 let mut finisher = Finisher::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE });
-                let mut reader = finisher.reader();
+                let mut reader: MatteReader = finisher.reader();
                 let mut matte = finisher.matte(&values, &settings).rows(&mut reader);
                 for y in 0..height {
                     let row = matte.row(y).values;

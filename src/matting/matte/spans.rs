@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-//! The pixels of rows that are clear, opaque or soft alike, and the bytes that they have in every plane.
+//! The pixels of rows that are clear, opaque or soft alike, and the samples that they have in every plane.
 
 use std::ops::Range;
 
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
+use crate::matting::frame::sample::Sample;
 use crate::matting::frame::view::FrameLayout;
-use crate::matting::kernels::bytes::halve;
+use crate::matting::kernels::samples::halve;
 
 /// Pixels of a row that are looked at together.
 pub const SPAN: usize = 64;
@@ -60,8 +61,8 @@ pub fn spans(covers: &[Cover], width: usize) -> impl Iterator<Item = (Cover, Ran
 pub struct Spans {
     covers: Vec<Cover>,
     pixels: Vec<(Cover, Range<usize>)>,
-    /// The bytes of the same, in a row of each plane.
-    bytes: [Vec<Range<usize>>; MAX_PLANES],
+    /// The samples of the same, in a row of each plane.
+    samples: [Vec<Range<usize>>; MAX_PLANES],
 }
 
 impl Spans {
@@ -71,7 +72,7 @@ impl Spans {
         Self {
             covers: Vec::with_capacity(most),
             pixels: Vec::with_capacity(most),
-            bytes: std::array::from_fn(|_| Vec::with_capacity(most)),
+            samples: std::array::from_fn(|_| Vec::with_capacity(most)),
         }
     }
 
@@ -84,10 +85,10 @@ impl Spans {
         self.covers.extend_from_slice(covers);
         self.pixels.clear();
         self.pixels.extend(spans(covers, layout.width));
-        for (plane, bytes) in self.bytes.iter_mut().enumerate() {
-            let at = |x| layout.format.row_bytes(plane, x);
-            bytes.clear();
-            bytes.extend(self.pixels.iter().map(|(_, span)| at(span.start)..at(span.end)));
+        for (plane, samples) in self.samples.iter_mut().enumerate() {
+            let at = |x| layout.format.row_samples(plane, x);
+            samples.clear();
+            samples.extend(self.pixels.iter().map(|(_, span)| at(span.start)..at(span.end)));
         }
     }
 
@@ -97,24 +98,25 @@ impl Spans {
         joined(pixels.filter(move |(cover, _)| which(*cover)).map(|(_, span)| span.clone()))
     }
 
-    /// The bytes of the same, in a row of a plane.
-    pub fn bytes(
+    /// The samples of the same, in a row of a plane.
+    pub fn samples(
         &self,
         plane: usize,
         which: impl Fn(Cover) -> bool,
     ) -> impl Iterator<Item = Range<usize>> {
-        joined(self.all(plane).filter(move |(cover, ..)| which(*cover)).map(|(.., bytes)| bytes))
+        joined(
+            self.all(plane).filter(move |(cover, ..)| which(*cover)).map(|(.., samples)| samples),
+        )
     }
 
-    /// What every span is, its pixels, and its bytes in a row of a plane.
+    /// What every span is, its pixels, and its samples in a row of a plane.
     pub fn all(&self, plane: usize) -> impl Iterator<Item = (Cover, Range<usize>, Range<usize>)> {
-        let bytes = self.bytes[plane].iter();
-        let pairs = self.pixels.iter().zip(bytes);
-        pairs.map(|((cover, pixels), bytes)| (*cover, pixels.clone(), bytes.clone()))
+        let pairs = self.pixels.iter().zip(&self.samples[plane]);
+        pairs.map(|((cover, pixels), samples)| (*cover, pixels.clone(), samples.clone()))
     }
 
     /// Brings two rows of weights to the chroma's resolution, if the format has one.
-    pub fn halve(&self, format: PixelFormat, [upper, lower]: [&[u8]; 2], out: &mut [u8]) {
+    pub fn halve<S: Sample>(&self, format: PixelFormat, [upper, lower]: [&[S]; 2], out: &mut [S]) {
         if format.components().iter().all(|component| component.h_shift == 0) {
             return;
         }
@@ -122,8 +124,8 @@ impl Spans {
         for (cover, span) in &self.pixels {
             let out = &mut out[halved(span)];
             match cover {
-                Cover::Clear => out.fill(0),
-                Cover::Opaque => out.fill(255),
+                Cover::Clear => out.fill(S::NONE),
+                Cover::Opaque => out.fill(S::ALL),
                 Cover::Soft => halve(&upper[span.clone()], &lower[span.clone()], vertically, out),
             }
         }
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_has_bytes_in_every_plane() {
+    fn a_run_has_samples_in_every_plane() {
         let layout = FrameLayout::new(PixelFormat::Nv12, 201, 2);
         let mut spans = Spans::new(&layout);
         spans.update(&layout, &[Cover::Clear, Cover::Soft, Cover::Soft, Cover::Opaque]);
@@ -167,7 +169,7 @@ mod tests {
             ]
         );
         // The last pixel has a pair of chroma of its own.
-        assert!(spans.bytes(1, |cover| cover == Cover::Opaque).eq(std::iter::once(192..202)));
+        assert!(spans.samples(1, |cover| cover == Cover::Opaque).eq(std::iter::once(192..202)));
         assert_eq!(spans.pixels(|cover| cover == Cover::Soft).collect::<Vec<_>>(), [soft]);
         // What lies side by side is done together.
         assert!(spans.pixels(|cover| cover != Cover::Clear).eq(std::iter::once(64..201)));
@@ -181,7 +183,7 @@ mod tests {
         let layout = FrameLayout::new(format, 130, 2);
         let mut spans = Spans::new(&layout);
         spans.update(&layout, &[Cover::Clear, Cover::Opaque, Cover::Soft]);
-        let (upper, lower, mut half) = ([100; 130], [50; 130], [1; 65]);
+        let (upper, lower, mut half) = ([100u8; 130], [50; 130], [1; 65]);
         spans.halve(format, [&upper, &lower], &mut half);
         assert_eq!((half[31], half[32], half[64]), (0, 255, 75));
     }

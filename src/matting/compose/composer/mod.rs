@@ -4,10 +4,14 @@
 //!
 //! Works on blocks of one row, or two where two rows of luma share a row of chroma, so that all
 //! that a block needs stays in the first-level cache. Composites are blended in the output's own
-//! format, byte by byte, with the matte spread over the bytes that each pixel has. Where the matte
+//! format, sample by sample, with the matte spread over the samples that each pixel has. Where the matte
 //! is all 0 or 1, nothing is blended.
+//!
+//! Samples and weights are as wide as the output's samples: 8 bits, or 16 for all deeper formats.
 
 use std::ops::Range;
+
+use multiversion::multiversion;
 
 use crate::matting::compose::backdrop::Backdrop;
 use crate::matting::compose::blend::{mix, spread, weigh_over};
@@ -15,11 +19,14 @@ use crate::matting::compose::blur::BackdropRow;
 use crate::matting::compose::convert::RowConverter;
 use crate::matting::compose::foreground::{Foreground, ForegroundRows};
 use crate::matting::compose::output::Output;
+use crate::matting::compose::width::Width;
 use crate::matting::error::Error;
+use crate::matting::frame::color::Range as CodeRange;
 use crate::matting::frame::conversion::black;
-use crate::matting::frame::pixel_format::{Family, PixelFormat};
+use crate::matting::frame::pixel_format::{Component, Depth, Family, PixelFormat};
+use crate::matting::frame::sample::{Grain, Sample};
 use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut};
-use crate::matting::kernels::bytes::{gather, scale};
+use crate::matting::kernels::samples::gather;
 use crate::matting::matte::enlarge::MatteRows;
 use crate::matting::matte::spans::{Cover, SPAN};
 use crate::matting::matte::spans::{Spans, halved};
@@ -35,41 +42,43 @@ pub enum Colors<'a> {
 
 /// What an output is composed of, besides the matte.
 #[derive(Clone, Copy)]
-pub struct Layers<'a> {
+pub struct Layers<'a, S: Width> {
     /// The frame's colours.
     pub colors: Colors<'a>,
     /// The person's own, where the matte is soft; without it the frame's stay.
-    pub foreground: Option<&'a Foreground>,
+    pub foreground: Option<&'a Foreground<S>>,
     /// What is behind the person.
-    pub backdrop: &'a Backdrop,
+    pub backdrop: &'a Backdrop<S>,
 }
 
 /// How a frame's colours reach an output of another frame.
-enum Transfer {
+enum Transfer<S: Width> {
     /// The formats are the same.
     Copy,
     /// To packed pixels.
-    Convert(Box<RowConverter>),
-    /// From 4:2:0 of some kind to A420.
+    Convert(Box<RowConverter<S>>),
+    /// To planes of the same sizes, with one of alpha.
     Planes,
     /// The output has none.
     Nothing,
 }
 
 /// Composes outputs of one layout from frames of one layout.
-pub struct Composer {
+pub struct Composer<S: Width> {
     from: FrameLayout,
     to: FrameLayout,
     output: Output,
-    transfer: Transfer,
-    /// Opacity of the block's rows, 0 to 255.
-    opacity: [Vec<u8>; 2],
+    transfer: Transfer<S>,
+    /// Of the output's codes.
+    depth: Depth,
+    /// Opacity of the block's rows.
+    opacity: [Vec<S>; 2],
     /// Weight of the person's colours where the background is not opaque; else it is the opacity.
-    weights: [Vec<u8>; 2],
+    weights: [Vec<S>; 2],
     /// The weights at the chroma's resolution.
-    chroma_weights: Vec<u8>,
-    /// The weights of a span, spread over the bytes of a plane's row.
-    spread: Vec<u8>,
+    chroma_weights: Vec<S>,
+    /// The weights of a span, spread over the samples of a plane's row.
+    spread: Vec<S>,
     /// What the covers of the block's rows are.
     covers: [Vec<Cover>; 2],
     /// What is alike in all of the block's rows.
@@ -77,17 +86,17 @@ pub struct Composer {
     /// Whether `matte` is needed.
     keeps_matte: bool,
     /// The matte of the block's rows, without the frame's own alpha, for the person's colours.
-    matte: [Vec<u8>; 2],
+    matte: [Vec<S>; 2],
     /// The matte at the chroma's resolution.
-    chroma_matte: Vec<u8>,
+    chroma_matte: Vec<S>,
     /// A row of the background.
-    behind: BackdropRow,
+    behind: BackdropRow<S>,
     /// Made when they are first needed.
-    pub(super) foreground_rows: Option<Box<ForegroundRows>>,
-    opaque: Vec<u8>,
+    pub(super) foreground_rows: Option<Box<ForegroundRows<S>>>,
+    opaque: Vec<S>,
 }
 
-impl Composer {
+impl<S: Width> Composer<S> {
     /// # Errors
     /// [`Error::Conversion`] for a pair of formats that [`Output::formats`] does not offer.
     pub fn new(from: &FrameLayout, to: &FrameLayout, output: Output) -> Result<Self, Error> {
@@ -96,36 +105,34 @@ impl Composer {
         }
         // Planes that are handed on are not converted.
         let same_colors = from.color == to.color;
-        let transfer = match (output, to.format) {
-            (Output::Alpha, _) => Transfer::Nothing,
-            (_, format) if format == from.format => Transfer::Copy,
-            (_, PixelFormat::A420) if same_colors => Transfer::Planes,
-            (_, PixelFormat::A420) => {
-                return Err(Error::Conversion { from: from.format, to: to.format });
-            }
+        let transfer = match output {
+            Output::Alpha => Transfer::Nothing,
+            _ if to.format == from.format => Transfer::Copy,
+            _ if to.format.has_planes_of(from.format) && same_colors => Transfer::Planes,
             _ => Transfer::Convert(Box::new(RowConverter::new(from, to)?)),
         };
-        let row_bytes = (0..to.format.planes()).map(|plane| to.format.row_bytes(plane, to.width));
-        let row_bytes = row_bytes.max().unwrap_or(0);
-        let row = || vec![0; to.width];
+        let samples = (0..to.format.planes()).map(|plane| to.format.row_samples(plane, to.width));
+        let samples = samples.max().unwrap_or(0);
+        let row = || vec![S::NONE; to.width];
         let covers = to.width.div_ceil(SPAN);
         Ok(Self {
             from: *from,
             to: *to,
             output,
             transfer,
+            depth: to.format.depth(),
             opacity: [row(), row()],
             weights: [row(), row()],
-            chroma_weights: vec![0; to.width.div_ceil(2)],
-            spread: vec![0; row_bytes],
+            chroma_weights: vec![S::NONE; to.width.div_ceil(2)],
+            spread: vec![S::NONE; samples],
             covers: std::array::from_fn(|_| vec![Cover::Soft; covers]),
             spans: Spans::new(to),
             keeps_matte: false,
             matte: [row(), row()],
-            chroma_matte: vec![0; to.width.div_ceil(2)],
+            chroma_matte: vec![S::NONE; to.width.div_ceil(2)],
             behind: BackdropRow::default(),
             foreground_rows: None,
-            opaque: vec![255; to.width],
+            opaque: vec![S::ALL; to.width],
         })
     }
 
@@ -137,8 +144,8 @@ impl Composer {
     /// Writes `rows` of `target`, whose layout is the output's; the first of them is even.
     pub fn compose(
         &mut self,
-        layers: &Layers<'_>,
-        matte: &mut dyn MatteRows,
+        layers: &Layers<'_, S>,
+        matte: &mut dyn MatteRows<S>,
         rows: Range<usize>,
         target: &mut FrameViewMut<'_>,
     ) {
@@ -179,9 +186,10 @@ impl Composer {
     pub fn clear(&self, target: &mut FrameViewMut<'_>) {
         let FrameLayout { format, width, height, .. } = self.to;
         for (index, component) in format.components().iter().enumerate() {
-            let code = black(&self.to, index);
+            let code = S::encode(black(&self.to, index), self.depth);
             for y in 0..component.height(height) {
-                let row = &mut target.row_mut(component.plane, y)[component.offset..];
+                let row: &mut [S] = target.samples_mut(component.plane, y);
+                let row = &mut row[component.offset..];
                 let samples = row.iter_mut().step_by(component.step).take(component.width(width));
                 samples.for_each(|sample| *sample = code);
             }
@@ -192,41 +200,33 @@ impl Composer {
     fn read_opacity(
         &mut self,
         colors: Colors<'_>,
-        matte: &mut dyn MatteRows,
+        matte: &mut dyn MatteRows<S>,
         target: &mut FrameViewMut<'_>,
         y: usize,
         row: usize,
     ) {
         let matte = matte.row(y);
         self.covers[row].copy_from_slice(matte.covers);
-        let alpha = match colors {
-            Colors::Frame(frame) => {
-                self.from.format.alpha().map(|alpha| (alpha, frame.row(alpha.plane, y)))
-            }
-            // A plane that was appended to a frame without alpha holds nothing yet.
-            Colors::InPlace if self.works_in_place() => {
-                self.from.format.alpha().map(|alpha| (alpha, target.row(alpha.plane, y)))
-            }
-            Colors::InPlace => None,
-        };
-        if self.to.format == PixelFormat::Gray16Le {
-            let own = |x: usize| {
-                alpha.map_or(1.0, |(c, row)| f32::from(row[x * c.step + c.offset]) / 255.0)
-            };
-            for (x, value) in matte.values.iter().enumerate() {
-                let level = (value * own(x) * 65535.0).round() as u16;
-                self.spread[2 * x..2 * x + 2].copy_from_slice(&level.to_le_bytes());
-            }
-            return;
-        }
         self.opacity[row].copy_from_slice(matte.codes);
         if self.keeps_matte {
             self.matte[row].copy_from_slice(matte.codes);
         }
-        if let Some((component, own)) = alpha {
-            let own = own[component.offset..].iter().step_by(component.step);
-            for (opacity, own) in self.opacity[row].iter_mut().zip(own) {
-                *opacity = scale(*opacity, *own);
+        if let Some(alpha) = self.from.format.alpha() {
+            let (in_place, depth) = (self.works_in_place(), self.from.format.depth());
+            let opacity = &mut self.opacity[row];
+            match colors {
+                // A matte alone may have other samples than the frame.
+                Colors::Frame(frame) if depth.bits > 8 => {
+                    multiply::<u16, S>(opacity, frame.samples(alpha.plane, y), alpha, depth);
+                }
+                Colors::Frame(frame) => {
+                    multiply::<u8, S>(opacity, frame.samples(alpha.plane, y), alpha, depth);
+                }
+                Colors::InPlace if in_place => {
+                    multiply::<S, S>(opacity, target.samples(alpha.plane, y), alpha, depth);
+                }
+                // A plane that was appended to a frame without alpha holds nothing yet.
+                Colors::InPlace => return,
             }
             for cover in self.covers[row].iter_mut().filter(|cover| **cover == Cover::Opaque) {
                 *cover = Cover::Soft;
@@ -247,7 +247,7 @@ impl Composer {
 
     fn transfer_colors(
         &mut self,
-        layers: &Layers<'_>,
+        layers: &Layers<'_, S>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
@@ -264,10 +264,8 @@ impl Composer {
             Transfer::Copy => {
                 for plane in 0..format.planes() {
                     for y in plane_rows(format, plane, top, rows) {
-                        let row = target.row_mut(plane, y);
-                        for bytes in spans.bytes(plane, is_needed) {
-                            row[bytes.clone()].copy_from_slice(&frame.row(plane, y)[bytes]);
-                        }
+                        let (row, out) = (frame.samples(plane, y), target.samples_mut(plane, y));
+                        copy_spans::<S>(row, out, spans.samples(plane, is_needed));
                     }
                 }
             }
@@ -277,26 +275,32 @@ impl Composer {
                         Output::Cutout => &self.opacity[row],
                         _ => &self.opaque,
                     };
-                    let out = target.row_mut(0, top + row);
+                    let out = target.samples_mut(0, top + row);
                     for pixels in spans.pixels(is_needed) {
                         converter.convert(frame, top + row, pixels, alpha, out);
                     }
                     if self.output == Output::Cutout {
                         // The alpha that converting would have written.
                         spans
-                            .bytes(0, |cover| !is_needed(cover))
-                            .for_each(|bytes| out[bytes].fill(0));
+                            .samples(0, |cover| !is_needed(cover))
+                            .for_each(|samples| out[samples].fill(S::NONE));
                     }
                 }
             }
             Transfer::Planes => {
+                let depths = [self.from.format.depth(), self.depth];
                 for (index, source) in self.from.format.color_components().iter().enumerate() {
                     let plane = format.color_components()[index].plane;
                     for y in plane_rows(format, plane, top, rows) {
-                        let (row, out) = (frame.row(source.plane, y), target.row_mut(plane, y));
-                        for bytes in spans.bytes(plane, is_needed) {
-                            let row = &row[bytes.start * source.step..];
-                            gather(row, source.offset, source.step, &mut out[bytes]);
+                        let row: &[S] = frame.samples(source.plane, y);
+                        let out = target.samples_mut(plane, y);
+                        for samples in spans.samples(plane, is_needed) {
+                            let row = &row[samples.start * source.step..];
+                            let out = &mut out[samples];
+                            gather(row, source.offset, source.step, out);
+                            if depths[0] != depths[1] {
+                                move_codes(out, depths);
+                            }
                         }
                     }
                 }
@@ -307,7 +311,7 @@ impl Composer {
     /// Leaves no colour of the old background in the block's pixels, those that are clear included.
     fn purify(
         &mut self,
-        foreground: Option<&Foreground>,
+        foreground: Option<&Foreground<S>>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
@@ -317,7 +321,7 @@ impl Composer {
         };
         for plane in 0..self.to.format.planes() {
             for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
-                let row = target.row_mut(plane, y);
+                let row = target.samples_mut(plane, y);
                 let mattes = [&self.matte[index][..], &self.chroma_matte];
                 foreground.apply(own, (plane, y), mattes, true, row);
             }
@@ -327,7 +331,7 @@ impl Composer {
     /// Lays the block over the background: what is in `target` already, or else in `colors`.
     fn blend(
         &mut self,
-        layers: &Layers<'_>,
+        layers: &Layers<'_, S>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
@@ -336,8 +340,9 @@ impl Composer {
         let mut person = foreground.zip(self.foreground_rows.as_deref_mut());
         let format = self.to.format;
         let alpha = format.alpha();
-        let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { 255 };
-        if backdrop_alpha != 255 {
+        let grain = Grain::from(self.depth);
+        let backdrop_alpha = if alpha.is_some() { backdrop.alpha() } else { S::ALL };
+        if backdrop_alpha != S::ALL {
             for row in 0..rows {
                 weigh_over(&mut self.opacity[row], &mut self.weights[row], backdrop_alpha);
             }
@@ -346,7 +351,7 @@ impl Composer {
             (Colors::Frame(frame), Transfer::Copy) => Some(frame),
             _ => None,
         };
-        let [upper, lower] = if backdrop_alpha == 255 { &self.opacity } else { &self.weights };
+        let [upper, lower] = if backdrop_alpha == S::ALL { &self.opacity } else { &self.weights };
         let lower = if rows == 2 { lower } else { upper };
         self.spans.halve(format, [upper, lower], &mut self.chroma_weights);
         for plane in 0..format.planes() {
@@ -355,21 +360,20 @@ impl Composer {
             }
             for (index, y) in plane_rows(format, plane, top, rows).enumerate() {
                 let full = if index == 0 { upper } else { lower };
-                let mut front = front.map(|frame| frame.row(plane, y));
+                let mut front = front.map(|frame| frame.samples::<S>(plane, y));
                 let behind = backdrop.row(plane, y, &mut self.behind);
-                let row = target.row_mut(plane, y);
+                let row = target.samples_mut::<S>(plane, y);
                 if let Some((foreground, own)) = &mut person {
                     if let Some(front) = front.take() {
-                        for bytes in self.spans.bytes(plane, |cover| cover != Cover::Clear) {
-                            row[bytes.clone()].copy_from_slice(&front[bytes]);
-                        }
+                        let seen = self.spans.samples(plane, |cover| cover != Cover::Clear);
+                        copy_spans(front, row, seen);
                     }
                     let mattes = [&self.matte[index][..], &self.chroma_matte];
                     foreground.apply(own, (plane, y), mattes, false, row);
                 }
-                for (cover, pixels, bytes) in self.spans.all(plane) {
-                    let (row, behind) = (&mut row[bytes.clone()], &behind[bytes.clone()]);
-                    let front = front.map(|front| &front[bytes]);
+                for (cover, pixels, samples) in self.spans.all(plane) {
+                    let (row, behind) = (&mut row[samples.clone()], &behind[samples.clone()]);
+                    let front = front.map(|front| &front[samples]);
                     match (cover, front) {
                         (Cover::Clear, _) => row.copy_from_slice(behind),
                         (Cover::Opaque, Some(front)) => row.copy_from_slice(front),
@@ -378,15 +382,15 @@ impl Composer {
                             let half = &self.chroma_weights[halved(&pixels)];
                             let full = &full[pixels];
                             let weights = spread(format, plane, full, half, &mut self.spread);
-                            mix(row, front, behind, weights);
+                            mix(row, front, behind, weights, grain);
                         }
                     }
                 }
             }
         }
-        if alpha.is_some() && backdrop_alpha == 255 {
+        if alpha.is_some() && backdrop_alpha == S::ALL {
             for row in &mut self.opacity[..rows] {
-                row.fill(255);
+                row.fill(S::ALL);
             }
         }
         self.write_alpha(target, top, rows);
@@ -396,12 +400,12 @@ impl Composer {
     fn write_alpha(&self, target: &mut FrameViewMut<'_>, top: usize, rows: usize) {
         let Some(alpha) = self.to.format.alpha() else { return };
         for (row, opacity) in self.opacity[..rows].iter().enumerate() {
-            let out = target.row_mut(alpha.plane, top + row);
+            let out = target.samples_mut(alpha.plane, top + row);
             if alpha.step == 1 {
-                out.copy_from_slice(opacity);
+                to_codes(opacity, self.depth, out);
             } else {
                 for (pixel, opacity) in out.chunks_exact_mut(alpha.step).zip(opacity) {
-                    pixel[alpha.offset] = *opacity;
+                    pixel[alpha.offset] = S::of_weight(*opacity, self.depth);
                 }
             }
         }
@@ -409,43 +413,67 @@ impl Composer {
 
     /// Writes the block's opacity as luma, without colour.
     fn write_luma(&self, target: &mut FrameViewMut<'_>, top: usize, rows: usize) {
-        if self.to.format == PixelFormat::Gray16Le {
-            let row = target.row_mut(0, top);
-            let bytes = row.len();
-            row.copy_from_slice(&self.spread[..bytes]);
-            return;
-        }
-        let (black, span) = match self.to.format.family() {
-            // A plane of gray is alpha, whatever its colorimetry says of luma.
-            Family::Gray => (0.0, 255.0),
-            _ => self.to.color.range.luma(),
-        };
-        let code = |opacity: u8| (black + span * f32::from(opacity) / 255.0).round() as u8;
-        let full_range = (black, span) == (0.0, 255.0);
-        for plane in 0..self.to.format.planes() {
-            for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
-                let out = target.row_mut(plane, y);
-                for (number, component) in self.to.format.components().iter().enumerate() {
+        let (format, depth) = (self.to.format, self.depth);
+        let (black, span) = self.to.color.range.luma(depth);
+        // A plane of gray is alpha, whatever its colorimetry says of luma.
+        let is_full = format.family() == Family::Gray || self.to.color.range == CodeRange::Full;
+        let whole = S::ALL.number();
+        let code = |opacity: S| S::encode(black + span * (opacity.number() / whole), depth);
+        for plane in 0..format.planes() {
+            for (index, y) in plane_rows(format, plane, top, rows).enumerate() {
+                let out = target.samples_mut(plane, y);
+                for (number, component) in format.components().iter().enumerate() {
                     if component.plane != plane {
                         continue;
                     }
-                    let carries_luma = number == 0 || self.to.format.family() == Family::Rgb;
+                    let carries_luma = number == 0 || format.family() == Family::Rgb;
                     let opacity = &self.opacity[index];
-                    if carries_luma && full_range && component.step == 1 {
-                        out.copy_from_slice(opacity);
+                    if carries_luma && is_full && component.step == 1 {
+                        to_codes(opacity, depth, out);
                         continue;
                     }
                     let samples = out[component.offset..].iter_mut().step_by(component.step);
                     if !carries_luma {
-                        samples.for_each(|sample| *sample = 128);
-                    } else if full_range {
-                        samples.zip(opacity).for_each(|(sample, opacity)| *sample = *opacity);
+                        samples.for_each(|sample| *sample = S::encode(128.0, depth));
+                    } else if is_full {
+                        let pairs = samples.zip(opacity);
+                        pairs.for_each(|(sample, &opacity)| *sample = S::of_weight(opacity, depth));
                     } else {
                         samples.zip(opacity).for_each(|(sample, opacity)| *sample = code(*opacity));
                     }
                 }
             }
         }
+    }
+}
+
+/// Multiplies a row of opacity by a frame's own alpha, which may have samples of another width.
+fn multiply<A: Sample, S: Sample>(opacity: &mut [S], row: &[A], alpha: Component, depth: Depth) {
+    let own = row[alpha.offset..].iter().step_by(alpha.step);
+    for (opacity, own) in opacity.iter_mut().zip(own) {
+        *opacity = opacity.times(S::of(own.to_weight(depth)));
+    }
+}
+
+fn copy_spans<S: Sample>(row: &[S], out: &mut [S], spans: impl Iterator<Item = Range<usize>>) {
+    for samples in spans {
+        out[samples.clone()].copy_from_slice(&row[samples]);
+    }
+}
+
+/// Weights as codes of alpha.
+#[multiversion(targets = "simd")]
+pub fn to_codes<S: Sample>(weights: &[S], depth: Depth, out: &mut [S]) {
+    for (out, weight) in out.iter_mut().zip(weights) {
+        *out = S::of_weight(*weight, depth);
+    }
+}
+
+/// Makes samples of one depth such of another.
+#[multiversion(targets = "simd")]
+fn move_codes<S: Sample>(samples: &mut [S], [from, to]: [Depth; 2]) {
+    for sample in samples {
+        *sample = sample.raise(from).lower(to);
     }
 }
 

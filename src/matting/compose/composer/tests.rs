@@ -17,24 +17,17 @@ fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
     }
 }
 
+/// Codes that differ from sample to sample, in all of their bits; opaque.
 fn noise(layout: FrameLayout) -> OwnedFrame {
-    let mut frame = OwnedFrame::new(layout);
-    for plane in 0..layout.format.planes() {
-        for y in 0..layout.format.plane_rows(plane, layout.height) {
-            for (x, byte) in frame.view_mut().row_mut(plane, y).iter_mut().enumerate() {
-                *byte = (x * 37 + y * 101 + plane * 59) as u8;
-            }
-        }
-    }
-    // Opaque, where there is alpha.
-    if let Some(alpha) = layout.format.alpha() {
-        for y in 0..layout.height {
-            let mut view = frame.view_mut();
-            let row = view.row_mut(alpha.plane, y);
-            row[alpha.offset..].iter_mut().step_by(alpha.step).for_each(|byte| *byte = 255);
-        }
-    }
-    frame
+    noise_of(layout, 0x9e37_79b9)
+}
+
+fn noise_of(layout: FrameLayout, seed: u32) -> OwnedFrame {
+    let mask = (1 << layout.format.depth().bits) - 1;
+    OwnedFrame::painted(layout, |component, x, y| match component {
+        3 => mask,
+        _ => ((x * 37 + y * 101 + component * 59 + 1) as u32).wrapping_mul(seed) >> 7 & mask,
+    })
 }
 
 fn compose(
@@ -44,8 +37,21 @@ fn compose(
     matte: f32,
     background: Background,
 ) -> OwnedFrame {
+    match to.format.sample_bytes() {
+        1 => compose_of::<u8>(frame, to, output, matte, background),
+        _ => compose_of::<u16>(frame, to, output, matte, background),
+    }
+}
+
+fn compose_of<S: Width>(
+    frame: &OwnedFrame,
+    to: FrameLayout,
+    output: Output,
+    matte: f32,
+    background: Background,
+) -> OwnedFrame {
     let from = *frame.view().layout();
-    let mut composer = Composer::new(&from, &to, output).unwrap();
+    let mut composer = Composer::<S>::new(&from, &to, output).unwrap();
     let mut backdrop = Backdrop::new(&background, &from, &to).unwrap();
     let mut target = OwnedFrame::new(to);
     let mut matte = WholeMatte::flat(from.width, from.height, matte);
@@ -56,15 +62,18 @@ fn compose(
     target
 }
 
-const SINKS: usize = 21;
+/// Every format in which frames come in.
+fn sinks() -> impl Iterator<Item = PixelFormat> {
+    PixelFormat::ALL.into_iter().filter(|&format| format != PixelFormat::Gray16Le)
+}
 
 #[test]
 fn every_pair_that_is_offered_is_made_at_every_size() {
-    for from in &PixelFormat::ALL[..SINKS] {
+    for from in sinks() {
         for output in [Output::Composite, Output::Cutout, Output::Alpha] {
-            for to in output.formats(*from) {
+            for to in output.formats(from) {
                 for (width, height) in [(1, 1), (2, 2), (3, 5), (1, 4), (6, 1)] {
-                    let frame = noise(layout(*from, width, height));
+                    let frame = noise(layout(from, width, height));
                     for background in [
                         Background::Color(0x80112233),
                         Background::Blur(0.1),
@@ -80,126 +89,96 @@ fn every_pair_that_is_offered_is_made_at_every_size() {
 
 #[test]
 fn an_opaque_matte_keeps_the_frame_and_a_clear_one_shows_the_background() {
-    for format in &PixelFormat::ALL[..SINKS] {
-        let layout = layout(*format, 7, 5);
+    for format in sinks() {
+        let layout = layout(format, 7, 5);
         let frame = noise(layout);
         let kept = compose(&frame, layout, Output::Composite, 1.0, Background::Color(0xff00ff00));
-        let other = noise_shifted(layout);
+        let other = noise_of(layout, 0x2545_f491);
         let gone = [&frame, &other].map(|frame| {
-            compose(frame, layout, Output::Composite, 0.0, Background::Color(0xff00ff00))
+            compose(frame, layout, Output::Composite, 0.0, Background::Color(0xff00ff00)).codes()
         });
-        for plane in 0..format.planes() {
-            for y in 0..format.plane_rows(plane, 5) {
-                for component in format.in_plane(plane) {
-                    for x in 0..component.width(7) {
-                        let at = x * component.step + component.offset;
-                        assert_eq!(kept.row(plane, y)[at], frame.row(plane, y)[at], "{format:?}");
-                        assert_eq!(
-                            gone[0].row(plane, y)[at],
-                            gone[1].row(plane, y)[at],
-                            "{format:?}"
-                        );
-                    }
-                }
-            }
-        }
+        assert_eq!(kept.codes(), frame.codes(), "{format:?}");
+        assert_eq!(gone[0], gone[1], "{format:?}");
     }
-}
-
-fn noise_shifted(layout: FrameLayout) -> OwnedFrame {
-    let mut frame = noise(layout);
-    for plane in 0..layout.format.planes() {
-        for y in 0..layout.format.plane_rows(plane, layout.height) {
-            let mut view = frame.view_mut();
-            view.row_mut(plane, y).iter_mut().for_each(|byte| *byte = byte.wrapping_mul(5) ^ 0x55);
-        }
-    }
-    frame
 }
 
 #[test]
 fn in_place_is_the_same_as_beside() {
-    for format in &PixelFormat::ALL[..SINKS] {
+    for format in sinks() {
         for output in [Output::Composite, Output::Cutout] {
-            let layout = layout(*format, 7, 5);
-            if !output.formats(*format).contains(format) {
+            let layout = layout(format, 7, 5);
+            if !output.formats(format).contains(&format) {
                 continue;
             }
             let mut frame = noise(layout);
             let background = Background::Color(0x40102030);
             let want = compose(&frame, layout, output, 0.3, background.clone());
-            let mut composer = Composer::new(&layout, &layout, output).unwrap();
-            let backdrop = Backdrop::new(&background, &layout, &layout).unwrap();
-            let layers = Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
-            let matte = &mut WholeMatte::flat(7, 5, 0.3);
-            composer.compose(&layers, matte, 0..5, &mut frame.view_mut());
-            for plane in 0..format.planes() {
-                for y in 0..format.plane_rows(plane, 5) {
-                    assert_eq!(frame.row(plane, y), want.row(plane, y), "{format:?} {output:?}");
-                }
+            match format.sample_bytes() {
+                1 => compose_in_place::<u8>(&mut frame, output, &background),
+                _ => compose_in_place::<u16>(&mut frame, output, &background),
             }
+            assert_eq!(frame.codes(), want.codes(), "{format:?} {output:?}");
         }
     }
+}
+
+fn compose_in_place<S: Width>(frame: &mut OwnedFrame, output: Output, background: &Background) {
+    let layout = *frame.view().layout();
+    let mut composer = Composer::<S>::new(&layout, &layout, output).unwrap();
+    let backdrop = Backdrop::new(background, &layout, &layout).unwrap();
+    let layers = Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
+    let matte = &mut WholeMatte::flat(layout.width, layout.height, 0.3);
+    composer.compose(&layers, matte, 0..layout.height, &mut frame.view_mut());
 }
 
 /// Where a matte is all 0 or 1 nothing is blended, and less is converted.
 #[test]
 fn knowing_where_a_matte_is_soft_changes_nothing() {
     let (width, height) = (331, 21);
-    let edge = |x: usize, y: usize| (x as f32 - 150.0 - 3.0 * y as f32) / 9.0;
-    let matte = || WholeMatte::new(width, height, |x, y| edge(x, y).clamp(0.0, 1.0));
-    for from in &PixelFormat::ALL[..SINKS] {
-        let from = layout(*from, width, height);
-        let frame = noise(from);
-        let view = frame.view();
+    for from in sinks() {
+        let frame = noise(layout(from, width, height));
         for output in [Output::Composite, Output::Cutout, Output::Alpha] {
-            for to in output.formats(from.format) {
+            for to in output.formats(from) {
                 let to = layout(to, width, height);
-                for (argb, purifies) in [(0xff112233, false), (0x80112233, true)] {
-                    let background = Background::Color(argb);
-                    let backdrop = Backdrop::new(&background, &from, &to).unwrap();
-                    let [known, unknown] =
-                        [matte(), matte().with_unknown_covers()].map(|mut matte| {
-                            let mut foreground = Foreground::new(&from, &to);
-                            foreground.update(&view, &mut matte);
-                            let foreground =
-                                (purifies && output != Output::Alpha).then_some(&foreground);
-                            let mut composer = Composer::new(&from, &to, output).unwrap();
-                            let mut beside = OwnedFrame::new(to);
-                            let layers = Layers {
-                                colors: Colors::Frame(&view),
-                                foreground,
-                                backdrop: &backdrop,
-                            };
-                            composer.compose(
-                                &layers,
-                                &mut matte,
-                                0..height,
-                                &mut beside.view_mut(),
-                            );
-                            if !composer.works_in_place() {
-                                return [beside, OwnedFrame::new(to)];
-                            }
-                            let mut within = noise(to);
-                            let layers = Layers { colors: Colors::InPlace, ..layers };
-                            composer.compose(
-                                &layers,
-                                &mut matte,
-                                0..height,
-                                &mut within.view_mut(),
-                            );
-                            [beside, within]
-                        });
-                    for (known, unknown) in known.iter().zip(&unknown) {
-                        for plane in 0..to.format.planes() {
-                            for y in 0..to.format.plane_rows(plane, height) {
-                                let [known, unknown] = [known, unknown].map(|f| f.row(plane, y));
-                                assert!(known == unknown, "{from:?} to {to:?}, {output:?}, {y}");
-                            }
-                        }
-                    }
+                match to.format.sample_bytes() {
+                    1 => compare_covers::<u8>(&frame, to, output),
+                    _ => compare_covers::<u16>(&frame, to, output),
                 }
             }
+        }
+    }
+}
+
+fn compare_covers<S: Width>(frame: &OwnedFrame, to: FrameLayout, output: Output) {
+    let (view, FrameLayout { width, height, .. }) = (frame.view(), to);
+    let from = *view.layout();
+    let edge = |x: usize, y: usize| (x as f32 - 150.0 - 3.0 * y as f32) / 9.0;
+    let matte = || WholeMatte::<S>::new(width, height, |x, y| edge(x, y).clamp(0.0, 1.0));
+    for (argb, purifies) in [(0xff112233, false), (0x80112233, true)] {
+        let background = Background::Color(argb);
+        let backdrop = Backdrop::new(&background, &from, &to).unwrap();
+        let [known, unknown] = [matte(), matte().with_unknown_covers()].map(|mut matte| {
+            let foreground = (purifies && output != Output::Alpha).then(|| {
+                let mut foreground = Foreground::new(&from, &to);
+                foreground.update(&view, &mut matte);
+                foreground
+            });
+            let mut composer = Composer::new(&from, &to, output).unwrap();
+            let mut beside = OwnedFrame::new(to);
+            let colors = Colors::Frame(&view);
+            let layers = Layers { colors, foreground: foreground.as_ref(), backdrop: &backdrop };
+            composer.compose(&layers, &mut matte, 0..height, &mut beside.view_mut());
+            if !composer.works_in_place() {
+                return [beside, OwnedFrame::new(to)];
+            }
+            let mut within = noise(to);
+            let layers = Layers { colors: Colors::InPlace, ..layers };
+            composer.compose(&layers, &mut matte, 0..height, &mut within.view_mut());
+            [beside, within]
+        });
+        for (known, unknown) in known.iter().zip(&unknown) {
+            let equal = known.codes() == unknown.codes();
+            assert!(equal, "{:?} to {:?}, {output:?}", from.format, to.format);
         }
     }
 }
@@ -215,23 +194,26 @@ fn a_cutout_carries_the_matte_times_the_frame_s_own_alpha() {
 
 #[test]
 fn a_cleared_cutout_keeps_nothing_of_what_was_there() {
-    for from in &PixelFormat::ALL[..SINKS] {
-        for to in Output::Cutout.formats(*from) {
-            let (from, to) = (layout(*from, 7, 5), layout(to, 7, 5));
-            let composer = Composer::new(&from, &to, Output::Cutout).unwrap();
-            let [one, other] = [noise(to), noise_shifted(to)].map(|mut target| {
-                composer.clear(&mut target.view_mut());
-                target
-            });
-            let alpha = to.format.alpha().unwrap();
-            for plane in 0..to.format.planes() {
-                for y in 0..to.format.plane_rows(plane, 5) {
-                    assert_eq!(one.row(plane, y), other.row(plane, y), "{:?}", to.format);
+    for from in sinks() {
+        for to in Output::Cutout.formats(from) {
+            let (from, to) = (layout(from, 7, 5), layout(to, 7, 5));
+            let [one, other] = [noise(to), noise_of(to, 0x2545_f491)].map(|mut target| {
+                match to.format.sample_bytes() {
+                    1 => clear::<u8>(&from, &mut target),
+                    _ => clear::<u16>(&from, &mut target),
                 }
-            }
-            assert_eq!(one.row(alpha.plane, 2)[alpha.offset], 0);
+                target.codes()
+            });
+            assert_eq!(one, other, "{:?}", to.format);
+            assert!(one[3].iter().all(|&alpha| alpha == 0));
         }
     }
+}
+
+fn clear<S: Width>(from: &FrameLayout, target: &mut OwnedFrame) {
+    let to = *target.view().layout();
+    let composer = Composer::<S>::new(from, &to, Output::Cutout).unwrap();
+    composer.clear(&mut target.view_mut());
 }
 
 #[test]

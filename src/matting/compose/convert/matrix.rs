@@ -1,9 +1,23 @@
 // SPDX-License-Identifier: MIT
 
-//! A colour matrix in fixed point.
+//! A colour matrix: in fixed point for bytes, in floats for deeper codes.
 
+use crate::matting::compose::convert::lane::Converted;
 use crate::matting::frame::color::Affine;
-use crate::matting::frame::pixel_format::Family;
+use crate::matting::frame::pixel_format::{Depth, Family};
+use crate::matting::frame::sample::Sample;
+
+/// Takes the colours of pixels to others.
+pub trait Matrix<S: Converted>: Send + Sync {
+    /// With rows in the `order` of the samples of a pixel, which has codes of `depth`.
+    fn new(affine: &Affine, from: Family, order: [usize; 3], depth: Depth) -> Self;
+
+    /// Whether the second and the third code are chroma.
+    fn from_yuv(&self) -> bool;
+
+    /// The samples of a pixel, one for each row.
+    fn apply<const FROM_YUV: bool>(&self, x: S::Lane, y: S::Lane, z: S::Lane) -> [S; 3];
+}
 
 /// An [`Affine`] in 16-bit fixed point, one row for each byte of a pixel.
 ///
@@ -16,14 +30,15 @@ use crate::matting::frame::pixel_format::Family;
 pub struct FixedMatrix {
     matrix: [[i16; 3]; 3],
     offset: [i16; 3],
-    /// Whether the second and the third code are chroma.
-    pub from_yuv: bool,
+    from_yuv: bool,
 }
 
 impl FixedMatrix {
     const BITS: u32 = 5;
+}
 
-    pub fn new(affine: &Affine, from: Family, order: [usize; 3]) -> Self {
+impl Matrix<u8> for FixedMatrix {
+    fn new(affine: &Affine, from: Family, order: [usize; 3], _: Depth) -> Self {
         let from_yuv = from == Family::Yuv;
         let center = |column: usize| if from_yuv && column > 0 { 128.0 } else { 0.0 };
         let code_bits = |column: usize| if from_yuv && column > 0 { 8 } else { 7 };
@@ -46,10 +61,13 @@ impl FixedMatrix {
         }
     }
 
-    /// The codes of a pixel, one for each row.
+    fn from_yuv(&self) -> bool {
+        self.from_yuv
+    }
+
     // Spelled out, because the compiler turns arrays of bytes into words, and those into shuffles.
     #[inline(always)]
-    pub fn apply<const FROM_YUV: bool>(&self, x: u8, y: u8, z: u8) -> [u8; 3] {
+    fn apply<const FROM_YUV: bool>(&self, x: u8, y: u8, z: u8) -> [u8; 3] {
         let chroma = |code: u8| match FROM_YUV {
             true => (i16::from(code) - 128) << 8,
             false => i16::from(code) << 7,
@@ -59,6 +77,38 @@ impl FixedMatrix {
         let row = |[a, b, c]: [i16; 3], offset: i16| {
             let sum = offset + product(x, a) + product(y, b) + product(z, c);
             (sum >> Self::BITS).clamp(0, 255) as u8
+        };
+        let ([a, b, c], offset) = (self.matrix, self.offset);
+        [row(a, offset[0]), row(b, offset[1]), row(c, offset[2])]
+    }
+}
+
+/// An [`Affine`] that ends in samples of more than 8 bits.
+pub struct FloatMatrix {
+    matrix: [[f32; 3]; 3],
+    offset: [f32; 3],
+    depth: Depth,
+    from_yuv: bool,
+}
+
+impl Matrix<u16> for FloatMatrix {
+    fn new(affine: &Affine, from: Family, order: [usize; 3], depth: Depth) -> Self {
+        Self {
+            matrix: order.map(|row| affine.matrix[row]),
+            offset: order.map(|row| affine.offset[row]),
+            depth,
+            from_yuv: from == Family::Yuv,
+        }
+    }
+
+    fn from_yuv(&self) -> bool {
+        self.from_yuv
+    }
+
+    #[inline(always)]
+    fn apply<const FROM_YUV: bool>(&self, x: f32, y: f32, z: f32) -> [u16; 3] {
+        let row = |[a, b, c]: [f32; 3], offset: f32| {
+            u16::encode(a * x + b * y + c * z + offset, self.depth)
         };
         let ([a, b, c], offset) = (self.matrix, self.offset);
         [row(a, offset[0]), row(b, offset[1]), row(c, offset[2])]

@@ -5,11 +5,13 @@
 
 use std::ops::Range as Pixels;
 
+mod lane;
 mod matrix;
 mod pack;
 mod unpack;
 
-use self::matrix::FixedMatrix;
+pub use self::lane::Converted;
+use self::matrix::Matrix;
 use self::pack::Packing;
 use self::unpack::Unpacker;
 use crate::matting::error::Error;
@@ -18,26 +20,29 @@ use crate::matting::frame::conversion::conversion;
 use crate::matting::frame::pixel_format::{Family, PixelFormat};
 use crate::matting::frame::view::{FrameLayout, FrameView};
 
-/// Makes packed rows (RGB family, AYUV) of rows of any format.
-pub struct RowConverter {
+/// Makes packed rows (RGB family, AYUV) of rows of any format with samples as wide.
+pub struct RowConverter<S: Converted> {
     from: FrameLayout,
-    unpacker: Unpacker,
-    /// For the components in the order of their bytes.
-    matrix: Option<FixedMatrix>,
+    unpacker: Unpacker<S>,
+    /// For the components in the order of their samples.
+    matrix: Option<S::Matrix>,
     packing: Packing,
 }
 
-impl RowConverter {
+impl<S: Converted> RowConverter<S> {
     /// # Errors
-    /// [`Error::Conversion`] where `to` is neither of the RGB family nor AYUV.
+    /// [`Error::Conversion`] where `to` is neither packed RGB nor AYUV, or the samples of either format are not
+    /// those that are converted here.
     pub fn new(from: &FrameLayout, to: &FrameLayout) -> Result<Self, Error> {
         let packed = to.format.family() == Family::Rgb || to.format == PixelFormat::Ayuv;
-        if !packed || from.format == PixelFormat::Gray16Le {
+        let is_wide = |format: PixelFormat| format.sample_bytes() == size_of::<S>();
+        if !(packed && to.format.planes() == 1 && is_wide(from.format) && is_wide(to.format)) {
             return Err(Error::Conversion { from: from.format, to: to.format });
         }
         let matrix = conversion(from, to);
         let packing = Packing::of(to.format);
-        let fixed = || FixedMatrix::new(&matrix, from.format.family(), packing.order);
+        let (family, depth) = (from.format.family(), to.format.depth());
+        let fixed = || S::Matrix::new(&matrix, family, packing.order, depth);
         Ok(Self {
             from: *from,
             unpacker: Unpacker::new(from),
@@ -53,8 +58,8 @@ impl RowConverter {
         frame: &FrameView<'_>,
         y: usize,
         pixels: Pixels<usize>,
-        alpha: &[u8],
-        out: &mut [u8],
+        alpha: &[S],
+        out: &mut [S],
     ) {
         debug_assert_eq!(*frame.layout(), self.from);
         let step = self.packing.step;
@@ -69,13 +74,14 @@ impl RowConverter {
     }
 }
 
-// Slices of their own, not in an array, tell the compiler that they do not overlap.
 #[cfg(test)]
 mod tests {
+    use super::matrix::{FixedMatrix, Matrix as _};
     use super::*;
     use crate::matting::frame::color::Range;
     use crate::matting::frame::color::{ChromaSite, Colorimetry, Matrix};
     use crate::matting::frame::conversion::rgb_to_codes;
+    use crate::matting::frame::pixel_format::Depth;
     use crate::matting::frame::view::OwnedFrame;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
@@ -111,7 +117,8 @@ mod tests {
             let frame = flat(from, rgb);
             for to in PixelFormat::ALL {
                 let target = layout(to, 5, 3);
-                let Ok(mut converter) = RowConverter::new(frame.view().layout(), &target) else {
+                let Ok(mut converter) = RowConverter::<u8>::new(frame.view().layout(), &target)
+                else {
                     assert!(to.family() != Family::Rgb && to != PixelFormat::Ayuv);
                     continue;
                 };
@@ -150,7 +157,7 @@ mod tests {
                 }
                 for to in [PixelFormat::Rgba, PixelFormat::Xbgr, PixelFormat::Bgr] {
                     let to = layout(to, 23, 4);
-                    let mut converter = RowConverter::new(&from, &to).unwrap();
+                    let mut converter = RowConverter::<u8>::new(&from, &to).unwrap();
                     for y in 0..4 {
                         let mut convert = |ends: &[usize]| {
                             let mut row = vec![0; to.format.row_bytes(0, 23)];
@@ -173,7 +180,7 @@ mod tests {
         let rgb = layout(PixelFormat::Rgb, 1, 1);
         for (from, to) in [(yuv, rgb), (rgb, layout(PixelFormat::Ayuv, 1, 1))] {
             let exact = conversion(&from, &to);
-            let fixed = FixedMatrix::new(&exact, from.format.family(), [0, 1, 2]);
+            let fixed = FixedMatrix::new(&exact, from.format.family(), [0, 1, 2], Depth::EIGHT);
             let mut errors = [0.0; 2];
             let codes = (0..32usize.pow(3))
                 .map(|i| [i % 32, i / 32 % 32, i / 1024].map(|c| (c * 8 + c / 4) as u8));
@@ -197,7 +204,7 @@ mod tests {
     #[test]
     fn gray_stays_gray() {
         let fixed = conversion(&layout(PixelFormat::I420, 1, 1), &layout(PixelFormat::Rgb, 1, 1));
-        let fixed = FixedMatrix::new(&fixed, Family::Yuv, [0, 1, 2]);
+        let fixed = FixedMatrix::new(&fixed, Family::Yuv, [0, 1, 2], Depth::EIGHT);
         for code in 0..=255 {
             let [r, g, b] = fixed.apply::<true>(code, 128, 128);
             assert!(r == g && g == b);

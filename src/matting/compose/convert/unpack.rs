@@ -6,31 +6,35 @@ use std::ops::Range as Pixels;
 
 use multiversion::multiversion;
 
-use crate::matting::frame::pixel_format::Component;
+use super::lane::Converted;
+use crate::matting::frame::pixel_format::{Component, Depth};
 use crate::matting::frame::view::{FrameLayout, FrameView};
-use crate::matting::kernels::bytes::gather;
 
 /// Takes rows apart into components at full resolution.
-pub struct Unpacker {
+pub struct Unpacker<S: Converted> {
     components: &'static [Component],
+    depth: Depth,
     h_cosited: bool,
     v_cosited: bool,
-    rows: [Vec<u8>; 3],
+    rows: [Vec<S::Lane>; 3],
     /// A row of chroma at its own resolution, and the row beside it.
-    near: Vec<u8>,
-    beside: Vec<u8>,
+    near: Vec<S::Lane>,
+    beside: Vec<S::Lane>,
+    gathered: Vec<S>,
 }
 
-impl Unpacker {
+impl<S: Converted> Unpacker<S> {
     pub fn new(layout: &FrameLayout) -> Self {
         let half = layout.width.div_ceil(2);
         Self {
             components: layout.format.color_components(),
             h_cosited: layout.color.chroma_site.h_cosited,
             v_cosited: layout.color.chroma_site.v_cosited,
-            rows: std::array::from_fn(|_| vec![0; layout.width]),
-            near: vec![0; half],
-            beside: vec![0; half],
+            depth: layout.format.depth(),
+            rows: std::array::from_fn(|_| vec![S::Lane::default(); layout.width]),
+            near: vec![S::Lane::default(); half],
+            beside: vec![S::Lane::default(); half],
+            gathered: vec![S::NONE; layout.width],
         }
     }
 
@@ -40,17 +44,18 @@ impl Unpacker {
         frame: &FrameView<'a>,
         y: usize,
         pixels: &Pixels<usize>,
-    ) -> [&'a [u8]; 3] {
+    ) -> [&'a [S::Lane]; 3] {
         for index in 0..self.components.len() {
             self.unpack_component(frame, y, pixels, index);
         }
         let width = frame.layout().width;
-        let row = |index: usize| -> &'a [u8] {
+        let row = |index: usize| -> &'a [S::Lane] {
             let component = self.components[index];
-            match (component.step, component.h_shift) {
-                (1, 0) => &frame.row(component.plane, y)[..width],
-                _ => &self.rows[index],
-            }
+            let as_it_lies = match (component.step, component.h_shift) {
+                (1, 0) => S::as_lanes(&frame.samples(component.plane, y)[..width]),
+                _ => None,
+            };
+            as_it_lies.unwrap_or(&self.rows[index])
         };
         match self.components.len() {
             1 => [row(0); 3],
@@ -69,11 +74,13 @@ impl Unpacker {
         let component = self.components[index];
         let Component { plane, offset, step, h_shift, v_shift } = component;
         let out = &mut self.rows[index];
-        let samples_from = |row, first: usize, out: &mut [u8]| {
-            gather(&frame.row(plane, row)[first * step..], offset, step, out);
+        let (depth, gathered) = (self.depth, &mut self.gathered[..]);
+        let mut samples_from = |row, first: usize, out: &mut [S::Lane]| {
+            let row = &frame.samples(plane, row)[first * step..];
+            S::to_lanes(row, offset, step, depth, gathered, out);
         };
         if h_shift == 0 {
-            if step > 1 {
+            if step > 1 || S::as_lanes(&[]).is_none() {
                 samples_from(y, pixels.start, &mut out[pixels.clone()]);
             }
             return;
@@ -92,50 +99,52 @@ impl Unpacker {
                 if below { (sample_row + 1).min(last) } else { sample_row.saturating_sub(1) };
             let beside = &mut self.beside[first..end];
             samples_from(other, first, beside);
-            mix_rows(near, beside, if self.v_cosited { [1, 1] } else { [3, 1] });
+            mix_rows::<S>(near, beside, self.v_cosited);
         }
         if self.h_cosited {
-            widen_cosited(near, out);
+            widen_cosited::<S>(near, out);
         } else {
-            widen_centred(near, out);
+            widen_centred::<S>(near, out);
         }
     }
 }
 
-/// `row` = the weighted mean of `row` and `other`.
+/// `row` moves towards `other`: half the way, or a quarter.
 #[multiversion(targets = "simd")]
-fn mix_rows(row: &mut [u8], other: &[u8], weights: [u16; 2]) {
-    let sum = weights[0] + weights[1];
-    let shift = sum.trailing_zeros();
-    for (row, other) in row.iter_mut().zip(other) {
-        let mixed = u16::from(*row) * weights[0] + u16::from(*other) * weights[1] + sum / 2;
-        *row = (mixed >> shift) as u8;
+fn mix_rows<S: Converted>(row: &mut [S::Lane], other: &[S::Lane], by_half: bool) {
+    if by_half {
+        for (row, other) in row.iter_mut().zip(other) {
+            *row = S::middle(*row, *other);
+        }
+    } else {
+        for (row, other) in row.iter_mut().zip(other) {
+            *row = S::near(*row, *other);
+        }
     }
 }
 
 /// Twice as many samples, the even ones where the given ones are.
 #[multiversion(targets = "simd")]
-fn widen_cosited(half: &[u8], out: &mut [u8]) {
+fn widen_cosited<S: Converted>(half: &[S::Lane], out: &mut [S::Lane]) {
     let inner = half.len() - 1;
     for (pair, (a, b)) in out.chunks_exact_mut(2).zip(half[..inner].iter().zip(&half[1..])) {
         pair[0] = *a;
-        pair[1] = ((u16::from(*a) + u16::from(*b) + 1) >> 1) as u8;
+        pair[1] = S::middle(*a, *b);
     }
     out[2 * inner..].fill(half[inner]);
 }
 
 /// Twice as many samples, the given ones between two of them.
 #[multiversion(targets = "simd")]
-fn widen_centred(half: &[u8], out: &mut [u8]) {
-    let near = |a: u8, b: u8| ((3 * u16::from(a) + u16::from(b) + 2) >> 2) as u8;
+fn widen_centred<S: Converted>(half: &[S::Lane], out: &mut [S::Lane]) {
     let inner = half.len() - 1;
     // From the second sample on, two at a time lie between neighbours.
     out[0] = half[0];
     if let Some(between) = out.get_mut(1..) {
         for (pair, (a, b)) in between.chunks_exact_mut(2).zip(half[..inner].iter().zip(&half[1..]))
         {
-            pair[0] = near(*a, *b);
-            pair[1] = near(*b, *a);
+            pair[0] = S::near(*a, *b);
+            pair[1] = S::near(*b, *a);
         }
     }
     if out.len() == 2 * half.len() {
@@ -157,9 +166,9 @@ mod tests {
         ] {
             let half: &[u8] = if width < 3 { &[10] } else { &[10, 50] };
             let mut out = vec![0; width];
-            widen_centred(half, &mut out);
+            widen_centred::<u8>(half, &mut out);
             assert_eq!(out, centred);
-            widen_cosited(half, &mut out);
+            widen_cosited::<u8>(half, &mut out);
             assert_eq!(out, cosited);
         }
     }

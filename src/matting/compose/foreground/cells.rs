@@ -6,9 +6,8 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
+use super::fixed::Unmixed;
 use crate::matting::frame::color::Affine;
-use crate::matting::kernels::round::clip;
-use crate::matting::kernels::round::nearest;
 
 /// Cells side by side that are worked on together, or not.
 pub const BLOCK: usize = 8;
@@ -55,7 +54,7 @@ pub const fn padded(width: usize) -> usize {
 }
 
 /// The cells of a padded row.
-pub fn inner(row: &mut [u8]) -> &mut [u8] {
+pub fn inner<S>(row: &mut [S]) -> &mut [S] {
     let width = row.len() - 2 * BLOCK;
     &mut row[BLOCK..][..width]
 }
@@ -70,11 +69,11 @@ pub fn load<T: Copy + Default>(row: &[T], at: usize) -> [T; BLOCK] {
 
 /// The eight cells from `at` on, times `scale`.
 #[inline(always)]
-pub fn load_scaled(row: &[u8], at: usize, scale: f32) -> Cells {
-    let bytes = load(row, at);
+pub fn load_scaled<S: Unmixed>(row: &[S], at: usize, scale: f32) -> Cells {
+    let samples = load(row, at);
     let mut cells = [0.0; BLOCK];
     for i in 0..BLOCK {
-        cells[i] = scale * f32::from(bytes[i]);
+        cells[i] = scale * samples[i].number();
     }
     cells
 }
@@ -87,63 +86,44 @@ pub fn pad<T: Copy>(row: &mut [T]) {
     row[last + 1..].fill(right);
 }
 
-/// Means over `size` values each, the last of which may be fewer; what is beyond repeats the last.
-pub fn means(row: &[u8], size: usize, cells: &mut [u8]) {
+/// Means over `size` values each, the last of which may be fewer; what is beyond repeats the last. They have
+/// `lift` bits more.
+pub fn means<S: Unmixed>(row: &[S], size: usize, lift: u32, cells: &mut [S]) {
     match size {
-        1 => means_over::<1>(row, cells),
-        2 => means_over::<2>(row, cells),
-        4 => means_over::<4>(row, cells),
-        8 => means_over::<8>(row, cells),
-        _ => means_over::<16>(row, cells),
+        1 => means_over::<S, 1>(row, lift, cells),
+        2 => means_over::<S, 2>(row, lift, cells),
+        4 => means_over::<S, 4>(row, lift, cells),
+        8 => means_over::<S, 8>(row, lift, cells),
+        _ => means_over::<S, 16>(row, lift, cells),
     }
 }
 
 #[multiversion(targets = "simd")]
-fn means_over<const N: usize>(row: &[u8], cells: &mut [u8]) {
+fn means_over<S: Unmixed, const N: usize>(row: &[S], lift: u32, cells: &mut [S]) {
     let (whole, rest) = row.as_chunks::<N>();
     for (cell, values) in cells.iter_mut().zip(whole) {
-        *cell = ((sum(values) + N as u32 / 2) / N as u32) as u8;
+        *cell = S::of_bits(((S::sum(values) << lift) + N as u32 / 2) / N as u32);
     }
-    let last = match rest.len() {
+    let last = match rest.len() as u32 {
         0 => cells[whole.len() - 1],
-        n => (rest.iter().fold(n / 2, |sum, &value| sum + usize::from(value)) / n) as u8,
+        n => {
+            let sum = rest.iter().fold(0, |sum, &value| sum + S::sum(&[value]));
+            S::of_bits(((sum << lift) + n / 2) / n)
+        }
     };
     cells[whole.len()..].fill(last);
 }
 
-/// The sum of up to 16 bytes.
-#[inline(always)]
-fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    // Every second byte of a word, and the others, then both halves: there are no lanes to cross.
-    let mut pairs = 0;
-    for bytes in words {
-        let word = u32::from_le_bytes(*bytes);
-        pairs += (word & 0x00ff_00ff) + (word >> 8 & 0x00ff_00ff);
-    }
-    let mut sum = (pairs & 0xffff) + (pairs >> 16);
-    for byte in rest {
-        sum += u32::from(*byte);
-    }
-    sum
-}
-
 /// Takes rows of three components to the output's codes.
 #[multiversion(targets = "simd")]
-pub fn convert(first: &mut [u8], second: &mut [u8], third: &mut [u8], to_codes: &Affine) {
+pub fn convert<S: Unmixed>(first: &mut [S], second: &mut [S], third: &mut [S], to_codes: &Affine) {
     let n = first.len();
     let (second, third) = (&mut second[..n], &mut third[..n]);
     let Affine { matrix: [a, b, c], offset } = *to_codes;
     for i in 0..n {
-        let [x, y, z] = [f32::from(first[i]), f32::from(second[i]), f32::from(third[i])];
-        first[i] = code(a[0] * x + a[1] * y + a[2] * z + offset[0]);
-        second[i] = code(b[0] * x + b[1] * y + b[2] * z + offset[1]);
-        third[i] = code(c[0] * x + c[1] * y + c[2] * z + offset[2]);
+        let [x, y, z] = [first[i], second[i], third[i]].map(|code| code.decode(S::FULL));
+        first[i] = S::encode(a[0] * x + a[1] * y + a[2] * z + offset[0], S::FULL);
+        second[i] = S::encode(b[0] * x + b[1] * y + b[2] * z + offset[1], S::FULL);
+        third[i] = S::encode(c[0] * x + c[1] * y + c[2] * z + offset[2], S::FULL);
     }
-}
-
-/// The nearest code.
-#[inline(always)]
-fn code(value: f32) -> u8 {
-    nearest(clip(value)) as u8
 }

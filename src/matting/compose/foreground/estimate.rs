@@ -13,6 +13,7 @@
 use multiversion::multiversion;
 
 use super::cells::{BLOCK, Cells, Work, load, load_scaled, pad, padded};
+use super::fixed::Unmixed;
 use super::levels::{Level, SIDES, Sides};
 use crate::matting::kernels::round::clip;
 
@@ -46,7 +47,7 @@ impl Scratch {
     }
 }
 
-impl Level {
+impl<S: Unmixed> Level<S> {
     /// Estimates the colours of both sides, from those of the coarser level. Every row is kept.
     pub fn estimate(&mut self, coarser: Option<&Self>, iterations: usize, scratch: &mut Scratch) {
         let mut sides = std::mem::take(&mut self.sides);
@@ -120,6 +121,18 @@ fn plane<T>(rows: &[T], index: usize, stride: usize) -> &[T] {
     &rows[index * stride..][..stride]
 }
 
+/// The mattes of the eight cells from `at` on.
+#[inline(always)]
+fn alphas_at<S: Unmixed>(matte: &[S], at: usize) -> Cells {
+    load_scaled(matte, at, 1.0 / S::ALL.number())
+}
+
+/// The codes of the eight cells from `at` on of one of the rows of all components.
+#[inline(always)]
+fn codes_at<S: Unmixed>(codes: &[S], component: usize, stride: usize, at: usize) -> Cells {
+    load_scaled(plane(codes, component, stride), at, 1.0 / S::FULL.unit())
+}
+
 #[inline(always)]
 fn store(cells: Cells, rows: &mut [f32], index: usize, stride: usize, at: usize) {
     rows[index * stride + at..][..BLOCK].copy_from_slice(&cells);
@@ -129,10 +142,10 @@ fn store(cells: Cells, rows: &mut [f32], index: usize, stride: usize, at: usize)
 /// with the frame's, where there is something to estimate, and weighs it for blurring. At the border
 /// there are the frame's colours.
 #[multiversion(targets = "simd")]
-fn begin_row(
+fn begin_row<S: Unmixed>(
     work: &[Work],
-    matte: &[u8],
-    codes: &[u8],
+    matte: &[S],
+    codes: &[S],
     coarse: Option<[&[f32]; 2]>,
     sides: &mut [f32],
     weighed: &mut [f32],
@@ -140,19 +153,19 @@ fn begin_row(
     let stride = matte.len();
     for (block, work) in work.iter().enumerate() {
         let at = (block + 1) * BLOCK;
-        let alphas = load_scaled(matte, at, 1.0 / 255.0);
+        let alphas = alphas_at(matte, at);
         let (estimates, gains) = match (work, coarse) {
             (Work::None, _) => continue,
             (Work::Estimate, Some(_)) => (true, gains_of(&alphas)),
             _ => (*work == Work::Estimate, [0.0; BLOCK]),
         };
         for component in 0..3 {
-            let code = load_scaled(plane(codes, component, stride), at, 1.0);
+            let code = codes_at(codes, component, stride, at);
             let mut both = [code, code];
             if let (true, Some(coarse)) = (estimates, coarse) {
                 both[0] = double(coarse, component, block);
                 both[1] = double(coarse, 3 + component, block);
-                share_out(&alphas, &gains, &code, &mut both);
+                share_out(&alphas, &gains, &code, S::FULL.white(), &mut both);
             }
             for side in 0..2 {
                 let index = 3 * side + component;
@@ -166,11 +179,11 @@ fn begin_row(
 }
 
 #[multiversion(targets = "simd")]
-fn weigh_row(work: &[Work], matte: &[u8], sides: &[f32], weighed: &mut [f32]) {
+fn weigh_row<S: Unmixed>(work: &[Work], matte: &[S], sides: &[f32], weighed: &mut [f32]) {
     let stride = matte.len();
     for (block, _) in work.iter().enumerate().filter(|(_, work)| **work != Work::None) {
         let at = (block + 1) * BLOCK;
-        let alphas = load_scaled(matte, at, 1.0 / 255.0);
+        let alphas = alphas_at(matte, at);
         for index in 0..SIDES {
             let cells = load(plane(sides, index, stride), at);
             store(weigh(&alphas, index / 3, &cells), weighed, index, stride, at);
@@ -240,29 +253,27 @@ fn gains_of(alphas: &Cells) -> Cells {
 
 /// Shares out between both sides what they do not explain of the frame's colours.
 #[inline(always)]
-fn share_out(alphas: &Cells, gains: &Cells, codes: &Cells, [person, behind]: &mut [Cells; 2]) {
+fn share_out(
+    alphas: &Cells,
+    gains: &Cells,
+    codes: &Cells,
+    white: f32,
+    [person, behind]: &mut [Cells; 2],
+) {
     for i in 0..BLOCK {
         let other = 1.0 - alphas[i];
         let rest = (codes[i] - alphas[i] * person[i] - other * behind[i]) * gains[i];
-        person[i] = clip(person[i] + alphas[i] * rest);
-        behind[i] = clip(behind[i] + other * rest);
+        person[i] = clip(person[i] + alphas[i] * rest, white);
+        behind[i] = clip(behind[i] + other * rest, white);
     }
 }
 
 /// The sum of the mattes of each cell and its neighbours.
 #[inline(always)]
-fn sum_weights(mattes: [&[u8]; BLURRED], at: usize) -> Cells {
-    let mut sums = [0u16; BLOCK];
-    for row in mattes {
-        let window = &row[at - 1..][..BLOCK + 2];
-        for i in 0..BLOCK {
-            let sides = u16::from(window[i]) + u16::from(window[i + 2]);
-            sums[i] += sides + u16::from(window[i + 1]);
-        }
-    }
-    let mut weights = [0.0; BLOCK];
-    for i in 0..BLOCK {
-        weights[i] = f32::from(sums[i]) * (1.0 / 255.0);
+fn sum_weights<S: Unmixed>(mattes: [&[S]; BLURRED], at: usize) -> Cells {
+    let mut weights = S::sum_around(mattes, at);
+    for weight in &mut weights {
+        *weight *= 1.0 / S::ALL.number();
     }
     weights
 }
@@ -283,17 +294,17 @@ fn sum_around(rows: [&[f32]; BLURRED], start: usize, at: usize) -> Cells {
 /// Means over three rows that were weighed, and of each cell with its neighbours, where colours are
 /// estimated; corrected.
 #[multiversion(targets = "simd")]
-fn blur_row(
+fn blur_row<S: Unmixed>(
     work: &[Work],
-    mattes: [&[u8]; BLURRED],
+    mattes: [&[S]; BLURRED],
     weighed: [&[f32]; BLURRED],
-    codes: &[u8],
+    codes: &[S],
     sides: &mut [f32],
 ) {
     let stride = mattes[0].len();
     for (block, _) in work.iter().enumerate().filter(|(_, work)| **work == Work::Estimate) {
         let at = (block + 1) * BLOCK;
-        let alphas = load_scaled(mattes[1], at, 1.0 / 255.0);
+        let alphas = alphas_at(mattes[1], at);
         let gains = gains_of(&alphas);
         // Nine cells' weights, of which the matte is one side's and what it leaves the other's.
         let sums = sum_weights(mattes, at);
@@ -312,8 +323,8 @@ fn blur_row(
                     both[side][i] *= scales[side][i];
                 }
             }
-            let code = load_scaled(plane(codes, component, stride), at, 1.0);
-            share_out(&alphas, &gains, &code, &mut both);
+            let code = codes_at(codes, component, stride, at);
+            share_out(&alphas, &gains, &code, S::FULL.white(), &mut both);
             store(both[0], sides, component, stride, at);
             store(both[1], sides, 3 + component, stride, at);
         }

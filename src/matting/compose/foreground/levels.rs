@@ -10,7 +10,8 @@ use std::ops::Range;
 use multiversion::multiversion;
 
 use super::cells::{BLOCK, Work, inner, load, means, pad, padded};
-use crate::matting::kernels::bytes::halve;
+use super::fixed::Unmixed;
+use crate::matting::kernels::samples::halve;
 use crate::matting::matte::enlarge::MatteRow;
 use crate::matting::matte::spans::{Cover, SPAN};
 
@@ -19,14 +20,13 @@ use crate::matting::matte::spans::{Cover, SPAN};
 pub const SIDES: usize = 6;
 
 /// The frame at one size, row by row. Rows are [padded](padded).
-pub struct Level {
+pub struct Level<S> {
     /// Cells in a row, whole blocks of them.
     pub width: usize,
     pub height: usize,
-    /// 0 to 255.
-    matte: Vec<u8>,
-    /// For each row of cells a row of each of the three components.
-    codes: Vec<u8>,
+    matte: Vec<S>,
+    /// For each row of cells a row of each of the three components, in as many bits as a sample has.
+    codes: Vec<S>,
     /// Every row's colours; of the finest level none, see [`Sides`].
     pub sides: Sides,
     /// What the matte is in each block.
@@ -80,7 +80,7 @@ impl Sides {
     }
 }
 
-impl Level {
+impl<S: Unmixed> Level<S> {
     /// With `blocks` of cells in each of `height` rows, and the colours of `kept` of them.
     pub fn new(blocks: usize, height: usize, kept: usize) -> Self {
         let width = blocks * BLOCK;
@@ -88,8 +88,8 @@ impl Level {
         Self {
             width,
             height,
-            matte: vec![0; stride * height],
-            codes: vec![0; 3 * stride * height],
+            matte: vec![S::NONE; stride * height],
+            codes: vec![S::NONE; 3 * stride * height],
             sides: Sides::new(width, kept),
             covers: vec![Cover::Clear; blocks * height],
             soft: vec![0; blocks * height],
@@ -111,25 +111,25 @@ impl Level {
         estimated.sum::<u32>() as f32 / self.work.len() as f32
     }
 
-    pub fn matte_row(&self, y: usize) -> &[u8] {
+    pub fn matte_row(&self, y: usize) -> &[S] {
         let stride = padded(self.width);
         &self.matte[y * stride..][..stride]
     }
 
     /// The rows of all components.
-    pub fn codes_row(&self, y: usize) -> &[u8] {
+    pub fn codes_row(&self, y: usize) -> &[S] {
         let stride = padded(self.width);
         &self.codes[3 * y * stride..][..3 * stride]
     }
 
     /// The rows of all components.
-    pub fn codes_row_mut(&mut self, y: usize) -> &mut [u8] {
+    pub fn codes_row_mut(&mut self, y: usize) -> &mut [S] {
         let stride = padded(self.width);
         &mut self.codes[3 * y * stride..][..3 * stride]
     }
 
     /// Takes in a row of the matte, `factor` pixels a cell, for row `y`.
-    pub fn take_matte_row(&mut self, y: usize, matte: MatteRow<'_>, factor: usize) {
+    pub fn take_matte_row(&mut self, y: usize, matte: MatteRow<'_, S>, factor: usize) {
         let (blocks, stride) = (self.blocks(), padded(self.width));
         let covers = &mut self.covers[y * blocks..][..blocks];
         let row = &mut self.matte[y * stride..][..stride];
@@ -155,7 +155,7 @@ impl Level {
             }
             let codes = &matte.codes[start * span..matte.codes.len().min(block * span)];
             let cells = &mut inner(row)[start * BLOCK..block * BLOCK];
-            means(codes, factor, cells);
+            means(codes, factor, 0, cells);
         }
         pad(row);
     }
@@ -252,13 +252,13 @@ impl Level {
 }
 
 /// Makes a block what it is now. What is flat and was so stays as it is.
-fn replace_part(old: &mut Cover, part: Cover, cells: &mut [u8]) {
+fn replace_part<S: Unmixed>(old: &mut Cover, part: Cover, cells: &mut [S]) {
     if std::mem::replace(old, part) == part {
         return;
     }
     match part {
-        Cover::Clear => cells.fill(0),
-        Cover::Opaque => cells.fill(255),
+        Cover::Clear => cells.fill(S::NONE),
+        Cover::Opaque => cells.fill(S::ALL),
         Cover::Soft => {}
     }
 }
@@ -279,9 +279,9 @@ fn plan_row(above: &[u8], here: &[u8], below: &[u8], work: &mut [Work]) {
 /// Marks in `soft` the cells of a row that are soft, and there and in `soft_above`, which may be
 /// empty, those that differ from the row above, which comes second.
 #[multiversion(targets = "simd")]
-fn find_soft_in_row(
+fn find_soft_in_row<S: Unmixed>(
     covers: [&[Cover]; 2],
-    mattes: [&[u8]; 2],
+    mattes: [&[S]; 2],
     soft: &mut [u8],
     soft_above: &mut [u8],
 ) {
@@ -295,7 +295,7 @@ fn find_soft_in_row(
         let (matte, above) = (load(mattes[0], at), load(mattes[1], at));
         let (mut is_soft, mut differs) = ([0; BLOCK], [0; BLOCK]);
         for i in 0..BLOCK {
-            is_soft[i] = u8::from(matte[i].wrapping_add(1) > 1);
+            is_soft[i] = u8::from(matte[i].is_soft());
             differs[i] = u8::from(matte[i] != above[i]);
         }
         let steps = pack_bits(differs);

@@ -18,6 +18,7 @@
 
 mod cells;
 mod estimate;
+mod fixed;
 mod levels;
 #[cfg(test)]
 mod tests;
@@ -27,12 +28,13 @@ use std::ops::Range;
 
 use self::cells::{BLOCK, convert, inner, known_blocks, means, pad, padded};
 use self::estimate::Scratch;
+pub use self::fixed::Unmixed;
 use self::levels::{Level, Sides};
 use self::unmix::{Between, Unmixer};
 use crate::matting::frame::color::Affine;
 use crate::matting::frame::conversion::{black, conversion};
 use crate::matting::frame::view::{FrameLayout, FrameView};
-use crate::matting::kernels::bytes::gather;
+use crate::matting::kernels::samples::gather;
 use crate::matting::matte::enlarge::MatteRows;
 
 /// The shorter side of the small picture has at most so many cells.
@@ -52,7 +54,7 @@ const ROOMY: f32 = 0.4;
 const FINEST_ROWS: usize = 4;
 
 /// Estimates the person's colours, for outputs of one layout from frames of one layout.
-pub struct Foreground {
+pub struct Foreground<S: Unmixed> {
     /// Pixels along a side of the finest level's cells, a power of two.
     factor: usize,
     /// Whether the finest level is left out.
@@ -61,9 +63,9 @@ pub struct Foreground {
     to: FrameLayout,
     to_codes: Affine,
     /// A row of the frame's samples.
-    samples: Vec<u8>,
+    samples: Vec<S>,
     /// The finest first.
-    levels: Vec<Level>,
+    levels: Vec<Level<S>>,
     scratch: Scratch,
     /// Counts frames.
     frame: u64,
@@ -71,20 +73,20 @@ pub struct Foreground {
 
 /// What writing a frame's rows needs, from the top down; covers of a frame may have theirs each, to be
 /// written at the same time.
-pub struct ForegroundRows {
+pub struct ForegroundRows<S: Unmixed> {
     /// Which of the frames.
     of: u64,
     /// Of the finest level.
     sides: Sides,
     scratch: Scratch,
     /// For each plane of the output that holds colour, from the finest level and from the next.
-    unmixers: [Vec<Unmixer>; 2],
+    unmixers: [Vec<Unmixer<S>>; 2],
     /// Blocks where something is estimated in either of two rows of cells, run by run, and which rows.
     known: Vec<Range<usize>>,
     known_in: Option<[usize; 2]>,
 }
 
-impl ForegroundRows {
+impl<S: Unmixed> ForegroundRows<S> {
     /// Forgets the frame before.
     fn restart(&mut self, frame: u64) {
         self.of = frame;
@@ -94,7 +96,7 @@ impl ForegroundRows {
     }
 }
 
-impl Foreground {
+impl<S: Unmixed> Foreground<S> {
     /// For frames of layout `from` that become layout `to`.
     pub fn new(from: &FrameLayout, to: &FrameLayout) -> Self {
         let mut factor = 2;
@@ -116,7 +118,7 @@ impl Foreground {
             from: *from,
             to: *to,
             to_codes: conversion(from, to),
-            samples: vec![0; from.width],
+            samples: vec![S::NONE; from.width],
             levels,
             scratch: Scratch::new(width),
             frame: 0,
@@ -124,7 +126,7 @@ impl Foreground {
     }
 
     /// What writing rows needs.
-    pub fn rows(&self) -> ForegroundRows {
+    pub fn rows(&self) -> ForegroundRows<S> {
         let (format, width) = (self.to.format, self.levels[0].width);
         let planes = format.color_components().iter().map(|c| c.plane + 1).max().unwrap_or(0);
         let unmixers = |index: usize| {
@@ -144,7 +146,7 @@ impl Foreground {
     }
 
     /// Estimates the colours of a frame with its matte, but for the finest level.
-    pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows) {
+    pub fn update(&mut self, frame: &FrameView<'_>, matte: &mut dyn MatteRows<S>) {
         self.frame += 1;
         self.take_matte(matte);
         let share = self.levels[0].share_estimated();
@@ -165,7 +167,7 @@ impl Foreground {
         usize::from(self.is_crowded)
     }
 
-    fn find_known(&self, rows: &mut ForegroundRows, Between { upper, lower, .. }: Between) {
+    fn find_known(&self, rows: &mut ForegroundRows<S>, Between { upper, lower, .. }: Between) {
         if rows.of != self.frame {
             rows.restart(self.frame);
         }
@@ -184,15 +186,15 @@ impl Foreground {
     /// the top down, for each plane.
     pub fn apply(
         &self,
-        rows: &mut ForegroundRows,
+        rows: &mut ForegroundRows<S>,
         (plane, y): (usize, usize),
-        [matte, half]: [&[u8]; 2],
+        [matte, half]: [&[S]; 2],
         clears: bool,
-        row: &mut [u8],
+        row: &mut [S],
     ) {
         let between = self.rows_around(y, self.to.format.plane_v_shift(plane));
         self.find_known(rows, between);
-        let (pixel, bytes) = if clears { self.black_pixel(plane) } else { ([0; 4], 1) };
+        let (pixel, samples) = if clears { self.black_pixel(plane) } else { ([S::NONE; 4], 1) };
         let level = &self.levels[self.shown()];
         let ForegroundRows { sides, scratch, unmixers, known, .. } = rows;
         if !known.is_empty() && !self.is_crowded {
@@ -205,19 +207,19 @@ impl Foreground {
         }
         let sides = if self.is_crowded { &level.sides } else { &*sides };
         let Some(unmixer) = unmixers[self.shown()].get_mut(plane) else { return };
-        let clear = clears.then_some(&pixel[..bytes]);
+        let clear = clears.then_some(&pixel[..samples]);
         unmixer.unmix((level, sides), between, known, [matte, half], clear, row);
     }
 
-    /// The bytes of a sample of plane `plane`, or of a pixel, that shows nothing, and how many they are.
-    fn black_pixel(&self, plane: usize) -> ([u8; 4], usize) {
+    /// The samples of plane `plane`, or of a pixel, that show nothing, and how many they are.
+    fn black_pixel(&self, plane: usize) -> ([S; 4], usize) {
         let components = self.to.format.color_components().iter().enumerate();
-        let (mut pixel, mut bytes) = ([0; 4], 1);
+        let (mut pixel, mut samples) = ([S::NONE; 4], 1);
         for (index, component) in components.filter(|(_, c)| c.plane == plane) {
-            pixel[component.offset] = black(&self.to, index);
-            bytes = component.step;
+            pixel[component.offset] = S::encode(black(&self.to, index), self.to.format.depth());
+            samples = component.step;
         }
-        (pixel, bytes)
+        (pixel, samples)
     }
 
     /// The rows of cells around row `y` of a component.
@@ -230,7 +232,7 @@ impl Foreground {
     }
 
     /// Brings the matte down to all levels, and finds out where it is soft.
-    fn take_matte(&mut self, matte: &mut dyn MatteRows) {
+    fn take_matte(&mut self, matte: &mut dyn MatteRows<S>) {
         let finest = &mut self.levels[0];
         for y in 0..finest.height {
             let row = matte.row(middle_row(y, self.factor, self.from.height));
@@ -271,16 +273,18 @@ impl Foreground {
         let (width, stride) = (finest.width, padded(finest.width));
         let rows = finest.codes_row_mut(y);
         let components = self.from.format.color_components();
+        let depth = self.from.format.depth();
+        let lift = S::BITS - depth.bits - depth.shift;
         for (component, row) in components.iter().zip(rows.chunks_exact_mut(stride)) {
-            let source = frame.row(component.plane, y_in_frame >> component.v_shift);
+            let source = frame.samples(component.plane, y_in_frame >> component.v_shift);
             let size = self.factor >> component.h_shift;
             let count = component.width(self.from.width);
             if component.step == 1 {
-                means(&source[..count], size, inner(row));
+                means(&source[..count], size, lift, inner(row));
             } else {
                 let samples = &mut self.samples[..count];
                 gather(source, component.offset, component.step, samples);
-                means(samples, size, inner(row));
+                means(samples, size, lift, inner(row));
             }
         }
         if components.len() == 1 {

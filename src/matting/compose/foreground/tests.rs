@@ -46,7 +46,7 @@ fn compose_with(
     to: FrameLayout,
     output: Output,
     matte: &mut WholeMatte,
-    (foreground, rows): (&Foreground, ForegroundRows),
+    (foreground, rows): (&Foreground<u8>, ForegroundRows<u8>),
 ) -> OwnedFrame {
     let from = *frame.view().layout();
     let mut composer = Composer::new(&from, &to, output).unwrap();
@@ -127,7 +127,13 @@ fn an_opaque_pixel_is_the_frame_s_and_a_clear_one_shows_no_room() {
             for index in 0..3 {
                 for y in 0..120 {
                     let far = rooms.each_ref().map(|out| sample(out, index, 190, y));
-                    assert_eq!(far, [black(&to, index); 2], "{:?} to {:?}", from.format, to.format);
+                    assert_eq!(
+                        far,
+                        [black(&to, index) as u8; 2],
+                        "{:?} to {:?}",
+                        from.format,
+                        to.format
+                    );
                     if from.format == to.format {
                         let got = sample(&rooms[0], index, 40, y);
                         let x = 40 >> to.format.components()[index].h_shift
@@ -207,7 +213,7 @@ fn a_matte_that_is_soft_everywhere_is_taken_apart_in_less_detail() {
 #[test]
 fn estimates_stay_within_the_codes() {
     let layout = layout(PixelFormat::Rgb, 300, 200);
-    let mut foreground = Foreground::new(&layout, &layout);
+    let mut foreground = Foreground::<u8>::new(&layout, &layout);
     for round in 1..4 {
         let noise = |c: usize, x: usize, y: usize| ((x * 97 * round + y * 61 + c) % 256) as f32;
         let mut matte = WholeMatte::new(300, 200, |x, y| ((x / round + y) % 13) as f32 / 12.0);

@@ -2,8 +2,8 @@
 
 //! The last step: the person's part of each sample of the frame where the matte is soft.
 //!
-//! It is taken in fixed point, on a plane's bytes as they lie: the colours of both sides are
-//! enlarged to rows of the plane's own layout, one for each row of cells, which the rows of samples
+//! It is taken on a plane's samples as they lie: the colours of both sides are enlarged to rows of the
+//! plane's own layout, one for each row of cells, which the rows of samples
 //! between them share.
 
 // Rows are read together at the same index.
@@ -15,46 +15,44 @@ use multiversion::multiversion;
 
 use super::cells::{BLOCK, Work, padded, runs};
 use super::estimate::gain;
+use super::fixed::{Fixed, Unmixed};
 use super::levels::{Level, Sides};
 use crate::matting::compose::blend::spread;
-use crate::matting::frame::pixel_format::{Component, PixelFormat};
-use crate::matting::kernels::round::nearest;
+use crate::matting::frame::pixel_format::{Component, Depth, PixelFormat};
+use crate::matting::frame::sample::Sample;
 
-/// Codes have so many fractional bits.
-const FRACTION: u32 = 6;
-/// Bytes that are taken apart together: loops of a known length become straight vector code.
+/// Samples that are taken apart together: loops of a known length become straight vector code.
 const LANES: usize = 16;
-/// The whole, as a factor.
-const ALL: i16 = i16::MAX;
 
 /// Takes the rows of one plane apart.
-pub struct Unmixer {
+pub struct Unmixer<S: Unmixed> {
     format: PixelFormat,
+    depth: Depth,
     plane: usize,
-    /// Along a cell: samples of the component that has the most of them, and bytes.
+    /// Along a cell: samples of the component that has the most of them, and of all together.
     samples: usize,
-    bytes: usize,
-    /// Samples along a cell and bytes from one to the next, where all components have the same.
+    places: usize,
+    /// Samples of a component along a cell and places from one to the next, where all components have the same.
     uniform: Option<[usize; 2]>,
     /// Components of the plane: which of the three, and where in the plane.
     components: Vec<(usize, Component)>,
-    /// 255 for the bytes of a sample or pixel that hold no colour, which stay as they are.
-    fixed: [u8; 4],
-    share: ShareOfRest,
-    rows: [Enlarged; 2],
-    /// Cells of a row, in fixed point, and the samples of one component.
-    cells: Vec<i16>,
-    of_component: Vec<i16>,
-    /// The matte, spread over the bytes.
-    weights: Vec<u8>,
+    /// The whole for the samples of a pixel that hold no colour, which stay as they are.
+    fixed: [S; 4],
+    share: ShareOfRest<S::Fixed>,
+    rows: [Enlarged<S::Fixed>; 2],
+    /// Cells of a row, and the samples of one component.
+    cells: Vec<S::Fixed>,
+    of_component: Vec<S::Fixed>,
+    /// The matte, spread over the samples.
+    weights: Vec<S>,
 }
 
-/// A row of cells, with as many values as the plane has bytes.
-struct Enlarged {
+/// A row of cells, with as many values as the plane has samples.
+struct Enlarged<F> {
     /// Which row.
     of: Option<usize>,
-    person: Vec<i16>,
-    behind: Vec<i16>,
+    person: Vec<F>,
+    behind: Vec<F>,
 }
 
 /// The rows of cells between which a row of samples lies.
@@ -66,7 +64,7 @@ pub struct Between {
     pub share: f32,
 }
 
-impl Unmixer {
+impl<S: Unmixed> Unmixer<S> {
     /// For plane `plane` of `format`, and rows of `width` cells of `factor` pixels.
     pub fn new(format: PixelFormat, plane: usize, factor: usize, width: usize) -> Self {
         let components = format.color_components().iter().copied().enumerate();
@@ -75,25 +73,26 @@ impl Unmixer {
         let most = components.iter().map(|(_, c)| samples(c)).max().unwrap_or(1);
         let step = components.first().map_or(1, |(_, c)| c.step);
         let is_uniform = components.iter().all(|(_, c)| c.step == step && samples(c) == most);
-        let bytes = components.iter().map(|(_, c)| samples(c) * c.step).max().unwrap_or(1);
-        let row = || vec![0; width * bytes];
+        let places = components.iter().map(|(_, c)| samples(c) * c.step).max().unwrap_or(1);
+        let row = || vec![S::Fixed::default(); width * places];
         let enlarged = || Enlarged { of: None, person: row(), behind: row() };
         Self {
             format,
+            depth: format.depth(),
             plane,
             samples: most,
-            bytes,
+            places,
             uniform: is_uniform.then_some([most, step]),
-            fixed: std::array::from_fn(|byte| {
-                let holds_color = components.iter().any(|(_, c)| c.offset == byte);
-                if is_uniform && byte < step && !holds_color { 255 } else { 0 }
+            fixed: std::array::from_fn(|place| {
+                let holds_color = components.iter().any(|(_, c)| c.offset == place);
+                if is_uniform && place < step && !holds_color { S::ALL } else { S::NONE }
             }),
             share: ShareOfRest::new(),
             components,
             rows: [enlarged(), enlarged()],
-            cells: vec![0; (width + 2) * step],
+            cells: vec![S::Fixed::default(); (width + 2) * step],
             of_component: row(),
-            weights: vec![0; width * bytes],
+            weights: vec![S::NONE; width * places],
         }
     }
 
@@ -105,16 +104,16 @@ impl Unmixer {
     /// Replaces what shows of the old background in a row of the plane, where a level knows better:
     /// in the blocks `known`, run by run.
     /// `matte` are the weights of the row's pixels, `half` those at the chroma's resolution. Where
-    /// a pixel's bytes are given in `clear`, they are written where the matte leaves nothing and no
+    /// a pixel's samples are given in `clear`, they are written where the matte leaves nothing and no
     /// colour is known.
     pub fn unmix(
         &mut self,
-        (level, sides): (&Level, &Sides),
+        (level, sides): (&Level<S>, &Sides),
         between: Between,
         known: &[Range<usize>],
-        [matte, half]: [&[u8]; 2],
-        clear: Option<&[u8]>,
-        row: &mut [u8],
+        [matte, half]: [&[S]; 2],
+        clear: Option<&[S]>,
+        row: &mut [S],
     ) {
         let weights = if self.is_half() { half } else { matte };
         let span = BLOCK * self.samples;
@@ -130,7 +129,7 @@ impl Unmixer {
             // What is all the person's needs nothing, nor does what nobody will see.
             let is_done = |block: usize| {
                 let weights = &weights[samples(block..block + 1)];
-                is_all(weights, 255) || (clear.is_none() && is_all(weights, 0))
+                S::are_all(weights, S::ALL) || (clear.is_none() && S::are_all(weights, S::NONE))
             };
             let mut blocks = known.clone();
             while !blocks.is_empty() && is_done(blocks.start) {
@@ -157,55 +156,56 @@ impl Unmixer {
 
     fn unmix_blocks(
         &mut self,
-        (level, sides): (&Level, &Sides),
+        (level, sides): (&Level<S>, &Sides),
         between: Between,
         blocks: Range<usize>,
-        [matte, half]: [&[u8]; 2],
+        [matte, half]: [&[S]; 2],
         hides: bool,
-        row: &mut [u8],
+        row: &mut [S],
     ) {
         let Between { upper, lower, share } = between;
         for y in [upper, lower] {
             self.enlarge(level, sides, y);
         }
         let cells = blocks.start * BLOCK..blocks.end * BLOCK;
-        let part = |weights: &[u8], samples: usize| {
+        let part = |weights: &[S], samples: usize| {
             let n = weights.len();
             (cells.start * samples).min(n)..(cells.end * samples).min(n)
         };
         // The pixels are twice the samples where all samples are chroma.
         let full = if self.is_half() { 2 * self.samples } else { self.samples };
         let (full, half) = (&matte[part(matte, full)], &half[part(half, full / 2)]);
-        let bytes = cells.start * self.bytes..row.len().min(cells.end * self.bytes);
-        let row = &mut row[bytes.clone()];
+        let places = cells.start * self.places..row.len().min(cells.end * self.places);
+        let row = &mut row[places.clone()];
         let [upper, lower] = [upper, lower].map(|y| &self.rows[y % 2]);
-        let share = (share * 32768.0) as i16;
-        let person = [&upper.person[bytes.clone()], &lower.person[bytes.clone()]];
-        let behind = [&upper.behind[bytes.clone()], &lower.behind[bytes]];
+        let share = S::Fixed::of_factor(share);
+        let person = [&upper.person[places.clone()], &lower.person[places.clone()]];
+        let behind = [&upper.behind[places.clone()], &lower.behind[places]];
         let samples = if self.is_half() { half } else { full };
         let (fixed, out) = (self.fixed, &mut self.weights);
         let weights = match self.uniform {
             Some([_, 1]) => samples,
-            Some([_, 2]) => repeat::<2>(samples, fixed, out),
-            Some([_, 3]) => repeat::<3>(samples, fixed, out),
-            Some(_) => repeat::<4>(samples, fixed, out),
+            Some([_, 2]) => repeat::<S, 2>(samples, fixed, out),
+            Some([_, 3]) => repeat::<S, 3>(samples, fixed, out),
+            Some(_) => repeat::<S, 4>(samples, fixed, out),
             None => spread(self.format, self.plane, full, half, out),
         };
-        unmix_bytes(person, behind, share, weights, self.share, hides, row);
+        let depth = self.depth;
+        unmix_samples(person, behind, share, weights, (self.share, depth), hides, row);
     }
 
     /// Makes sure that row `y` of the cells is there at the plane's size.
-    fn enlarge(&mut self, level: &Level, sides: &Sides, y: usize) {
+    fn enlarge(&mut self, level: &Level<S>, sides: &Sides, y: usize) {
         let enlarged = &mut self.rows[y % 2];
         if enlarged.of.replace(y) == Some(y) {
             return;
         }
         let (stride, colors) = (padded(level.width), sides.row(y));
         for run in runs(level.work_row(y), Work::Border) {
-            let bytes = run.start * self.bytes..run.end * self.bytes;
+            let places = run.start * self.places..run.end * self.places;
             let both = [&mut enlarged.person, &mut enlarged.behind];
             for (sides, out) in colors.chunks_exact(3 * stride).zip(both) {
-                let out = &mut out[bytes.clone()];
+                let out = &mut out[places.clone()];
                 if let Some([samples, step]) = self.uniform {
                     let cells = &mut self.cells[..(run.len() + 2) * step];
                     for (index, component) in &self.components {
@@ -217,7 +217,7 @@ impl Unmixer {
                 }
                 for (index, component) in &self.components {
                     let Component { offset, step, .. } = *component;
-                    let samples = self.bytes / step;
+                    let samples = self.places / step;
                     let cells = &mut self.cells[..run.len() + 2];
                     fix(&sides[index * stride..][..stride], &run, 0, 1, cells);
                     let enlarged = &mut self.of_component[..run.len() * samples];
@@ -229,80 +229,76 @@ impl Unmixer {
     }
 }
 
-/// Whether all of a few values are `value`.
-#[inline(always)]
-fn is_all(values: &[u8], value: u8) -> bool {
-    let (words, rest) = values.as_chunks();
-    let word = u64::from_ne_bytes([value; 8]);
-    let differ = words.iter().fold(0, |differ, bytes| differ | (u64::from_ne_bytes(*bytes) ^ word));
-    differ == 0 && rest.iter().all(|&other| other == value)
-}
-
 /// Writes `pixel` wherever `matte` leaves nothing.
-fn clear_pixels(matte: &[u8], pixel: &[u8], bytes: &mut [u8]) {
+fn clear_pixels<S: Sample>(matte: &[S], pixel: &[S], row: &mut [S]) {
     // Far from an edge it is all or nothing.
     const FEW: usize = 64;
-    for (matte, bytes) in matte.chunks(FEW).zip(bytes.chunks_mut(FEW * pixel.len())) {
-        if is_all(matte, 255) {
+    for (matte, row) in matte.chunks(FEW).zip(row.chunks_mut(FEW * pixel.len())) {
+        if S::are_all(matte, S::ALL) {
             continue;
         }
-        if is_all(matte, 0) {
+        if S::are_all(matte, S::NONE) {
             match *pixel {
-                [byte] => bytes[..matte.len()].fill(byte),
-                [a, b, c, d] => bytes.as_chunks_mut().0[..matte.len()].fill([a, b, c, d]),
+                [sample] => row[..matte.len()].fill(sample),
+                [a, b, c, d] => row.as_chunks_mut().0[..matte.len()].fill([a, b, c, d]),
                 _ => {}
             }
             continue;
         }
-        for (bytes, _) in bytes.chunks_exact_mut(pixel.len()).zip(matte).filter(|(_, m)| **m == 0) {
-            bytes.copy_from_slice(pixel);
+        let pixels = row.chunks_exact_mut(pixel.len()).zip(matte);
+        for (samples, _) in pixels.filter(|(_, matte)| **matte == S::NONE) {
+            samples.copy_from_slice(pixel);
         }
     }
 }
 
-/// Brings the cells of a run of a padded row, with a neighbour on both sides, to fixed point, at every
-/// `step`-th place from `offset` on.
-fn fix(row: &[f32], run: &Range<usize>, offset: usize, step: usize, out: &mut [i16]) {
+/// Brings the cells of a run of a padded row, with a neighbour on both sides, to every `step`-th place from
+/// `offset` on.
+fn fix<F: Fixed>(row: &[f32], run: &Range<usize>, offset: usize, step: usize, out: &mut [F]) {
     match step {
-        1 => fix_to::<1>(row, run, offset, out),
-        2 => fix_to::<2>(row, run, offset, out),
-        3 => fix_to::<3>(row, run, offset, out),
-        _ => fix_to::<4>(row, run, offset, out),
+        1 => fix_to::<F, 1>(row, run, offset, out),
+        2 => fix_to::<F, 2>(row, run, offset, out),
+        3 => fix_to::<F, 3>(row, run, offset, out),
+        _ => fix_to::<F, 4>(row, run, offset, out),
     }
 }
 
 #[multiversion(targets = "simd")]
-fn fix_to<const STEP: usize>(row: &[f32], run: &Range<usize>, offset: usize, out: &mut [i16]) {
-    let fixed = |code: f32| nearest(code * (1 << FRACTION) as f32) as i16;
+fn fix_to<F: Fixed, const STEP: usize>(
+    row: &[f32],
+    run: &Range<usize>,
+    offset: usize,
+    out: &mut [F],
+) {
     let cells = &row[BLOCK + run.start - 1..];
     for (out, code) in out.as_chunks_mut::<STEP>().0.iter_mut().zip(cells) {
-        out[offset] = fixed(*code);
+        out[offset] = F::of_code(*code);
     }
 }
 
 /// Cells of `group` values side by side, with a neighbour on both sides, at `samples` places each.
-fn enlarge(samples: usize, group: usize, cells: &[i16], out: &mut [i16]) {
+fn enlarge<F: Fixed>(samples: usize, group: usize, cells: &[F], out: &mut [F]) {
     match group {
-        1 => enlarge_groups::<1>(samples, cells, out),
-        2 => enlarge_groups::<2>(samples, cells, out),
-        3 => enlarge_groups::<3>(samples, cells, out),
-        _ => enlarge_groups::<4>(samples, cells, out),
+        1 => enlarge_groups::<F, 1>(samples, cells, out),
+        2 => enlarge_groups::<F, 2>(samples, cells, out),
+        3 => enlarge_groups::<F, 3>(samples, cells, out),
+        _ => enlarge_groups::<F, 4>(samples, cells, out),
     }
 }
 
-fn enlarge_groups<const GROUP: usize>(samples: usize, cells: &[i16], out: &mut [i16]) {
+fn enlarge_groups<F: Fixed, const GROUP: usize>(samples: usize, cells: &[F], out: &mut [F]) {
     match samples {
-        1 => enlarge_to::<GROUP, 1>(cells, out),
-        2 => enlarge_to::<GROUP, 2>(cells, out),
-        4 => enlarge_to::<GROUP, 4>(cells, out),
-        8 => enlarge_to::<GROUP, 8>(cells, out),
-        16 => enlarge_to::<GROUP, 16>(cells, out),
-        _ => enlarge_to::<GROUP, 32>(cells, out),
+        1 => enlarge_to::<F, GROUP, 1>(cells, out),
+        2 => enlarge_to::<F, GROUP, 2>(cells, out),
+        4 => enlarge_to::<F, GROUP, 4>(cells, out),
+        8 => enlarge_to::<F, GROUP, 8>(cells, out),
+        16 => enlarge_to::<F, GROUP, 16>(cells, out),
+        _ => enlarge_to::<F, GROUP, 32>(cells, out),
     }
 }
 
 #[multiversion(targets = "simd")]
-fn enlarge_to<const GROUP: usize, const SAMPLES: usize>(cells: &[i16], out: &mut [i16]) {
+fn enlarge_to<F: Fixed, const GROUP: usize, const SAMPLES: usize>(cells: &[F], out: &mut [F]) {
     let cells = cells.as_chunks::<GROUP>().0;
     let out = out.as_chunks_mut::<GROUP>().0.as_chunks_mut::<SAMPLES>().0;
     let n = out.len();
@@ -311,7 +307,7 @@ fn enlarge_to<const GROUP: usize, const SAMPLES: usize>(cells: &[i16], out: &mut
         for sample in 0..SAMPLES {
             // From the cell's centre, in halves of a sample.
             let distance = 2 * sample as i32 + 1 - SAMPLES as i32;
-            let share = (distance.abs() * 32768 / (2 * SAMPLES as i32)) as i16;
+            let share = F::of_factor(distance.abs() as f32 / (2 * SAMPLES) as f32);
             let other = if distance < 0 { &left[i] } else { &right[i] };
             for lane in 0..GROUP {
                 out[i][sample][lane] = mix(here[i][lane], other[lane], share);
@@ -320,26 +316,21 @@ fn enlarge_to<const GROUP: usize, const SAMPLES: usize>(cells: &[i16], out: &mut
     }
 }
 
-/// a · b, where one of them is a factor up to [`ALL`]. Of the product only the upper half is looked
-/// at, for which there is a vector instruction.
 #[inline(always)]
-fn times(a: i16, b: i16) -> i16 {
-    let half = ((i32::from(a) * i32::from(b)) >> 16) as i16;
-    // Never saturates. A shift would be joined to the one above, and the instruction lost.
-    half.saturating_add(half)
+fn mix<F: Fixed>(a: F, b: F, share: F) -> F {
+    a + (b - a).times(share)
 }
 
-#[inline(always)]
-fn mix(a: i16, b: i16, share: i16) -> i16 {
-    a + times(b - a, share)
-}
-
-/// Each weight for `STEP` bytes, those that are `fixed` aside.
+/// Each weight for `STEP` samples, those that are `fixed` aside.
 #[multiversion(targets = "simd")]
-fn repeat<'a, const STEP: usize>(weights: &[u8], fixed: [u8; 4], out: &'a mut [u8]) -> &'a [u8] {
-    for (bytes, weight) in out.as_chunks_mut::<STEP>().0.iter_mut().zip(weights) {
-        for (byte, fixed) in bytes.iter_mut().zip(fixed) {
-            *byte = weight | fixed;
+fn repeat<'a, S: Sample, const STEP: usize>(
+    weights: &[S],
+    fixed: [S; 4],
+    out: &'a mut [S],
+) -> &'a [S] {
+    for (samples, weight) in out.as_chunks_mut::<STEP>().0.iter_mut().zip(weights) {
+        for (sample, fixed) in samples.iter_mut().zip(fixed) {
+            *sample = fixed.max(*weight);
         }
     }
     &out[..STEP * weights.len()]
@@ -349,12 +340,12 @@ fn repeat<'a, const STEP: usize>(weights: &[u8], fixed: [u8; 4], out: &'a mut [u
 ///
 /// The gain is the same for α and 1 − α, so that it is a polynomial of (2 α − 1)².
 #[derive(Clone, Copy)]
-struct ShareOfRest {
+struct ShareOfRest<F> {
     /// Of half the gain, which is less than 1; the constant first.
-    coefficients: [i16; 4],
+    coefficients: [F; 4],
 }
 
-impl ShareOfRest {
+impl<F: Fixed> ShareOfRest<F> {
     /// Interpolates at Chebyshev's points, by Newton's divided differences.
     fn new() -> Self {
         const N: usize = 4;
@@ -378,78 +369,79 @@ impl ShareOfRest {
             }
             coefficients[0] += differences[k];
         }
-        Self { coefficients: coefficients.map(|value| (value * 32768.0).round() as i16) }
+        let rounded = |value: f64| (value * 32768.0).round() / 32768.0;
+        Self { coefficients: coefficients.map(|value| F::of_factor(rounded(value) as f32)) }
     }
 
     /// For a weight as a factor.
     #[inline(always)]
-    fn of(self, alpha: i16) -> i16 {
+    fn of(self, alpha: F) -> F {
         let [a, b, c, d] = self.coefficients;
-        let twice = alpha.wrapping_mul(2).wrapping_add(i16::MIN);
-        let square = times(twice, twice);
-        let half_gain = a + times(square, b + times(square, c + times(square, d)));
-        let half = times(alpha, half_gain);
+        let centred = alpha.centred();
+        let square = centred.times(centred);
+        let half_gain = a + square.times(b + square.times(c + square.times(d)));
+        let half = alpha.times(half_gain);
         // What is all the person's stays as it is.
-        if alpha == ALL { ALL } else { half + half }
+        if alpha == F::ALL { F::ALL } else { half + half }
     }
 }
 
-/// Replaces the bytes of a row by the person's part of them. Both sides' colours lie in an upper
+/// Replaces the samples of a row by the person's part of them. Both sides' colours lie in an upper
 /// and a lower row, whose share is `lower`. Where it `hides`, nobody sees what weighs nothing.
 #[multiversion(targets = "simd")]
-fn unmix_bytes(
-    [upper_person, lower_person]: [&[i16]; 2],
-    [upper_behind, lower_behind]: [&[i16]; 2],
-    lower: i16,
-    weights: &[u8],
-    share: ShareOfRest,
+fn unmix_samples<S: Unmixed>(
+    [upper_person, lower_person]: [&[S::Fixed]; 2],
+    [upper_behind, lower_behind]: [&[S::Fixed]; 2],
+    lower: S::Fixed,
+    weights: &[S],
+    (share, depth): (ShareOfRest<S::Fixed>, Depth),
     hides: bool,
-    row: &mut [u8],
+    row: &mut [S],
 ) {
     let n = row.len();
     let whole = n - n % LANES;
     for start in (0..whole).step_by(LANES) {
-        let mut here = [0; LANES];
-        here.copy_from_slice(&weights[start..start + LANES]);
+        let here: [S; LANES] = lanes(weights, start);
         // Edges are narrower than the cells around them.
-        let all = u128::from_ne_bytes(here);
-        if all == u128::MAX || all == 0 && hides {
+        if S::are_all(&here, S::ALL) || hides && S::are_all(&here, S::NONE) {
             continue;
         }
-        let mut bytes = [0; LANES];
-        bytes.copy_from_slice(&row[start..start + LANES]);
+        let mut samples: [S; LANES] = lanes(row, start);
         let persons = [lanes(upper_person, start), lanes(lower_person, start)];
         let behinds = [lanes(upper_behind, start), lanes(lower_behind, start)];
         for i in 0..LANES {
             let person = mix(persons[0][i], persons[1][i], lower);
             let behind = mix(behinds[0][i], behinds[1][i], lower);
-            bytes[i] = unmix(bytes[i], here[i], [person, behind], share);
+            samples[i] = unmix(samples[i], here[i], [person, behind], share, depth);
         }
-        row[start..start + LANES].copy_from_slice(&bytes);
+        row[start..start + LANES].copy_from_slice(&samples);
     }
     for i in whole..n {
         let person = mix(upper_person[i], lower_person[i], lower);
         let behind = mix(upper_behind[i], lower_behind[i], lower);
-        row[i] = unmix(row[i], weights[i], [person, behind], share);
+        row[i] = unmix(row[i], weights[i], [person, behind], share, depth);
     }
 }
 
 #[inline(always)]
-fn lanes(row: &[i16], start: usize) -> [i16; LANES] {
-    let mut lanes = [0; LANES];
+fn lanes<T: Copy + Default>(row: &[T], start: usize) -> [T; LANES] {
+    let mut lanes = [T::default(); LANES];
     lanes.copy_from_slice(&row[start..start + LANES]);
     lanes
 }
 
-/// The person's part of a byte.
+/// The person's part of a sample.
 #[inline(always)]
-fn unmix(byte: u8, weight: u8, [person, behind]: [i16; 2], share: ShareOfRest) -> u8 {
-    let weight = i16::from(weight);
-    let alpha = weight << 7 | weight >> 1;
-    let code = i16::from(byte) << FRACTION;
-    let rest = code - behind - times(person - behind, alpha);
-    let own = person + times(rest, share.of(alpha));
-    ((own + (1 << (FRACTION - 1))) >> FRACTION).clamp(0, 255) as u8
+fn unmix<S: Unmixed>(
+    sample: S,
+    weight: S,
+    [person, behind]: [S::Fixed; 2],
+    share: ShareOfRest<S::Fixed>,
+    depth: Depth,
+) -> S {
+    let alpha = weight.to_factor();
+    let rest = sample.to_fixed(depth) - behind - (person - behind).times(alpha);
+    S::of_fixed(person + rest.times(share.of(alpha)), depth)
 }
 
 #[cfg(test)]
@@ -458,13 +450,13 @@ mod tests {
 
     #[test]
     fn the_share_of_the_rest_is_right_to_a_thousandth() {
-        let share = ShareOfRest::new();
+        let share = ShareOfRest::<i16>::new();
         for weight in 0..255i16 {
             let alpha = f32::from(weight) / 255.0;
             let want = alpha * gain(alpha);
             let got = f32::from(share.of(weight << 7 | weight >> 1)) / 32768.0;
             assert!((got - want).abs() < 1e-3, "{got}, {want} of {weight}");
         }
-        assert_eq!(share.of(ALL), ALL);
+        assert_eq!(share.of(i16::MAX), i16::MAX);
     }
 }
