@@ -185,13 +185,17 @@ fn stages() -> Result<()> {
     );
     println!("|---|---|---|---|---|---|---|");
     use Output::{Composite, Cutout};
-    use PixelFormat::{I420, Rgba, Yuy2};
-    let ways: [Route; 5] = [
+    use PixelFormat::{I420, I420_10Le, P010_10Le, Rgba, V210, Yuy2};
+    let ways: [Route; 9] = [
         (I420, I420, Composite, false),
         (I420, I420, Composite, true),
         (Yuy2, Yuy2, Composite, false),
         (Yuy2, Yuy2, Composite, true),
         (Yuy2, Rgba, Cutout, false),
+        (I420_10Le, I420_10Le, Composite, false),
+        (I420_10Le, I420_10Le, Composite, true),
+        (P010_10Le, P010_10Le, Composite, false),
+        (V210, V210, Composite, false),
     ];
     // For every way and size the rounds' prepare, finish, and factors to OpenCV and videoconvert.
     let mut found = vec![[const { Vec::new() }; 5]; ways.len() * SIZES.len()];
@@ -244,15 +248,18 @@ fn copying(bytes: usize) -> f64 {
 /// What the properties for edges add to a frame at 1920x1080.
 fn edges() -> Result<()> {
     use Output::{Composite, Cutout};
-    use PixelFormat::{I420, Rgba, Yuy2};
+    use PixelFormat::{I420, I420_10Le, Rgba, Yuy2};
     println!(
         "| one core, 1920x1080 | decontaminate adds, ms | soft everywhere | region | temporal | \
          together |"
     );
     println!("|---|---|---|---|---|---|");
-    for (from, to, output) in
-        [(I420, I420, Composite), (Yuy2, Yuy2, Composite), (Yuy2, Rgba, Cutout)]
-    {
+    for (from, to, output) in [
+        (I420, I420, Composite),
+        (Yuy2, Yuy2, Composite),
+        (Yuy2, Rgba, Cutout),
+        (I420_10Le, I420_10Le, Composite),
+    ] {
         let mut found = [const { Vec::new() }; 5];
         for _ in 0..ROUNDS {
             let mut way = Way::new(from, to, output, SIZES[0])?;

@@ -53,6 +53,13 @@ pub fn noise(layout: FrameLayout) -> OwnedFrame {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 *byte = (seed >> 24) as u8;
             }
+            let depth = layout.format.depth();
+            if layout.format.sample_bytes() == 2 && layout.format.packing().is_none() {
+                let codes = (((1u32 << depth.bits) - 1) << depth.shift) as u16;
+                for sample in frame.view_mut().samples_mut::<u16>(plane, y) {
+                    *sample &= codes;
+                }
+            }
         }
     }
     frame

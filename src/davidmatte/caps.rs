@@ -11,14 +11,12 @@ use crate::matting::prelude::Output;
 /// Fields that hold only for the colours they come with.
 const COLOR_FIELDS: [&str; 2] = ["colorimetry", "chroma-site"];
 
-/// Every format that comes in.
-fn sink_formats() -> impl Iterator<Item = PixelFormat> {
-    PixelFormat::ALL.into_iter().filter(|&format| format != PixelFormat::Gray16Le)
-}
-
-/// Every format that goes out, whatever the settings.
-fn src_formats() -> impl Iterator<Item = PixelFormat> {
-    PixelFormat::ALL.into_iter()
+/// Every format that comes in, and that goes out, whatever the settings. Samples of 16 bits are read as the
+/// machine's own, and are all little-endian.
+fn formats() -> impl Iterator<Item = PixelFormat> {
+    let is_known =
+        |format: &PixelFormat| cfg!(target_endian = "little") || format.sample_bytes() == 1;
+    PixelFormat::ALL.into_iter().filter(is_known)
 }
 
 fn template(formats: impl Iterator<Item = PixelFormat>) -> gst::Caps {
@@ -27,12 +25,12 @@ fn template(formats: impl Iterator<Item = PixelFormat>) -> gst::Caps {
 
 /// Caps of the sink pad's template.
 pub fn sink_template() -> gst::Caps {
-    template(sink_formats())
+    template(formats())
 }
 
 /// Caps of the source pad's template.
 pub fn src_template() -> gst::Caps {
-    template(src_formats())
+    template(formats())
 }
 
 /// What `caps` on the pad of `direction` may become on the other, the cheapest first: for each structure
@@ -86,11 +84,10 @@ fn set_formats(structure: &mut gst::Structure, formats: &[PixelFormat]) {
 }
 
 /// Whether colours are handed on as they are from one format to the other, so that what is said of them
-/// stays true: the same format, or planes of chroma of the same size.
+/// stays true: the same format, or planes of the same sizes.
 fn keeps_colors(format: PixelFormat, other: PixelFormat, output: Output) -> bool {
-    let is_420 =
-        |format: PixelFormat| format.family() == Family::Yuv && format.is_vertically_subsampled();
-    output != Output::Alpha && (format == other || (is_420(format) && is_420(other)))
+    let are_alike = format == other || format.has_planes_of(other) || other.has_planes_of(format);
+    output != Output::Alpha && are_alike
 }
 
 /// The formats across the element, the cheapest first.
@@ -100,11 +97,10 @@ fn counterparts(
     output: Output,
 ) -> Vec<PixelFormat> {
     match direction {
-        gst::PadDirection::Sink if format == PixelFormat::Gray16Le => Vec::new(),
         gst::PadDirection::Sink => output.formats(format),
         _ => {
             let mut sinks: Vec<_> =
-                sink_formats().filter(|&sink| output.formats(sink).contains(&format)).collect();
+                formats().filter(|&sink| output.formats(sink).contains(&format)).collect();
             // The same format first, as it costs least.
             sinks.sort_by_key(|&sink| sink != format);
             sinks
@@ -120,7 +116,7 @@ fn formats_of(structure: &gst::StructureRef) -> Vec<PixelFormat> {
     }
     match structure.get::<gst::List>("format") {
         Ok(list) => list.iter().filter_map(|value| known(value.get::<&str>().ok()?)).collect(),
-        Err(_) => PixelFormat::ALL.into_iter().collect(),
+        Err(_) => formats().collect(),
     }
 }
 
@@ -174,7 +170,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn formats(caps: &gst::Caps) -> Vec<String> {
+    fn formats_in(caps: &gst::Caps) -> Vec<String> {
         caps.iter()
             .flat_map(formats_of)
             .map(|format| video_format(format).to_str().to_string())
@@ -188,7 +184,7 @@ mod tests {
         let first = src.structure(0).unwrap();
         assert_eq!(first.get::<&str>("format"), Ok("I420"));
         assert_eq!(first.get::<&str>("colorimetry"), Ok("bt601"));
-        assert!(formats(&src).contains(&"BGRx".into()));
+        assert!(formats_in(&src).contains(&"BGRx".into()));
         let rgb = src.structure(1).unwrap();
         assert!(!rgb.has_field("colorimetry") && rgb.get::<i32>("width") == Ok(64));
     }
@@ -196,7 +192,7 @@ mod tests {
     #[test]
     fn every_offer_is_accepted_from_the_other_side() {
         for output in [Output::Composite, Output::Cutout, Output::Alpha] {
-            for sink in sink_formats() {
+            for sink in formats() {
                 let sink = caps(&format!("video/x-raw, format={}", video_format(sink).to_str()));
                 let offered = transform(gst::PadDirection::Sink, &sink, output);
                 for index in 0..offered.size() {
@@ -211,10 +207,30 @@ mod tests {
     }
 
     #[test]
-    fn gray_of_16_bits_only_leaves() {
-        let gray = caps("video/x-raw, format=GRAY16_LE");
-        assert!(transform(gst::PadDirection::Sink, &gray, Output::Alpha).is_empty());
-        assert!(!transform(gst::PadDirection::Src, &gray, Output::Alpha).is_empty());
+    fn what_is_deep_stays_deep_and_keeps_what_is_told_of_its_light() {
+        let told = "mastering-display-info=(string)34000:16000:13250:34500:7500:3000:15635:16450:10000000:1, \
+                    content-light-level=(string)1000:400";
+        let sink = caps(&format!(
+            "video/x-raw, format=P010_10LE, width=64, height=48, colorimetry=bt2100-pq, {told}"
+        ));
+        for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+            let src = transform(gst::PadDirection::Sink, &sink, output);
+            for structure in src.iter() {
+                for field in ["mastering-display-info", "content-light-level"] {
+                    let sink = sink.structure(0).unwrap();
+                    assert_eq!(structure.get::<&str>(field), sink.get::<&str>(field));
+                }
+            }
+            if output != Output::Alpha {
+                let is_deep = |name: &String| name.contains("10LE") || name.contains("64");
+                assert!(formats_in(&src).iter().all(is_deep), "{src}");
+            }
+            let fixed = fixate(gst::PadDirection::Sink, &sink, src);
+            let info = gst_video::VideoInfo::from_caps(&fixed).unwrap();
+            if info.is_yuv() {
+                assert_eq!(info.colorimetry().to_string(), "bt2100-pq");
+            }
+        }
     }
 
     #[test]

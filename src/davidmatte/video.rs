@@ -3,15 +3,18 @@
 //! Between GStreamer's frames and the matting's views of them: the only bridge.
 
 use gst_video::prelude::*;
-use gst_video::{VideoChromaSite, VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo};
+use gst_video::{
+    VideoChromaSite, VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoFormat,
+    VideoInfo, VideoTransferFunction,
+};
 
 use crate::matting::error::Error;
 use crate::matting::frame::aspect::PixelAspect;
-use crate::matting::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
+use crate::matting::frame::color::{ChromaSite, Colorimetry, Matrix, Primaries, Range, Transfer};
 use crate::matting::frame::pixel_format::{Family, MAX_PLANES, PixelFormat};
 use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut, Plane, PlaneMut};
 
-const FORMATS: [(PixelFormat, VideoFormat); 23] = [
+const FORMATS: [(PixelFormat, VideoFormat); 42] = [
     (PixelFormat::I420, VideoFormat::I420),
     (PixelFormat::Yv12, VideoFormat::Yv12),
     (PixelFormat::Nv12, VideoFormat::Nv12),
@@ -35,6 +38,25 @@ const FORMATS: [(PixelFormat, VideoFormat); 23] = [
     (PixelFormat::Abgr, VideoFormat::Abgr),
     (PixelFormat::Gray8, VideoFormat::Gray8),
     (PixelFormat::Gray16Le, VideoFormat::Gray16Le),
+    (PixelFormat::I420_10Le, VideoFormat::I42010le),
+    (PixelFormat::I422_10Le, VideoFormat::I42210le),
+    (PixelFormat::Y444_10Le, VideoFormat::Y44410le),
+    (PixelFormat::P010_10Le, VideoFormat::P01010le),
+    (PixelFormat::A420_10Le, VideoFormat::A42010le),
+    (PixelFormat::A422_10Le, VideoFormat::A42210le),
+    (PixelFormat::A444_10Le, VideoFormat::A44410le),
+    (PixelFormat::V210, VideoFormat::V210),
+    (PixelFormat::Y210, VideoFormat::Y210),
+    (PixelFormat::Y410, VideoFormat::Y410),
+    (PixelFormat::Uyvp, VideoFormat::Uyvp),
+    (PixelFormat::I420_12Le, VideoFormat::I42012le),
+    (PixelFormat::I422_12Le, VideoFormat::I42212le),
+    (PixelFormat::Y444_12Le, VideoFormat::Y44412le),
+    (PixelFormat::P012Le, VideoFormat::P012Le),
+    (PixelFormat::Gbr10Le, VideoFormat::Gbr10le),
+    (PixelFormat::Gbra10Le, VideoFormat::Gbra10le),
+    (PixelFormat::Argb64, VideoFormat::Argb64),
+    (PixelFormat::Rgba64Le, VideoFormat::Rgba64Le),
 ];
 
 /// GStreamer's name for a format.
@@ -66,6 +88,18 @@ pub fn layout(info: &VideoInfo) -> Option<FrameLayout> {
         (_, Family::Yuv) => Range::Limited,
         _ => Range::Full,
     };
+    let transfer = match colorimetry.transfer() {
+        VideoTransferFunction::Smpte2084 => Transfer::Pq,
+        VideoTransferFunction::AribStdB67 => Transfer::Hlg,
+        _ => Transfer::Sdr,
+    };
+    let primaries = match colorimetry.primaries() {
+        VideoColorPrimaries::Bt2020 => Primaries::Bt2020,
+        VideoColorPrimaries::Smpterp431 | VideoColorPrimaries::Smpteeg432 => Primaries::DisplayP3,
+        // Without a word, high dynamic range has those of its own standard.
+        VideoColorPrimaries::Unknown if transfer != Transfer::Sdr => Primaries::Bt2020,
+        _ => Primaries::Bt709,
+    };
     let par = info.par();
     let site = info.chroma_site();
     let chroma_site = ChromaSite {
@@ -76,7 +110,7 @@ pub fn layout(info: &VideoInfo) -> Option<FrameLayout> {
         format,
         width: info.width() as usize,
         height: info.height() as usize,
-        color: Colorimetry { matrix, range, chroma_site },
+        color: Colorimetry { matrix, range, chroma_site, transfer, primaries },
         pixel_aspect: PixelAspect::new(par.numer().unsigned_abs(), par.denom().unsigned_abs()),
     })
 }
@@ -92,7 +126,7 @@ impl Corner {
     /// Where the buffer's crop begins; the origin for a buffer without one.
     ///
     /// # Errors
-    /// A sentence, for a crop that begins between two samples of chroma.
+    /// A sentence, for a crop that begins between two samples of chroma, or within packed pixels.
     pub fn of(buffer: &gst::BufferRef, layout: &FrameLayout) -> Result<Self, String> {
         let Some(crop) = buffer.meta::<gst_video::VideoCropMeta>() else {
             return Ok(Self::default());
@@ -104,17 +138,29 @@ impl Corner {
             corner.x.is_multiple_of(step(component.h_shift))
                 && corner.y.is_multiple_of(step(component.v_shift))
         });
-        match on_grid {
-            true => Ok(corner),
-            false => Err(format!(
+        if !on_grid {
+            return Err(format!(
                 "a crop at {x}, {y} splits the chroma samples of {:?}; crop at even positions",
                 layout.format
-            )),
+            ));
         }
+        if let Some(packing) = layout.format.packing()
+            && !corner.x.is_multiple_of(packing.pixels())
+        {
+            return Err(format!(
+                "a crop at {x}, {y} splits a group of {:?}; crop at multiples of {} pixels",
+                layout.format,
+                packing.pixels()
+            ));
+        }
+        Ok(corner)
     }
 
     /// Bytes of a plane before the corner.
     fn offset(self, format: PixelFormat, plane: usize, stride: usize) -> usize {
+        if let Some(packing) = format.packing() {
+            return self.y * stride + self.x / packing.pixels() * packing.bytes();
+        }
         let Some(component) = format.in_plane(plane).next() else { return 0 };
         (self.y >> component.v_shift) * stride
             + format

@@ -43,9 +43,11 @@ pub mod prelude {
     pub use super::compose::picture::Picture;
     pub use super::error::Error;
     pub use super::frame::aspect::PixelAspect;
-    pub use super::frame::color::{ChromaSite, Colorimetry, Matrix, Range};
-    pub use super::frame::pixel_format::PixelFormat;
+    pub use super::frame::color::{ChromaSite, Colorimetry, Matrix, Primaries, Range, Transfer};
+    pub use super::frame::packed::Packing;
+    pub use super::frame::pixel_format::{Depth, Family, PixelFormat};
     pub use super::frame::region::Region;
+    pub use super::frame::sample::Sample;
     pub use super::frame::size::Size;
     pub use super::frame::view::{
         FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut,

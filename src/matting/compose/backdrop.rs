@@ -11,6 +11,7 @@ use crate::matting::frame::conversion::rgb_to_codes;
 use crate::matting::frame::pixel_format::Component;
 use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
+use crate::matting::frame::transfer::from_srgb;
 use crate::matting::frame::view::{FrameLayout, FrameView, OwnedFrame};
 use crate::matting::matte::enlarge::MatteRows;
 
@@ -48,7 +49,7 @@ impl<S: Sample> Backdrop<S> {
         from: &FrameLayout,
         to: &FrameLayout,
     ) -> Result<Self, Error> {
-        let size = Size { width: to.width, height: to.height };
+        let (to, size) = (&to.apart(), Size { width: to.width, height: to.height });
         Ok(match background {
             Background::Color(argb) => Self::flat(*argb, to),
             Background::Blur(radius) => Self::Blurred(Box::new(Blur::new(*radius, from, to))),
@@ -99,9 +100,11 @@ fn checker(x: usize, y: usize, layout: &FrameLayout) -> [f32; 3] {
     if (x / across + y / side).is_multiple_of(2) { [153.0; 3] } else { [102.0; 3] }
 }
 
-/// A frame whose pixels are given as full-range RGB codes; chroma is the mean over its pixels.
+/// A frame whose pixels are given as sRGB codes from 0 to 255; in high dynamic range their white is the
+/// reference white. Chroma is the mean over its pixels.
 fn paint<S: Sample>(layout: &FrameLayout, pixel: impl Fn(usize, usize) -> [f32; 3]) -> OwnedFrame {
     let (to_codes, depth) = (rgb_to_codes(layout), layout.format.depth());
+    let pixel = |x: usize, y: usize| from_srgb(layout.color, pixel(x, y));
     let mut frame = OwnedFrame::new(*layout);
     let mut view = frame.view_mut();
     for (index, component) in layout.format.color_components().iter().enumerate() {

@@ -87,6 +87,7 @@ macro_rules! with_writer {
 /// What writes outputs with samples of one width.
 struct WriterOf<S: Width> {
     from: FrameLayout,
+    /// In which outputs are worked on.
     to: FrameLayout,
     output: Output,
     backdrop: Option<(Background, Backdrop<S>)>,
@@ -129,7 +130,7 @@ impl Compositor {
     /// None but those of [`new`](Self::new).
     pub fn with_threads(mut self, threads: usize) -> Result<Self, Error> {
         let count = slices::count(self.to.width, self.to.height, threads);
-        with_writer!(&mut self.writer, writer => writer.divide(&self.finisher, count)?);
+        with_writer!(&mut self.writer, writer => writer.divide(&self.finisher, &self.to, count)?);
         Ok(self)
     }
 
@@ -219,13 +220,13 @@ impl<S: Width> WriterOf<S> {
     ) -> Result<Self, Error> {
         let composer = Composer::new(&from, &to, output)?;
         let slices = vec![Slice { reader: finisher.reader(), composer }];
-        Ok(Self { from, to, output, backdrop: None, foreground: None, slices })
+        Ok(Self { from, to: to.apart(), output, backdrop: None, foreground: None, slices })
     }
 
     /// Goes on with so many slices.
-    fn divide(&mut self, finisher: &Finisher, count: usize) -> Result<(), Error> {
+    fn divide(&mut self, finisher: &Finisher, to: &FrameLayout, count: usize) -> Result<(), Error> {
         while self.slices.len() < count {
-            let composer = Composer::new(&self.from, &self.to, self.output)?;
+            let composer = Composer::new(&self.from, to, self.output)?;
             self.slices.push(Slice { reader: finisher.reader(), composer });
         }
         self.slices.truncate(count);

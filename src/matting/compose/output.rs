@@ -19,21 +19,31 @@ impl Output {
     /// The formats in which frames of format `from` can leave, the cheapest first.
     pub fn formats(self, from: PixelFormat) -> Vec<PixelFormat> {
         use PixelFormat::*;
-        let mut formats = match self {
-            Self::Composite => {
+        // What has more than 8 bits stays so, whatever becomes of it.
+        let is_deep = from.depth().bits > 8;
+        let mut formats = match (self, is_deep) {
+            (Self::Composite, false) => {
                 vec![from, Rgbx, Bgrx, Xrgb, Xbgr, Rgba, Bgra, Argb, Abgr, Rgb, Bgr]
             }
-            Self::Cutout => {
-                let mut formats = vec![Rgba, Bgra, Argb, Abgr, Ayuv];
-                if matches!(from, I420 | Yv12 | Nv12 | Nv21 | A420) {
-                    formats.insert(0, A420);
-                }
+            (Self::Composite, true) => vec![from, Argb64, Rgba64Le],
+            (Self::Cutout, _) => {
+                let planes = [A420, A420_10Le, A422_10Le, A444_10Le, Gbra10Le].into_iter();
+                let pixels: &[_] = match is_deep {
+                    false => &[Rgba, Bgra, Argb, Abgr, Ayuv],
+                    true => &[Argb64, Rgba64Le],
+                };
+                let mut formats: Vec<_> = planes.filter(|to| to.has_planes_of(from)).collect();
+                formats.extend(pixels);
                 if let Some(same) = formats.iter().position(|&format| format == from) {
                     formats[..=same].rotate_right(1);
                 }
                 formats
             }
-            Self::Alpha => vec![Gray8, Gray16Le, I420, Nv12, Yuy2, Bgrx],
+            (Self::Alpha, false) => vec![Gray8, Gray16Le, I420, Nv12, Yuy2, Bgrx],
+            (Self::Alpha, true) => {
+                let deep = [Gray16Le, I420_10Le, I422_10Le, P010_10Le, V210];
+                [&deep[..], &[Gray8, I420, Nv12, Yuy2, Bgrx]].concat()
+            }
         };
         let mut seen = Vec::new();
         formats.retain(|format| {

@@ -65,6 +65,30 @@ pub struct ChromaSite {
     pub v_cosited: bool,
 }
 
+/// How codes become light.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Transfer {
+    /// As standard range has it (BT.709, sRGB and their like), which are taken for the same.
+    #[default]
+    Sdr,
+    /// The perceptual quantiser of ITU-R BT.2100 (SMPTE ST 2084).
+    Pq,
+    /// Hybrid log-gamma of ITU-R BT.2100 (ARIB STD-B67).
+    Hlg,
+}
+
+/// The colours of pure red, green and blue. They count where the transfer is of high dynamic range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Primaries {
+    /// ITU-R BT.709, and sRGB.
+    #[default]
+    Bt709,
+    /// ITU-R BT.2020.
+    Bt2020,
+    /// Display P3 (SMPTE EG 432-1).
+    DisplayP3,
+}
+
 /// How the codes of a frame become colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Colorimetry {
@@ -74,6 +98,10 @@ pub struct Colorimetry {
     pub range: Range,
     /// Siting of subsampled chroma.
     pub chroma_site: ChromaSite,
+    /// How codes become light.
+    pub transfer: Transfer,
+    /// What red, green and blue are.
+    pub primaries: Primaries,
 }
 
 /// `y = matrix · x + offset` on three components, all in units of an 8-bit code: R'G'B' is 0 to 255, and codes of

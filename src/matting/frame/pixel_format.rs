@@ -5,6 +5,8 @@
 //! Everything that touches pixels works from these descriptions, so that a format is added by
 //! one table row and not by another code path.
 
+use super::packed::Packing;
+
 /// A pixel format, named as GStreamer names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -32,6 +34,25 @@ pub enum PixelFormat {
     Abgr,
     Gray8,
     Gray16Le,
+    I420_10Le,
+    I422_10Le,
+    Y444_10Le,
+    P010_10Le,
+    A420_10Le,
+    A422_10Le,
+    A444_10Le,
+    V210,
+    Y210,
+    Y410,
+    Uyvp,
+    I420_12Le,
+    I422_12Le,
+    Y444_12Le,
+    P012Le,
+    Gbr10Le,
+    Gbra10Le,
+    Argb64,
+    Rgba64Le,
 }
 
 /// What the components of a format mean.
@@ -130,13 +151,14 @@ pub const MAX_PLANES: usize = 4;
 struct Row {
     family: Family,
     depth: Depth,
-    /// In the order Y U V A, R G B A, or Y.
+    /// In the order Y U V A, R G B A, or Y; of a packed format those of the one in which it is worked on.
     components: &'static [Component],
+    packing: Option<Packing>,
 }
 
 impl Row {
     const fn new(family: Family, components: &'static [Component]) -> Self {
-        Self { family, depth: Depth::EIGHT, components }
+        Self { family, depth: Depth::EIGHT, components, packing: None }
     }
 
     const fn gray(components: &'static [Component]) -> Self {
@@ -154,6 +176,16 @@ impl Row {
     /// The same with codes of so many bits in samples of 16.
     const fn of_bits(self, bits: u32) -> Self {
         Self { depth: Depth { bits, shift: 0 }, ..self }
+    }
+
+    /// The same with codes that are the upper bits of samples of 16.
+    const fn of_upper_bits(self, bits: u32) -> Self {
+        Self { depth: Depth { bits, shift: 16 - bits }, ..self }
+    }
+
+    /// The same with the codes of a row one after the other.
+    const fn packed(self, packing: Packing) -> Self {
+        Self { packing: Some(packing), ..self }
     }
 }
 
@@ -203,7 +235,7 @@ const fn pairs(luma: usize) -> [Component; 3] {
 
 impl PixelFormat {
     /// Every format.
-    pub const ALL: [PixelFormat; 23] = [
+    pub const ALL: [PixelFormat; 42] = [
         Self::I420,
         Self::Yv12,
         Self::Nv12,
@@ -227,6 +259,25 @@ impl PixelFormat {
         Self::Abgr,
         Self::Gray8,
         Self::Gray16Le,
+        Self::I420_10Le,
+        Self::I422_10Le,
+        Self::Y444_10Le,
+        Self::P010_10Le,
+        Self::A420_10Le,
+        Self::A422_10Le,
+        Self::A444_10Le,
+        Self::V210,
+        Self::Y210,
+        Self::Y410,
+        Self::Uyvp,
+        Self::I420_12Le,
+        Self::I422_12Le,
+        Self::Y444_12Le,
+        Self::P012Le,
+        Self::Gbr10Le,
+        Self::Gbra10Le,
+        Self::Argb64,
+        Self::Rgba64Le,
     ];
 
     /// The table of formats.
@@ -254,7 +305,26 @@ impl PixelFormat {
             Self::Argb => Row::rgb(const { &pixel(4, [1, 2, 3, 0]) }),
             Self::Abgr => Row::rgb(const { &pixel(4, [3, 2, 1, 0]) }),
             Self::Gray8 => Row::gray(const { &pixel(1, [0]) }),
-            Self::Gray16Le => Row::gray(const { &pixel(1, [0]) }).of_bits(16),
+            Self::Gray16Le => Self::Gray8.row().of_bits(16),
+            Self::I420_10Le => Self::I420.row().of_bits(10),
+            Self::I422_10Le => Self::Y42b.row().of_bits(10),
+            Self::Y444_10Le => Self::Y444.row().of_bits(10),
+            Self::P010_10Le => Self::Nv12.row().of_upper_bits(10),
+            Self::A420_10Le => Self::A420.row().of_bits(10),
+            Self::A422_10Le => Row::yuv(const { &planes([0, 1, 2, 3], 1, 0) }).of_bits(10),
+            Self::A444_10Le => Row::yuv(const { &planes([0, 1, 2, 3], 0, 0) }).of_bits(10),
+            Self::V210 => Self::I422_10Le.row().packed(Packing::V210),
+            Self::Y210 => Self::Yuy2.row().of_upper_bits(10),
+            Self::Y410 => Self::A444_10Le.row().packed(Packing::Y410),
+            Self::Uyvp => Self::I422_10Le.row().packed(Packing::Uyvp),
+            Self::I420_12Le => Self::I420.row().of_bits(12),
+            Self::I422_12Le => Self::Y42b.row().of_bits(12),
+            Self::Y444_12Le => Self::Y444.row().of_bits(12),
+            Self::P012Le => Self::Nv12.row().of_upper_bits(12),
+            Self::Gbr10Le => Row::rgb(const { &planes([2, 0, 1], 0, 0) }).of_bits(10),
+            Self::Gbra10Le => Row::rgb(const { &planes([2, 0, 1, 3], 0, 0) }).of_bits(10),
+            Self::Argb64 => Self::Argb.row().of_bits(16),
+            Self::Rgba64Le => Self::Rgba.row().of_bits(16),
         }
     }
 
@@ -273,9 +343,23 @@ impl PixelFormat {
         self.row().depth
     }
 
-    /// Bytes of a sample.
+    /// Bytes of a sample that lies apart.
     pub const fn sample_bytes(self) -> usize {
         if self.depth().bits > 8 { 2 } else { 1 }
+    }
+
+    /// How codes that do not lie apart follow each other.
+    pub const fn packing(self) -> Option<Packing> {
+        self.row().packing
+    }
+
+    /// The format in which frames of this one are worked on, which is another where codes do not lie apart.
+    /// The components of both are those of that one.
+    pub const fn apart(self) -> Self {
+        match self.packing() {
+            Some(packing) => packing.apart(),
+            None => self,
+        }
     }
 
     /// The components that carry colour (or luma), without alpha.
@@ -302,6 +386,9 @@ impl PixelFormat {
 
     /// Number of planes.
     pub fn planes(self) -> usize {
+        if self.packing().is_some() {
+            return 1;
+        }
         self.components().iter().map(|c| c.plane + 1).max().unwrap_or(0)
     }
 
@@ -310,14 +397,18 @@ impl PixelFormat {
         self.in_plane(plane).map(|c| c.height(height)).max().unwrap_or(0)
     }
 
-    /// Samples of a row of plane `plane` in a frame `width` pixels wide, without padding.
+    /// Samples of a row of plane `plane` in a frame `width` pixels wide, without padding, where they lie apart.
     pub fn row_samples(self, plane: usize, width: usize) -> usize {
         self.in_plane(plane).map(|c| c.width(width) * c.step).max().unwrap_or(0)
     }
 
     /// Bytes of a row of plane `plane` in a frame `width` pixels wide, without padding.
     pub fn row_bytes(self, plane: usize, width: usize) -> usize {
-        self.row_samples(plane, width) * self.sample_bytes()
+        match self.packing() {
+            Some(packing) if plane == 0 => width.div_ceil(packing.pixels()) * packing.bytes(),
+            Some(_) => 0,
+            None => self.row_samples(plane, width) * self.sample_bytes(),
+        }
     }
 
     /// log2 of the vertical subsampling of plane `plane` (all components of a plane share it).
@@ -349,6 +440,9 @@ mod tests {
         assert_eq!(PixelFormat::Rgbx.row_bytes(0, 5), 20);
         assert_eq!(PixelFormat::I420.plane_rows(2, 5), 3);
         assert_eq!(PixelFormat::Gray16Le.row_bytes(0, 5), 10);
+        assert_eq!(PixelFormat::P010_10Le.row_bytes(1, 5), 12);
+        assert_eq!([6, 7].map(|width| PixelFormat::V210.row_bytes(0, width)), [16, 32]);
+        assert_eq!(PixelFormat::Uyvp.row_bytes(0, 3), 10);
     }
 
     #[test]

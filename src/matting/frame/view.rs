@@ -32,6 +32,12 @@ impl FrameLayout {
 }
 
 impl FrameLayout {
+    /// The layout in which such frames are worked on.
+    #[must_use]
+    pub(crate) const fn apart(self) -> Self {
+        Self { format: self.format.apart(), ..self }
+    }
+
     /// Bytes of a row of each plane, without padding.
     fn row_bytes(&self) -> [usize; MAX_PLANES] {
         std::array::from_fn(|plane| self.format.row_bytes(plane, self.width))
@@ -48,7 +54,9 @@ impl FrameLayout {
             let data = data.len();
             return Err(Error::FrameTooSmall { format, width, height, plane, data, stride });
         }
-        let is_aligned = |at: usize| at.is_multiple_of(format.sample_bytes());
+        // Packed codes are read byte by byte.
+        let alignment = if format.packing().is_some() { 1 } else { format.sample_bytes() };
+        let is_aligned = |at: usize| at.is_multiple_of(alignment);
         if !(is_aligned(data.as_ptr().addr()) && is_aligned(stride)) {
             return Err(Error::FrameMisaligned { format, plane, stride });
         }
@@ -80,6 +88,10 @@ pub struct FrameView<'a> {
     layout: FrameLayout,
     row_bytes: [usize; MAX_PLANES],
     planes: [Plane<'a>; MAX_PLANES],
+    /// The row that the bytes of all planes begin with, of a view of a few rows; of any other 0.
+    top: usize,
+    /// Pixels of the first group of a packed row that lie before the frame.
+    left: usize,
 }
 
 impl<'a> FrameView<'a> {
@@ -92,7 +104,7 @@ impl<'a> FrameView<'a> {
         for (index, plane) in planes.iter().enumerate().take(layout.format.planes()) {
             layout.check_plane(index, plane.data, plane.stride)?;
         }
-        Ok(Self { layout, row_bytes: layout.row_bytes(), planes })
+        Ok(Self { layout, row_bytes: layout.row_bytes(), planes, top: 0, left: 0 })
     }
 
     /// Size, format and colour.
@@ -100,23 +112,46 @@ impl<'a> FrameView<'a> {
         &self.layout
     }
 
+    /// A view of a few rows of a frame, from `top` on, all of whose planes have as many.
+    pub(super) fn of_rows(
+        layout: FrameLayout,
+        planes: [Plane<'a>; MAX_PLANES],
+        top: usize,
+    ) -> Self {
+        Self { layout, row_bytes: layout.row_bytes(), planes, top, left: 0 }
+    }
+
+    /// Pixels of the first group of a packed row that lie before the frame.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
     /// A part of the frame; its corner, in pixels, must be even, and the part lie in the frame.
     pub fn part(&self, [x, y]: [usize; 2], width: usize, height: usize) -> Self {
         let layout = FrameLayout { width, height, ..self.layout };
         let mut planes = [Plane::default(); MAX_PLANES];
+        if let Some(packing) = layout.format.packing() {
+            // Groups are not taken apart here.
+            let (group, left) = (x / packing.pixels(), x % packing.pixels());
+            let start = y * self.planes[0].stride + group * packing.bytes();
+            let stride = self.planes[0].stride;
+            planes[0] = Plane { data: &self.planes[0].data[start..], stride };
+            let row_bytes = [layout.format.row_bytes(0, left + width), 0, 0, 0];
+            return Self { layout, row_bytes, planes, top: 0, left };
+        }
         for (index, (part, whole)) in planes.iter_mut().zip(&self.planes).enumerate() {
             let Some(component) = layout.format.in_plane(index).next() else { continue };
             let left = (x >> component.h_shift) * component.step * layout.format.sample_bytes();
             let start = (y >> component.v_shift) * whole.stride + left;
             *part = Plane { data: &whole.data[start..], stride: whole.stride };
         }
-        Self { layout, row_bytes: layout.row_bytes(), planes }
+        Self { layout, row_bytes: layout.row_bytes(), planes, top: 0, left: 0 }
     }
 
     /// The bytes of row `y` of plane `plane`, without padding.
     pub fn row(&self, plane: usize, y: usize) -> &'a [u8] {
         let Plane { data, stride } = self.planes[plane];
-        &data[y * stride..][..self.row_bytes[plane]]
+        &data[(y - self.top) * stride..][..self.row_bytes[plane]]
     }
 
     /// The samples of row `y` of plane `plane`, which have the format's width.
@@ -146,6 +181,15 @@ impl<'a> FrameViewMut<'a> {
             layout.check_plane(index, plane.data, plane.stride)?;
         }
         Ok(Self { layout, row_bytes: layout.row_bytes(), planes, tops: [0; MAX_PLANES] })
+    }
+
+    /// A view of a few rows of a frame, from `top` on, all of whose planes have as many.
+    pub(super) fn of_rows(
+        layout: FrameLayout,
+        planes: [PlaneMut<'a>; MAX_PLANES],
+        top: usize,
+    ) -> Self {
+        Self { layout, row_bytes: layout.row_bytes(), planes, tops: [top; MAX_PLANES] }
     }
 
     /// Size, format and colour.
@@ -190,7 +234,7 @@ impl<'a> FrameViewMut<'a> {
             data: &*self.planes[i].data,
             stride: self.planes[i].stride,
         });
-        FrameView { layout: self.layout, row_bytes: self.row_bytes, planes }
+        FrameView { layout: self.layout, row_bytes: self.row_bytes, planes, top: 0, left: 0 }
     }
 
     /// The bytes of row `y` of plane `plane`, without padding.
@@ -246,7 +290,8 @@ impl OwnedFrame {
             data: bytemuck::cast_slice(&self.planes[plane]),
             stride: self.stride(plane),
         });
-        FrameView { layout: self.layout, row_bytes: self.layout.row_bytes(), planes }
+        let row_bytes = self.layout.row_bytes();
+        FrameView { layout: self.layout, row_bytes, planes, top: 0, left: 0 }
     }
 
     /// For writing.

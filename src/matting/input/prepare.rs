@@ -10,6 +10,7 @@ use super::reduce::Reducer;
 use crate::matting::frame::color::Affine;
 use crate::matting::frame::conversion::codes_to_rgb;
 use crate::matting::frame::size::Size;
+use crate::matting::frame::transfer::ToneMapper;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::model::description::{ChannelOrder, Fit, InputDescription, TensorLayout};
 
@@ -23,6 +24,8 @@ pub struct Preparer {
     fit: Fit,
     layout: TensorLayout,
     channels: [Channel; 3],
+    /// For frames of high dynamic range.
+    tones: Option<Tones>,
     /// One row of one channel, for tensors whose channels lie side by side.
     row: Vec<f32>,
 }
@@ -32,10 +35,13 @@ impl Preparer {
     pub fn new(layout: &FrameLayout, size: Size, description: &InputDescription) -> Self {
         let frame = Size { width: layout.width, height: layout.height };
         let [x, y] = AxisGeometry::pair(frame, layout.pixel_aspect, size, description.fit);
-        let to_rgb = codes_to_rgb(layout);
+        let tones = Tones::new(layout, x.content().len());
+        // Tones are RGB already.
+        let to_rgb = tones.as_ref().map_or_else(|| codes_to_rgb(layout), |_| Affine::IDENTITY);
         Self {
             reducer: Reducer::new(layout, &x.reduction(), &y.reduction()),
             row: vec![0.0; x.content().len()],
+            tones,
             columns: x.content(),
             rows: y.content(),
             size,
@@ -55,6 +61,11 @@ impl Preparer {
         let mut reduced = self.reducer.reduce(frame);
         for (index, y) in self.rows.clone().enumerate() {
             let repeat = reduced.is_repeat(index);
+            let codes = match (&mut self.tones, repeat) {
+                (_, true) => [[].as_slice(); 3],
+                (Some(tones), _) => tones.map(reduced.row(index)),
+                (None, _) => reduced.row(index),
+            };
             match self.layout {
                 TensorLayout::Nchw => {
                     let planes = tensor.chunks_exact_mut(self.size.area());
@@ -63,7 +74,7 @@ impl Preparer {
                             plane.copy_within((y - 1) * width..y * width, y * width);
                         } else {
                             let out = &mut plane[y * width + left..][..content];
-                            channel.convert(reduced.row(index), out);
+                            channel.convert(codes, out);
                         }
                     }
                 }
@@ -73,7 +84,7 @@ impl Preparer {
                 TensorLayout::Nhwc => {
                     let samples = &mut tensor[3 * (y * width + left)..][..3 * content];
                     for (lane, channel) in self.channels.iter().enumerate() {
-                        channel.convert(reduced.row(index), &mut self.row);
+                        channel.convert(codes, &mut self.row);
                         for (sample, value) in samples.chunks_exact_mut(3).zip(&self.row) {
                             sample[lane] = *value;
                         }
@@ -96,6 +107,31 @@ impl Preparer {
                 tensor.chunks_exact_mut(3).for_each(|sample| sample.copy_from_slice(&black));
             }
         }
+    }
+}
+
+/// Rows of frames of high dynamic range as RGB of standard range, which networks have seen.
+struct Tones {
+    mapper: ToneMapper,
+    to_rgb: Affine,
+    rows: [Vec<f32>; 3],
+}
+
+impl Tones {
+    fn new(layout: &FrameLayout, width: usize) -> Option<Self> {
+        let mapper = ToneMapper::new(layout.color)?;
+        let rows = std::array::from_fn(|_| vec![0.0; width]);
+        Some(Self { mapper, to_rgb: codes_to_rgb(layout), rows })
+    }
+
+    fn map(&mut self, codes: [&[f32]; 3]) -> [&[f32]; 3] {
+        let [first, second, third] = codes;
+        let [r, g, b] = &mut self.rows;
+        for (x, ((r, g), b)) in r.iter_mut().zip(g).zip(b).enumerate() {
+            let rgb = self.to_rgb.apply([first[x], second[x], third[x]]);
+            [*r, *g, *b] = self.mapper.apply(rgb);
+        }
+        self.rows.each_ref().map(Vec::as_slice)
     }
 }
 
@@ -145,7 +181,10 @@ fn convert_row(x: &[f32], y: &[f32], z: &[f32], channel: &Channel, out: &mut [f3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::frame::pixel_format::PixelFormat;
+    use crate::matting::frame::color::{Colorimetry, Matrix, Primaries, Range, Transfer};
+    use crate::matting::frame::conversion::rgb_to_codes;
+    use crate::matting::frame::pixel_format::{Component, PixelFormat};
+    use crate::matting::frame::transfer::from_srgb;
     use crate::matting::frame::view::OwnedFrame;
 
     fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
@@ -172,13 +211,69 @@ mod tests {
 
     #[test]
     fn gray_fills_every_channel_from_every_format() {
-        for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+        for format in PixelFormat::ALL {
             for (width, height) in [(1, 1), (3, 5), (64, 48)] {
-                let tensor =
-                    prepare(&flat(format, width, height, 128), DAVID, &InputDescription::default());
-                for value in tensor {
-                    assert!((value - 128.0 / 255.0).abs() < 1e-5, "{format:?}: {value}");
+                let gray = 1 << (format.depth().bits - 1);
+                let frame = OwnedFrame::painted(layout(format, width, height), |_, _, _| gray);
+                let want = 128.0 / format.depth().white();
+                for value in prepare(&frame, DAVID, &InputDescription::default()) {
+                    assert!((value - want).abs() < 1e-5, "{format:?}: {value}");
                 }
+            }
+        }
+    }
+
+    /// Faces and all that is not brighter: what the network sees of a frame of high dynamic range is what it
+    /// sees of the same picture in standard range.
+    #[test]
+    fn high_dynamic_range_looks_like_the_standard_one() {
+        for transfer in [Transfer::Pq, Transfer::Hlg] {
+            let color = Colorimetry {
+                matrix: Matrix::Bt2020,
+                range: Range::Limited,
+                transfer,
+                primaries: Primaries::Bt2020,
+                ..Default::default()
+            };
+            for format in [PixelFormat::P010_10Le, PixelFormat::V210, PixelFormat::Y444_12Le] {
+                let layout = FrameLayout { color, ..layout(format, 12, 4) };
+                let skin = [190.0, 140.0, 110.0];
+                let codes = rgb_to_codes(&layout).apply(from_srgb(color, skin));
+                let more = (1 << (format.depth().bits - 8)) as f32;
+                let frame = OwnedFrame::painted(layout, |c, _, _| (codes[c] * more).round() as u32);
+                let tensor = prepare(&frame, DAVID, &InputDescription::default());
+                let [blue, green, red] =
+                    [0, 1, 2].map(|channel| 255.0 * tensor[channel * DAVID.area()]);
+                for (got, want) in [red, green, blue].into_iter().zip(skin) {
+                    assert!((got - want).abs() < 2.0, "{format:?} {transfer:?}: {got} not {want}");
+                }
+            }
+        }
+    }
+
+    /// Parts begin anywhere, within groups of packed pixels as well.
+    #[test]
+    fn a_part_of_a_frame_is_what_lies_there() {
+        for format in PixelFormat::ALL {
+            let code = |c: usize, x: usize, y: usize| {
+                (x * 37 + y * 11 + c * 59) as u32 % 200 << (format.depth().bits - 8)
+            };
+            let frame = OwnedFrame::painted(layout(format, 31, 9), code);
+            let components = format.components();
+            for [x, y] in [[0, 0], [2, 2], [4, 0], [6, 2], [8, 4], [16, 2]] {
+                let part = frame.view().part([x, y], 15, 5);
+                let want = OwnedFrame::painted(layout(format, 15, 5), |c, column, row| {
+                    let Component { h_shift, v_shift, .. } = components[c];
+                    code(c, column + (x >> h_shift), row + (y >> v_shift))
+                });
+                let size = Size { width: 15, height: 5 };
+                let description = InputDescription { fit: Fit::Stretch, ..Default::default() };
+                let tensor = |view: &FrameView<'_>| {
+                    let mut tensor = vec![f32::NAN; 3 * size.area()];
+                    Preparer::new(view.layout(), size, &description).prepare(view, &mut tensor);
+                    tensor
+                };
+                assert_eq!(tensor(&part), tensor(&want.view()), "{format:?} from {x}, {y}");
             }
         }
     }

@@ -6,9 +6,12 @@
 //! a small picture, row by row: first the rows that have taps are combined, then the columns of
 //! the result. Whatever the depth of the frame, the small picture holds codes in units of an 8-bit one.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
+use crate::matting::frame::packed::Band;
 use crate::matting::frame::pixel_format::{Component, Family};
 use crate::matting::frame::sample::Sample;
 use crate::matting::frame::view::{FrameLayout, FrameView};
@@ -53,11 +56,15 @@ pub struct Reducer {
     resampled: Vec<Column>,
     /// A block of different rows of each colour component.
     block: [Vec<f32>; 3],
+    /// The rows that a block needs of a frame whose codes do not lie apart.
+    band: Option<Band>,
 }
 
 impl Reducer {
     /// `horizontal` and `vertical` lead from luma samples of the frame to the small picture.
     pub fn new(layout: &FrameLayout, horizontal: &AxisOperator, vertical: &AxisOperator) -> Self {
+        let packed = layout;
+        let layout = &layout.apart();
         let site = layout.color.chroma_site;
         let along = |operator: &AxisOperator, shift: u32, cosited: bool| match shift {
             0 => operator.clone(),
@@ -101,6 +108,10 @@ impl Reducer {
         let first: Vec<usize> = (0..repeats.len()).filter(|&y| !repeats[y]).collect();
         let different = (0..repeats.len()).map(|y| first.partition_point(|&row| row <= y) - 1);
         let width = horizontal.outputs();
+        let blocks = (0..first.len()).step_by(BLOCK);
+        let most =
+            blocks.map(|start| needed(&planes, block_rows(&first, start), layout.height).len());
+        let band = Band::new(packed, most.max().unwrap_or(0));
         Self {
             planes,
             width,
@@ -109,6 +120,7 @@ impl Reducer {
             tile: vec![0.0; BLOCK * TILE],
             resampled: vec![[0.0; BLOCK]; width],
             block: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
+            band,
         }
     }
 
@@ -119,8 +131,16 @@ impl Reducer {
 
     /// Fills the block that starts with the `start`-th different row.
     fn fill(&mut self, frame: &FrameView<'_>, start: usize) {
-        let last = self.first.len() - 1;
-        let rows: [usize; BLOCK] = std::array::from_fn(|r| self.first[(start + r).min(last)]);
+        let rows = block_rows(&self.first, start);
+        let apart;
+        let frame = match &mut self.band {
+            Some(band) => {
+                let rows = needed(&self.planes, rows, frame.layout().height);
+                apart = band.take(frame, rows);
+                &apart
+            }
+            None => frame,
+        };
         for sampler in &mut self.planes {
             match frame.layout().format.sample_bytes() {
                 1 => sampler.combine::<u8>(frame, rows, &mut self.tile),
@@ -135,6 +155,19 @@ impl Reducer {
             }
         }
     }
+}
+
+/// The rows of the small picture that a block holds which starts with the `start`-th different one.
+fn block_rows(first: &[usize], start: usize) -> [usize; BLOCK] {
+    std::array::from_fn(|r| first[(start + r).min(first.len() - 1)])
+}
+
+/// The rows of a frame `height` pixels high that a block needs of any plane.
+fn needed(planes: &[PlaneSampler], outputs: [usize; BLOCK], height: usize) -> Range<usize> {
+    let windows = planes.iter().flat_map(|plane| outputs.map(|output| plane.rows.row(output)));
+    let ends = windows.map(|(first, weights)| (first, (first + weights.len()).min(height)));
+    let range = ends.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)));
+    range.map_or(0..0, |(first, end)| first..end)
 }
 
 /// A small picture that is made while it is read.

@@ -23,6 +23,7 @@ use crate::matting::compose::width::Width;
 use crate::matting::error::Error;
 use crate::matting::frame::color::Range as CodeRange;
 use crate::matting::frame::conversion::black;
+use crate::matting::frame::packed::Band;
 use crate::matting::frame::pixel_format::{Component, Depth, Family, PixelFormat};
 use crate::matting::frame::sample::{Grain, Sample};
 use crate::matting::frame::view::{FrameLayout, FrameView, FrameViewMut};
@@ -94,7 +95,13 @@ pub struct Composer<S: Width> {
     /// Made when they are first needed.
     pub(super) foreground_rows: Option<Box<ForegroundRows<S>>>,
     opaque: Vec<S>,
+    /// A block of a frame, and of an output, whose codes do not lie apart.
+    taken: Option<Band>,
+    put: Option<Band>,
 }
+
+/// Rows of a block at most.
+const BLOCK: usize = 2;
 
 impl<S: Width> Composer<S> {
     /// # Errors
@@ -103,6 +110,8 @@ impl<S: Width> Composer<S> {
         if !output.formats(from.format).contains(&to.format) {
             return Err(Error::Conversion { from: from.format, to: to.format });
         }
+        let (taken, put) = (Band::new(from, BLOCK), Band::new(to, BLOCK));
+        let (from, to) = (&from.apart(), &to.apart());
         // Planes that are handed on are not converted.
         let same_colors = from.color == to.color;
         let transfer = match output {
@@ -133,6 +142,8 @@ impl<S: Width> Composer<S> {
             behind: BackdropRow::default(),
             foreground_rows: None,
             opaque: vec![S::ALL; to.width],
+            taken,
+            put,
         })
     }
 
@@ -149,35 +160,66 @@ impl<S: Width> Composer<S> {
         rows: Range<usize>,
         target: &mut FrameViewMut<'_>,
     ) {
-        debug_assert_eq!(*target.layout(), self.to);
+        debug_assert_eq!(target.layout().apart(), self.to);
         self.keeps_matte = layers.foreground.is_some();
         if let Some(foreground) = layers.foreground {
             self.foreground_rows.get_or_insert_with(|| Box::new(foreground.rows()));
         }
-        let block = if self.to.format.is_vertically_subsampled() { 2 } else { 1 };
+        let block = if self.to.format.is_vertically_subsampled() { BLOCK } else { 1 };
+        let (mut taken, mut put) = (self.taken.take(), self.put.take());
         for top in rows.clone().step_by(block) {
-            let rows = block.min(rows.end - top);
-            for row in 0..rows {
-                self.read_opacity(layers.colors, matte, target, top + row, row);
+            let block = top..rows.end.min(top + block);
+            let apart;
+            let colors = match (layers.colors, &mut taken) {
+                (Colors::Frame(frame), Some(band)) => {
+                    apart = band.take(frame, block.clone());
+                    Colors::Frame(&apart)
+                }
+                (colors, _) => colors,
+            };
+            let layers = Layers { colors, ..*layers };
+            let Some(band) = &mut put else {
+                self.compose_block(&layers, matte, block, target);
+                continue;
+            };
+            if matches!(colors, Colors::InPlace) {
+                band.take_back(target, block.clone());
             }
-            self.find_spans(rows);
-            self.transfer_colors(layers, target, top, rows);
-            if layers.foreground.is_some() {
-                let [upper, lower] = &self.matte;
-                let lower = if rows == 2 { lower } else { upper };
-                self.spans.halve(self.to.format, [upper, lower], &mut self.chroma_matte);
-            }
-            match self.output {
-                Output::Composite => self.blend(layers, target, top, rows),
-                _ => self.purify(layers.foreground, target, top, rows),
-            }
-            match self.output {
-                Output::Composite => {}
-                // Packing pixels has written their alpha already.
-                Output::Cutout if matches!(self.transfer, Transfer::Convert(_)) => {}
-                Output::Cutout => self.write_alpha(target, top, rows),
-                Output::Alpha => self.write_luma(target, top, rows),
-            }
+            let apart = &mut band.view_mut(&self.to, top);
+            self.compose_block(&layers, matte, block.clone(), apart);
+            band.put(block, target);
+        }
+        (self.taken, self.put) = (taken, put);
+    }
+
+    fn compose_block(
+        &mut self,
+        layers: &Layers<'_, S>,
+        matte: &mut dyn MatteRows<S>,
+        block: Range<usize>,
+        target: &mut FrameViewMut<'_>,
+    ) {
+        let (top, rows) = (block.start, block.len());
+        for row in 0..rows {
+            self.read_opacity(layers.colors, matte, target, top + row, row);
+        }
+        self.find_spans(rows);
+        self.transfer_colors(layers, target, top, rows);
+        if layers.foreground.is_some() {
+            let [upper, lower] = &self.matte;
+            let lower = if rows == 2 { lower } else { upper };
+            self.spans.halve(self.to.format, [upper, lower], &mut self.chroma_matte);
+        }
+        match self.output {
+            Output::Composite => self.blend(layers, target, top, rows),
+            _ => self.purify(layers.foreground, target, top, rows),
+        }
+        match self.output {
+            Output::Composite => {}
+            // Packing pixels has written their alpha already.
+            Output::Cutout if matches!(self.transfer, Transfer::Convert(_)) => {}
+            Output::Cutout => self.write_alpha(target, top, rows),
+            Output::Alpha => self.write_luma(target, top, rows),
         }
     }
 

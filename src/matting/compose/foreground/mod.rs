@@ -33,6 +33,7 @@ use self::levels::{Level, Sides};
 use self::unmix::{Between, Unmixer};
 use crate::matting::frame::color::Affine;
 use crate::matting::frame::conversion::{black, conversion};
+use crate::matting::frame::packed::Band;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::kernels::samples::gather;
 use crate::matting::matte::enlarge::MatteRows;
@@ -64,6 +65,8 @@ pub struct Foreground<S: Unmixed> {
     to_codes: Affine,
     /// A row of the frame's samples.
     samples: Vec<S>,
+    /// The same of a frame whose codes do not lie apart.
+    band: Option<Band>,
     /// The finest first.
     levels: Vec<Level<S>>,
     scratch: Scratch,
@@ -115,10 +118,11 @@ impl<S: Unmixed> Foreground<S> {
         Self {
             factor,
             is_crowded: false,
-            from: *from,
-            to: *to,
+            from: from.apart(),
+            to: to.apart(),
             to_codes: conversion(from, to),
             samples: vec![S::NONE; from.width],
+            band: Band::new(from, 1),
             levels,
             scratch: Scratch::new(width),
             frame: 0,
@@ -269,6 +273,14 @@ impl<S: Unmixed> Foreground<S> {
     /// The finest level's row `y` of the frame's colours.
     fn take_codes_row(&mut self, frame: &FrameView<'_>, y: usize) {
         let y_in_frame = middle_row(y, self.factor, self.from.height);
+        let apart;
+        let frame = match &mut self.band {
+            Some(band) => {
+                apart = band.take(frame, y_in_frame..y_in_frame + 1);
+                &apart
+            }
+            None => frame,
+        };
         let finest = &mut self.levels[0];
         let (width, stride) = (finest.width, padded(finest.width));
         let rows = finest.codes_row_mut(y);

@@ -4,7 +4,8 @@ use super::*;
 use crate::matting::compose::backdrop::{Backdrop, Background};
 use crate::matting::compose::composer::{Colors, Composer, Layers};
 use crate::matting::compose::output::Output;
-use crate::matting::frame::pixel_format::{Family, PixelFormat};
+use crate::matting::compose::width::Width;
+use crate::matting::frame::pixel_format::{Component, Family, PixelFormat};
 use crate::matting::frame::view::OwnedFrame;
 use crate::matting::matte::enlarge::WholeMatte;
 
@@ -12,41 +13,52 @@ fn layout(format: PixelFormat, width: usize, height: usize) -> FrameLayout {
     FrameLayout::new(format, width, height)
 }
 
-/// A frame with `code(component, x, y)` as samples, x and y in pixels; opaque.
+/// A frame with `code(component, x, y)` in units of an 8-bit code, x and y in pixels; opaque.
 fn frame(layout: FrameLayout, code: impl Fn(usize, usize, usize) -> f32) -> OwnedFrame {
-    let mut frame = OwnedFrame::new(layout);
-    for (index, component) in layout.format.components().iter().enumerate() {
-        for y in 0..component.height(layout.height) {
-            let mut view = frame.view_mut();
-            let row = view.row_mut(component.plane, y);
-            for x in 0..component.width(layout.width) {
-                let (h, v) = (component.h_shift, component.v_shift);
-                let code = if index == 3 { 255.0 } else { code(index, x << h, y << v) };
-                row[x * component.step + component.offset] = code.round() as u8;
+    let (bits, components) = (layout.format.depth().bits, layout.format.components());
+    OwnedFrame::painted(layout, |index, x, y| {
+        let Component { h_shift, v_shift, .. } = components[index];
+        match index {
+            3 => (1 << bits) - 1,
+            _ => {
+                (code(index, x << h_shift, y << v_shift) * (1 << (bits - 8)) as f32).round() as u32
             }
         }
-    }
-    frame
+    })
 }
 
 fn compose(
     frame: &OwnedFrame,
     to: FrameLayout,
     output: Output,
-    matte: &mut WholeMatte,
-) -> OwnedFrame {
-    let mut foreground = Foreground::new(frame.view().layout(), &to);
-    foreground.update(&frame.view(), matte);
-    let rows = foreground.rows();
-    compose_with(frame, to, output, matte, (&foreground, rows))
+    matte: impl Fn(usize, usize) -> f32,
+) -> Codes {
+    let composed = match to.format.sample_bytes() {
+        1 => compose_of::<u8>(frame, to, output, matte),
+        _ => compose_of::<u16>(frame, to, output, matte),
+    };
+    Codes::of(&composed)
 }
 
-fn compose_with(
+fn compose_of<S: Width>(
     frame: &OwnedFrame,
     to: FrameLayout,
     output: Output,
-    matte: &mut WholeMatte,
-    (foreground, rows): (&Foreground<u8>, ForegroundRows<u8>),
+    matte: impl Fn(usize, usize) -> f32,
+) -> OwnedFrame {
+    let mut matte = WholeMatte::<S>::new(to.width, to.height, matte);
+    let mut foreground = Foreground::new(frame.view().layout(), &to);
+    foreground.update(&frame.view(), &mut matte);
+    let rows = foreground.rows();
+    compose_with(frame, to, output, &mut matte, (&foreground, rows))
+}
+
+fn compose_with<S: Width>(
+    frame: &OwnedFrame,
+    to: FrameLayout,
+    output: Output,
+    matte: &mut WholeMatte<S>,
+    (foreground, rows): (&Foreground<S>, ForegroundRows<S>),
 ) -> OwnedFrame {
     let from = *frame.view().layout();
     let mut composer = Composer::new(&from, &to, output).unwrap();
@@ -60,10 +72,24 @@ fn compose_with(
     target
 }
 
-fn sample(frame: &OwnedFrame, index: usize, x: usize, y: usize) -> u8 {
-    let component = frame.view().layout().format.components()[index];
-    let row = frame.row(component.plane, y >> component.v_shift);
-    row[(x >> component.h_shift) * component.step + component.offset]
+/// What a frame holds.
+struct Codes {
+    layout: FrameLayout,
+    codes: Vec<Vec<u32>>,
+}
+
+impl Codes {
+    fn of(frame: &OwnedFrame) -> Self {
+        Self { layout: *frame.view().layout(), codes: frame.codes() }
+    }
+
+    /// At a pixel, in units of an 8-bit code.
+    fn at(&self, index: usize, x: usize, y: usize) -> f32 {
+        let component = self.layout.format.components()[index];
+        let (x, y) = (x >> component.h_shift, y >> component.v_shift);
+        let code = self.codes[index][y * component.width(self.layout.width) + x];
+        code as f32 / (1 << (self.layout.format.depth().bits - 8)) as f32
+    }
 }
 
 /// From 1 on the left to 0 on the right, over 16 pixels.
@@ -76,34 +102,33 @@ const ROOM: [f32; 3] = [40.0, 180.0, 90.0];
 
 #[test]
 fn a_known_mixture_is_taken_apart_in_every_format() {
-    for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+    for format in PixelFormat::ALL {
         for (width, height) in [(96, 64), (97, 63), (800, 700)] {
             let layout = layout(format, width, height);
             let mixed = frame(layout, |index, x, _| {
                 let share = edge(x, width / 2);
                 share * PERSON[index] + (1.0 - share) * ROOM[index]
             });
-            let mut matte = WholeMatte::new(width, height, |x, _| edge(x, width / 2));
             for output in [Output::Cutout, Output::Composite] {
                 if !output.formats(format).contains(&format) {
                     continue;
                 }
-                let out = compose(&mixed, layout, output, &mut matte);
+                let out = compose(&mixed, layout, output, |x, _| edge(x, width / 2));
                 let persons = PERSON.into_iter().take(format.color_components().len());
                 for (index, person) in persons.enumerate() {
                     for x in width / 2 - 6..width / 2 + 4 {
                         let share = edge(x, width / 2);
-                        let got = sample(&out, index, x, 33);
+                        let got = out.at(index, x, 33);
                         let behind = match (format.family(), index) {
                             (Family::Rgb, _) => 0.0,
-                            (_, 0) => f32::from(black(&layout, 0)),
+                            (_, 0) => black(&layout, 0),
                             _ => 128.0,
                         };
                         let want = match output {
                             Output::Cutout => person,
                             _ => share * person + (1.0 - share) * behind,
                         };
-                        let off = (f32::from(got) - want).abs();
+                        let off = (got - want).abs();
                         assert!(off <= 12.0, "{format:?} {output:?} {width} at {x}: {got}, {want}");
                     }
                 }
@@ -114,32 +139,25 @@ fn a_known_mixture_is_taken_apart_in_every_format() {
 
 #[test]
 fn an_opaque_pixel_is_the_frame_s_and_a_clear_one_shows_no_room() {
-    for from in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+    for from in PixelFormat::ALL {
         for to in Output::Cutout.formats(from) {
             let (from, to) = (layout(from, 203, 120), layout(to, 203, 120));
             let noise = |c: usize, x: usize, y: usize| ((x * 37 + y * 101 + c * 59) % 256) as f32;
             // Two rooms beside one person, who ends at pixel 100.
             let rooms = [0.0, 255.0].map(|room| {
                 let own = |c, x, y| if x < 92 { noise(c, x, y) } else { room };
-                let mut matte = WholeMatte::new(203, 120, |x, _| edge(x, 100));
-                compose(&frame(from, own), to, Output::Cutout, &mut matte)
+                compose(&frame(from, own), to, Output::Cutout, |x, _| edge(x, 100))
             });
             for index in 0..3 {
                 for y in 0..120 {
-                    let far = rooms.each_ref().map(|out| sample(out, index, 190, y));
-                    assert_eq!(
-                        far,
-                        [black(&to, index) as u8; 2],
-                        "{:?} to {:?}",
-                        from.format,
-                        to.format
-                    );
+                    let far = rooms.each_ref().map(|out| out.at(index, 190, y));
+                    assert_eq!(far, [black(&to, index); 2], "{:?} to {:?}", from.format, to.format);
                     if from.format == to.format {
-                        let got = sample(&rooms[0], index, 40, y);
+                        let got = rooms[0].at(index, 40, y);
                         let x = 40 >> to.format.components()[index].h_shift
                             << to.format.components()[index].h_shift;
                         let v = to.format.components()[index].v_shift;
-                        assert_eq!(f32::from(got), noise(index, x, y >> v << v));
+                        assert_eq!(got, noise(index, x, y >> v << v));
                     }
                 }
             }
@@ -157,17 +175,16 @@ fn any_frame_with_any_matte_is_done() {
         |x, y| ((x * 31 + y * 17) % 11) as f32 / 10.0,
         |x, _| if x % 2 == 0 { 1.0 } else { 0.0 },
     ];
-    for format in PixelFormat::ALL.into_iter().filter(|&f| f != PixelFormat::Gray16Le) {
+    for format in PixelFormat::ALL {
         for (width, height) in [(1, 1), (1, 9), (9, 1), (2, 2), (17, 33), (66, 35), (1400, 2)] {
             for flat in [false, true] {
                 let layout = layout(format, width, height);
                 let picture = frame(layout, |c, x, y| if flat { 77.0 } else { noise(c, x, y) });
                 for matte in mattes {
-                    let mut matte = WholeMatte::new(width, height, matte);
                     for output in [Output::Composite, Output::Cutout] {
                         for to in output.formats(format) {
                             let to = FrameLayout { format: to, ..layout };
-                            compose(&picture, to, output, &mut matte);
+                            compose(&picture, to, output, matte);
                         }
                     }
                 }
@@ -183,7 +200,7 @@ fn a_matte_that_is_soft_everywhere_is_taken_apart_in_less_detail() {
     let layout = layout(PixelFormat::I420, 640, 480);
     // From 1 on the left to 0 at the share of the width that is soft.
     let ramp = |share: f32| move |x: usize| (1.0 - x as f32 / 640.0 / share).clamp(0.0, 1.0);
-    let mut foreground = Foreground::new(&layout, &layout);
+    let mut foreground = Foreground::<u8>::new(&layout, &layout);
     let mut was_crowded = Vec::new();
     for share in [0.45, 1.0, 0.45, 0.3, 0.45] {
         let alpha = ramp(share);
@@ -197,11 +214,12 @@ fn a_matte_that_is_soft_everywhere_is_taken_apart_in_less_detail() {
         was_crowded.push(foreground.is_crowded);
         let parts = (&foreground, foreground.rows());
         let out = compose_with(&mixed, layout, Output::Composite, &mut matte, parts);
+        let out = Codes::of(&out);
         for x in (8..640).step_by(9) {
             for (index, person) in PERSON.into_iter().enumerate() {
-                let behind = if index == 0 { f32::from(black(&layout, 0)) } else { 128.0 };
+                let behind = if index == 0 { black(&layout, 0) } else { 128.0 };
                 let want = alpha(x) * person + (1.0 - alpha(x)) * behind;
-                let off = (f32::from(sample(&out, index, x, 201)) - want).abs();
+                let off = (out.at(index, x, 201) - want).abs();
                 assert!(off <= 8.0, "{share} at {x}: {off} in {index}");
             }
         }
@@ -243,32 +261,42 @@ fn rows_that_are_estimated_when_asked_for_are_the_same() {
         (PixelFormat::I420, PixelFormat::I420, Output::Composite),
         (PixelFormat::Yuy2, PixelFormat::Rgba, Output::Cutout),
         (PixelFormat::Nv12, PixelFormat::A420, Output::Cutout),
+        (PixelFormat::V210, PixelFormat::A422_10Le, Output::Cutout),
+        (PixelFormat::P010_10Le, PixelFormat::P010_10Le, Output::Composite),
     ] {
         for ((width, height), matte) in
             [(203, 121), (90, 200), (700, 650)].into_iter().flat_map(|s| mattes.map(|m| (s, m)))
         {
             let (from, to) = (layout(from, width, height), layout(to, width, height));
             let picture = frame(from, noise);
-            let mut matte = WholeMatte::new(width, height, matte);
-            let [asked, whole] = [false, true].map(|whole| {
-                let mut foreground = Foreground::new(&from, &to);
-                foreground.update(&picture.view(), &mut matte);
-                let mut rows = foreground.rows();
-                if whole {
-                    let level = &foreground.levels[0];
-                    rows.restart(foreground.frame);
-                    rows.sides = Sides::new(level.width, level.height);
-                    let coarser = foreground.levels.get(1);
-                    let (sides, scratch) = (&mut rows.sides, &mut rows.scratch);
-                    level.estimate_until(level.height - 1, coarser, sides, scratch);
-                }
-                compose_with(&picture, to, output, &mut matte, (&foreground, rows))
+            let [asked, whole] = [false, true].map(|whole| match to.format.sample_bytes() {
+                1 => compose_early::<u8>(&picture, to, output, matte, whole),
+                _ => compose_early::<u16>(&picture, to, output, matte, whole),
             });
-            for plane in 0..to.format.planes() {
-                for y in 0..to.format.plane_rows(plane, height) {
-                    assert_eq!(asked.row(plane, y), whole.row(plane, y), "{to:?} {plane} {y}");
-                }
-            }
+            assert!(asked.codes() == whole.codes(), "{to:?}");
         }
     }
+}
+
+/// Composes after the `whole` finest level was estimated, or not.
+fn compose_early<S: Width>(
+    picture: &OwnedFrame,
+    to: FrameLayout,
+    output: Output,
+    matte: fn(usize, usize) -> f32,
+    whole: bool,
+) -> OwnedFrame {
+    let mut matte = WholeMatte::<S>::new(to.width, to.height, matte);
+    let mut foreground = Foreground::new(picture.view().layout(), &to);
+    foreground.update(&picture.view(), &mut matte);
+    let mut rows = foreground.rows();
+    if whole {
+        let level = &foreground.levels[0];
+        rows.restart(foreground.frame);
+        rows.sides = Sides::new(level.width, level.height);
+        let coarser = foreground.levels.get(1);
+        let (sides, scratch) = (&mut rows.sides, &mut rows.scratch);
+        level.estimate_until(level.height - 1, coarser, sides, scratch);
+    }
+    compose_with(picture, to, output, &mut matte, (&foreground, rows))
 }
