@@ -138,8 +138,7 @@ fn mattes(feathers: &[f32]) -> Vec<MatteSettings> {
 }
 
 fn check(mattes: &[MatteSettings], backgrounds: &[Background]) {
-    let all: Vec<_> =
-        PixelFormat::ALL.into_iter().filter(|&format| format != PixelFormat::Gray16Le).collect();
+    let all = PixelFormat::ALL;
     for (index, matte) in mattes.iter().enumerate() {
         // Formats and the shape of the matte know nothing of each other.
         let sources = if index == 0 { &all[..] } else { &[PixelFormat::Yuy2] };

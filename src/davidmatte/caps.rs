@@ -120,6 +120,16 @@ fn formats_of(structure: &gst::StructureRef) -> Vec<PixelFormat> {
     }
 }
 
+/// The format of raw video in memory that caps name, if it is not one of those that come in.
+pub fn unknown_format(caps: &gst::CapsRef) -> Option<&str> {
+    let (structure, features) = caps.iter_with_features().next()?;
+    let is_in_memory = features.is_equal(gst::CapsFeatures::new_empty().as_ref())
+        || features.contains(gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY);
+    let format = structure.get::<&str>("format").ok()?;
+    let is_known = formats_of(structure).iter().any(|known| formats().any(|own| own == *known));
+    (structure.name() == "video/x-raw" && is_in_memory && !is_known).then_some(format)
+}
+
 /// Chooses what is left open in `other`, which `caps` on the pad of `direction` become: the first
 /// format, and the colorimetry that keeps the colours' meaning.
 pub fn fixate(direction: gst::PadDirection, caps: &gst::Caps, mut other: gst::Caps) -> gst::Caps {

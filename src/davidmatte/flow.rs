@@ -301,6 +301,17 @@ impl DavidMatte {
         Err(gst::FlowError::Error)
     }
 
+    /// Says what to do about frames of a format that is not known.
+    pub(super) fn tell_of_unknown(&self, caps: &gst::CapsRef) {
+        let Some(format) = super::caps::unknown_format(caps) else { return };
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Format,
+            ("Frames of the format {format} are not matted; put the element videoconvert before \
+                 davidmatte")
+        );
+    }
+
     /// Goes on with other caps.
     pub(super) fn negotiate(
         &self,

@@ -85,6 +85,16 @@ impl ObjectImpl for DavidMatte {
         self.parent_constructed();
         // As for every filter of video; what it does about it is to skip inference, and no frame.
         self.obj().set_qos(true);
+        // Caps that the pad's template does not have are refused before any function here hears of them.
+        let element = self.obj().downgrade();
+        self.obj().sink_pad().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let (Some(element), Some(event)) = (element.upgrade(), info.event())
+                && let gst::EventView::Caps(event) = event.view()
+            {
+                element.imp().tell_of_unknown(event.caps());
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {

@@ -1,6 +1,8 @@
 //! What the integration tests share: the element in a harness, frames, and pipelines that end.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
+mod deep;
+
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
@@ -93,7 +95,7 @@ pub fn info(caps: &gst::Caps) -> VideoInfo {
 }
 
 /// A tightly packed frame with `value(component, x, y)` as samples, in the component's own
-/// resolution.
+/// resolution; what has more than 8 bits means the same.
 pub fn picture(caps: &gst::Caps, value: impl Fn(usize, usize, usize) -> u8) -> gst::Buffer {
     let info = info(caps);
     gst::Buffer::from_mut_slice(paint(&info, value))
@@ -146,6 +148,14 @@ pub fn embedded(
 }
 
 fn paint(info: &VideoInfo, value: impl Fn(usize, usize, usize) -> u8) -> Vec<u8> {
+    if info.comp_depth(0) > 8 {
+        // White of full range has all bits, and no colour of YUV only the uppermost.
+        let is_yuv = info.format_info().is_yuv();
+        return deep::paint(info, |c, x, y| match u16::from(value(c, x, y)) {
+            code if is_yuv && c < 3 => code << 8,
+            code => code * 257,
+        });
+    }
     let mut data = vec![0; info.size()];
     for c in 0..info.n_components() as u8 {
         let (offset, stride) = (info.comp_offset(c), info.comp_stride(c) as usize);
@@ -160,14 +170,16 @@ fn paint(info: &VideoInfo, value: impl Fn(usize, usize, usize) -> u8) -> Vec<u8>
 }
 
 /// The samples of a frame, component by component, without whatever lies between its rows.
-/// Those of 16 bits take two bytes.
+/// Those of more than 8 bits take two bytes, of which they are the upper bits.
 pub fn samples(buffer: &gst::BufferRef, caps: &gst::Caps) -> Vec<Vec<u8>> {
     let info = info(caps);
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)
         .unwrap_or_else(|_| panic!("a buffer of {} bytes does not hold {caps}", buffer.size()));
+    if info.comp_depth(0) > 8 {
+        return deep::samples(&frame);
+    }
     (0..info.n_components() as u8)
         .map(|c| {
-            let bytes = info.comp_depth(c).div_ceil(8) as usize;
             let component = u32::from(c);
             let stride = frame.comp_stride(component) as usize;
             let step = frame.comp_pstride(component) as usize;
@@ -176,7 +188,7 @@ pub fn samples(buffer: &gst::BufferRef, caps: &gst::Caps) -> Vec<Vec<u8>> {
             let (columns, rows) = (info.comp_width(c) as usize, info.comp_height(c) as usize);
             (0..rows)
                 .flat_map(|y| (0..columns).map(move |x| y * stride + x * step))
-                .flat_map(|at| data[at..at + bytes].iter().copied())
+                .map(|at| data[at])
                 .collect()
         })
         .collect()

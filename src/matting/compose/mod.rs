@@ -11,5 +11,7 @@ pub mod convert;
 pub mod foreground;
 pub mod output;
 pub mod picture;
+#[cfg(test)]
+mod reference;
 pub mod slices;
 pub mod width;

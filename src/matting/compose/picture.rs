@@ -8,6 +8,7 @@ use image::ImageDecoder;
 
 use crate::matting::error::{Error, one_line};
 use crate::matting::frame::aspect::PixelAspect;
+use crate::matting::frame::conversion::codes_to_rgb;
 use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
 use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
@@ -24,11 +25,20 @@ const MAX_SIDE: u32 = 1 << 16;
 /// The most memory that decoding it may take.
 const MAX_BYTES: u64 = 1 << 31;
 
-/// A picture in memory, 8-bit RGB.
+/// A picture in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Picture {
     size: Size,
-    rgb: Vec<u8>,
+    pixels: Pixels,
+}
+
+/// As deep as the file is.
+#[derive(Debug, PartialEq, Eq)]
+enum Pixels {
+    /// RGB of 8 bits.
+    Rgb(Vec<u8>),
+    /// RGBA of 16 bits, opaque.
+    Rgba64(Vec<u16>),
 }
 
 impl Picture {
@@ -63,26 +73,39 @@ impl Picture {
         let orientation = decoder.orientation().map_err(undecodable)?;
         let mut picture = image::DynamicImage::from_decoder(decoder).map_err(undecodable)?;
         picture.apply_orientation(orientation);
-        let picture = if picture.color().has_alpha() {
-            over_black(&picture.into_rgba8())
-        } else {
-            picture.into_rgb8()
-        };
         let size = Size { width: picture.width() as usize, height: picture.height() as usize };
         if size.area() == 0 {
             return Err(fail(false, "it has no pixels".into()));
         }
-        Ok(Self { size, rgb: picture.into_raw() })
+        let color = picture.color();
+        let pixels = if color.bytes_per_pixel() > color.channel_count() {
+            let mut rgba = picture.into_rgba16().into_raw();
+            rgba.as_chunks_mut().0.iter_mut().for_each(lay_over_black);
+            Pixels::Rgba64(rgba)
+        } else if color.has_alpha() {
+            let mut rgba = picture.into_rgba8().into_raw();
+            let pixels = rgba.as_chunks_mut().0;
+            pixels.iter_mut().for_each(lay_over_black);
+            Pixels::Rgb(pixels.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect())
+        } else {
+            Pixels::Rgb(picture.into_rgb8().into_raw())
+        };
+        Ok(Self { size, pixels })
     }
 
     fn view(&self) -> Result<FrameView<'_>, Error> {
-        let layout = FrameLayout::new(PixelFormat::Rgb, self.size.width, self.size.height);
+        let (format, data) = match &self.pixels {
+            Pixels::Rgb(bytes) => (PixelFormat::Rgb, bytes.as_slice()),
+            Pixels::Rgba64(words) => (PixelFormat::Rgba64Le, bytemuck::cast_slice(words)),
+        };
+        let layout = FrameLayout::new(format, self.size.width, self.size.height);
         let mut planes = [Plane::default(); MAX_PLANES];
-        planes[0] = Plane { data: &self.rgb, stride: 3 * self.size.width };
+        planes[0] = Plane { data, stride: format.row_bytes(0, self.size.width) };
         FrameView::new(layout, planes)
     }
 
-    /// The picture at `size`, in pixels of a shape, what sticks out cut off evenly: RGB codes, row by row.
+    /// The picture at `size`, in pixels of a shape, what sticks out cut off evenly: R'G'B' from 0 to 255, row by
+    /// row, with as many fractional bits as it takes.
     pub(super) fn covering(&self, size: Size, aspect: PixelAspect) -> Result<Vec<[f32; 3]>, Error> {
         // How long a pixel of each axis is shown.
         let pixel = [aspect.ratio(), 1.0];
@@ -106,22 +129,22 @@ impl Picture {
             &axis(self.size.width, size.width, pixel[0]),
             &axis(self.size.height, size.height, pixel[1]),
         );
+        let to_rgb = codes_to_rgb(view.layout());
         let mut pixels = Vec::with_capacity(size.area());
         let mut reduced = reducer.reduce(&view);
         for y in 0..size.height {
             let [r, g, b] = reduced.row(y);
-            pixels.extend((0..size.width).map(|x| [r[x], g[x], b[x]]));
+            pixels.extend((0..size.width).map(|x| to_rgb.apply([r[x], g[x], b[x]])));
         }
         Ok(pixels)
     }
 }
 
-/// Behind a picture that can be seen through lies nothing, which is black.
-fn over_black(picture: &image::RgbaImage) -> image::RgbImage {
-    image::RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [r, g, b, alpha] = picture.get_pixel(x, y).0;
-        image::Rgb([r, g, b].map(|code| code.times(alpha)))
-    })
+/// Behind a pixel that can be seen through lies nothing, which is black.
+fn lay_over_black<S: Sample>(pixel: &mut [S; 4]) {
+    let [r, g, b, alpha] = *pixel;
+    let [r, g, b] = [r, g, b].map(|code| code.times(alpha));
+    *pixel = [r, g, b, S::ALL];
 }
 
 #[cfg(test)]
@@ -132,7 +155,7 @@ mod tests {
     fn a_picture_covers_the_frame_from_its_middle() {
         // Left third red, middle third green, right third blue.
         let rgb = [[255, 0, 0], [0, 255, 0], [0, 0, 255]].concat();
-        let picture = Picture { size: Size { width: 3, height: 1 }, rgb };
+        let picture = Picture { size: Size { width: 3, height: 1 }, pixels: Pixels::Rgb(rgb) };
         let pixels = picture.covering(Size { width: 20, height: 20 }, PixelAspect::SQUARE).unwrap();
         assert!(pixels[10 * 20 + 10][1] > 240.0);
         assert!(pixels.iter().all(|p| p[1] > 110.0), "only the middle third is in sight");
@@ -150,7 +173,8 @@ mod tests {
     fn a_picture_keeps_its_shape_in_pixels_that_are_not_square() {
         // Twice as wide as high, with green in the middle.
         let row = [[255, 0, 0], [0, 255, 0], [0, 255, 0], [0, 0, 255]].concat();
-        let picture = Picture { size: Size { width: 4, height: 2 }, rgb: row.repeat(2) };
+        let pixels = Pixels::Rgb(row.repeat(2));
+        let picture = Picture { size: Size { width: 4, height: 2 }, pixels };
         let size = Size { width: 20, height: 20 };
         // In a frame of that shape all of it is in sight, in a square one the middle alone.
         let pixels = picture.covering(size, PixelAspect::new(2, 1)).unwrap();
@@ -160,10 +184,25 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_of_16_bits_keeps_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep.png");
+        let pixels = vec![300u16, 20_000, 65_535, 300, 20_000, 65_535];
+        let image: image::ImageBuffer<image::Rgb<u16>, _> =
+            image::ImageBuffer::from_raw(2, 1, pixels).unwrap();
+        image.save(&path).unwrap();
+        let size = Size { width: 4, height: 2 };
+        let covering = Picture::open(&path).unwrap().covering(size, PixelAspect::SQUARE).unwrap();
+        for (got, want) in covering[5].into_iter().zip([300.0, 20_000.0, 65_535.0]) {
+            assert!((got - want / 257.0).abs() < 0.001, "{got}");
+        }
+    }
+
+    #[test]
     fn a_thin_picture_takes_no_more_memory_than_the_frame() {
         for (width, height) in [(1, 50_000), (50_000, 1)] {
             let rgb = vec![90; 3 * width * height];
-            let picture = Picture { size: Size { width, height }, rgb };
+            let picture = Picture { size: Size { width, height }, pixels: Pixels::Rgb(rgb) };
             let pixels =
                 picture.covering(Size { width: 64, height: 36 }, PixelAspect::SQUARE).unwrap();
             assert_eq!(pixels.len(), 64 * 36);
@@ -177,7 +216,8 @@ mod tests {
         let path = folder.path().join("clear.png");
         let pixels = [[200, 100, 50, 0], [200, 100, 50, 255]].concat();
         image::RgbaImage::from_raw(2, 1, pixels).unwrap().save(&path).unwrap();
-        assert_eq!(Picture::open(&path).unwrap().rgb, [0, 0, 0, 200, 100, 50]);
+        let seen = Pixels::Rgb(vec![0, 0, 0, 200, 100, 50]);
+        assert_eq!(Picture::open(&path).unwrap().pixels, seen);
 
         // A JPEG with nothing in its EXIF but that it is to be turned by a quarter, clockwise.
         let path = folder.path().join("turned.jpg");

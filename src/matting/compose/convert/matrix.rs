@@ -13,7 +13,7 @@ pub trait Matrix<S: Converted>: Send + Sync {
     fn new(affine: &Affine, from: Family, order: [usize; 3], depth: Depth) -> Self;
 
     /// Whether the second and the third code are chroma.
-    fn from_yuv(&self) -> bool;
+    fn is_of_yuv(&self) -> bool;
 
     /// The samples of a pixel, one for each row.
     fn apply<const FROM_YUV: bool>(&self, x: S::Lane, y: S::Lane, z: S::Lane) -> [S; 3];
@@ -61,7 +61,7 @@ impl Matrix<u8> for FixedMatrix {
         }
     }
 
-    fn from_yuv(&self) -> bool {
+    fn is_of_yuv(&self) -> bool {
         self.from_yuv
     }
 
@@ -101,7 +101,7 @@ impl Matrix<u16> for FloatMatrix {
         }
     }
 
-    fn from_yuv(&self) -> bool {
+    fn is_of_yuv(&self) -> bool {
         self.from_yuv
     }
 

@@ -46,7 +46,7 @@ impl Packing {
         out: &mut [S],
     ) {
         let ([x, y, z], depth) = (components, self.depth);
-        match (self.step, self.alpha_first, matrix.from_yuv()) {
+        match (self.step, self.alpha_first, matrix.is_of_yuv()) {
             (3, _, true) => convert_3::<S, true>(matrix, x, y, z, out),
             (3, _, false) => convert_3::<S, false>(matrix, x, y, z, out),
             (_, true, true) => convert_4::<S, true, true>(matrix, x, y, z, alpha, depth, out),
