@@ -42,6 +42,11 @@ fn deep_formats() -> impl Iterator<Item = &'static str> {
     DEEP_YUV.into_iter().chain(DEEP_RGB).chain(["GRAY16_LE"])
 }
 
+/// A width, odd where frames of the format can be so: GStreamer's rows of UYVP do not hold a last pixel alone.
+fn width_of(format: &str, odd: usize) -> usize {
+    if format == "UYVP" { odd + 1 } else { odd }
+}
+
 fn is_deep(format: &str) -> bool {
     deep_formats().any(|deep| deep == format)
 }
@@ -160,6 +165,7 @@ fn check_all(output: &str) {
     let mut filter = Filter::luma(&[("output", output), ("background-color", "0xff143cdc")]);
     for sink in sink_formats() {
         for (width, height) in [(1, 1), (2, 2), (3, 5), (17, 9)] {
+            let width = if width % 2 == 1 { width_of(sink, width) } else { width };
             let sink_caps = video(sink, width, height);
             let (codes, color) = encode(sink, PERSON);
             let opacity = luma(color) / 255.0;
@@ -326,7 +332,7 @@ fn check_embedded(corner: (usize, usize)) {
     for output in ["composite", "cutout", "alpha"] {
         let mut filter = Filter::luma(&[("output", output)]);
         for sink in sink_formats() {
-            let caps = video(sink, 17, 9);
+            let caps = video(sink, width_of(sink, 17), 9);
             for src in src_formats(output, sink) {
                 filter.negotiate(&caps, &format!("video/x-raw,format={src}"));
                 let tight = filter.matte(picture(&caps, value));
@@ -457,7 +463,7 @@ fn address(buffer: &gst::BufferRef) -> usize {
 fn a_composite_is_the_same_in_place_and_beside() {
     for sink in sink_formats() {
         let value = |c: usize, x: usize, y: usize| (c * 70 + x * 11 + y * 13) as u8;
-        let caps = video(sink, 41, 23);
+        let caps = video(sink, width_of(sink, 41), 23);
         let mut filter = Filter::luma(&[("background", "checkerboard")]);
         filter.negotiate(&caps, &format!("video/x-raw,format={sink}"));
 

@@ -219,3 +219,47 @@ fn pack_y410([luma, u, v, alpha]: [&[u16]; MAX_PLANES], row: &mut [u8]) {
         *bytes = (colors | alpha << 30).to_le_bytes();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Groups as the formats' descriptions draw them.
+    #[test]
+    fn codes_lie_where_they_are_said_to() {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let v210: Vec<u8> = words(&[
+            1 | 101 << 10 | 201 << 20,
+            102 | 2 << 10 | 103 << 20,
+            202 | 104 << 10 | 3 << 20,
+            105 | 203 << 10 | 106 << 20,
+        ]);
+        let y410: Vec<u8> = words(&[1 | 101 << 10 | 201 << 20 | 2 << 30]);
+        let uyvp = (1u64 << 30 | 101 << 20 | 201 << 10 | 102).to_be_bytes()[3..].to_vec();
+        let pixels = [
+            (PixelFormat::V210, 6, v210),
+            (PixelFormat::Y410, 1, y410),
+            (PixelFormat::Uyvp, 2, uyvp),
+        ];
+        for (format, width, bytes) in pixels {
+            let layout = FrameLayout::new(format, width, 1);
+            let mut planes = [Plane::default(); MAX_PLANES];
+            planes[0] = Plane { data: &bytes, stride: bytes.len() };
+            let frame = FrameView::new(layout, planes).unwrap();
+            let mut band = Band::new(&layout, 1).unwrap();
+            let apart = band.take(&frame, 0..1);
+            for (plane, first) in [101u16, 1, 201].into_iter().enumerate() {
+                let samples: &[u16] = apart.samples(plane, 0);
+                assert!(samples.iter().copied().eq((first..).take(samples.len())), "{format:?}");
+            }
+            if format == PixelFormat::Y410 {
+                assert_eq!(apart.samples::<u16>(3, 0), [682]);
+            }
+            let mut back = vec![0; bytes.len()];
+            let mut planes = <[PlaneMut<'_>; MAX_PLANES]>::default();
+            planes[0] = PlaneMut { stride: back.len(), data: &mut back };
+            band.put(0..1, &mut FrameViewMut::new(layout, planes).unwrap());
+            assert_eq!(back, bytes, "{format:?}");
+        }
+    }
+}

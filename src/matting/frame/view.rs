@@ -350,6 +350,23 @@ mod tests {
     }
 
     #[test]
+    fn samples_of_two_bytes_at_odd_addresses_are_refused_and_packed_ones_are_not() {
+        let words = [0u64; 64];
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        let gray = |data, stride| {
+            let mut planes = [Plane::default(); MAX_PLANES];
+            planes[0] = Plane { data, stride };
+            FrameView::new(layout(PixelFormat::Gray16Le, 3, 3), planes)
+        };
+        assert!(gray(bytes, 8).is_ok());
+        assert!(matches!(gray(bytes, 7), Err(Error::FrameMisaligned { stride: 7, .. })));
+        assert!(matches!(gray(&bytes[1..], 8), Err(Error::FrameMisaligned { .. })));
+        let mut planes = [Plane::default(); MAX_PLANES];
+        planes[0] = Plane { data: &bytes[1..], stride: 17 };
+        assert!(FrameView::new(layout(PixelFormat::V210, 3, 3), planes).is_ok());
+    }
+
+    #[test]
     fn an_owned_frame_has_every_row() {
         for format in PixelFormat::ALL {
             let frame = OwnedFrame::new(layout(format, 5, 3));
