@@ -74,7 +74,7 @@ pub trait Sample: Pod + Ord + Default + Debug + Send + Sync {
     /// The mean of two by two.
     fn mean_of_pairs(upper: [Self; 2], lower: [Self; 2]) -> Self;
 
-    /// Whether all of a few samples have all their bits set, or none of them.
+    /// Whether a few samples are all `value`, which is [`NONE`](Self::NONE) or [`ALL`](Self::ALL).
     fn are_all(samples: &[Self], value: Self) -> bool;
 }
 
@@ -264,17 +264,15 @@ impl Sample for u16 {
 
     #[inline(always)]
     fn mean_of_pairs(upper: [u16; 2], lower: [u16; 2]) -> u16 {
-        let [[a, b], [c, d]] = [upper.map(u32::from), lower.map(u32::from)];
-        ((a + b + c + d + 2) >> 2) as u16
+        // As words, there are no lanes to cross.
+        let [a, b] = [upper, lower].map(bytemuck::cast::<[u16; 2], u32>);
+        let low = 0xffff;
+        (((a & low) + (a >> 16) + (b & low) + (b >> 16) + 2) >> 2) as u16
     }
 
     #[inline(always)]
     fn are_all(samples: &[u16], value: u16) -> bool {
-        let (chunks, rest) = samples.as_chunks::<4>();
-        let differ = chunks
-            .iter()
-            .fold([0; 4], |differ, chunk| std::array::from_fn(|i| differ[i] | (chunk[i] ^ value)));
-        differ == [0; 4] && rest.iter().all(|&other| other == value)
+        u8::are_all(bytemuck::cast_slice(samples), value as u8)
     }
 }
 
