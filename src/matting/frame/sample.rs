@@ -312,7 +312,7 @@ mod tests {
             let (grain, step) = (Grain::from(depth), (1u32 << depth.shift) as f64);
             for front in codes(depth).step_by(77) {
                 for weight in (0..=u16::MAX).step_by(771) {
-                    let behind = depth.largest() as u16 / 3 & grain.mask;
+                    let behind = (depth.largest() as u16 / 3) & grain.mask;
                     let share = f64::from(weight) / 65535.0;
                     let want = f64::from(front) * share + f64::from(behind) * (1.0 - share);
                     let mixed = f64::from(front.mix(behind, weight, grain));

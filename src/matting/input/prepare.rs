@@ -256,7 +256,7 @@ mod tests {
     fn a_part_of_a_frame_is_what_lies_there() {
         for format in PixelFormat::ALL {
             let code = |c: usize, x: usize, y: usize| {
-                (x * 37 + y * 11 + c * 59) as u32 % 200 << (format.depth().bits - 8)
+                ((x * 37 + y * 11 + c * 59) as u32 % 200) << (format.depth().bits - 8)
             };
             let frame = OwnedFrame::painted(layout(format, 31, 9), code);
             let components = format.components();
