@@ -26,6 +26,8 @@ mod contract;
 mod device;
 mod open;
 mod tensors;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod unwinding;
 
 /// The size of a model, in bytes, from which memory is saved where that takes time.
 const LARGE_MODEL: u64 = 32 << 20;

@@ -59,21 +59,19 @@ fn version(library: &Path) -> Option<String> {
     Some(version)
 }
 
-/// Opens a library so that it takes what it needs from its own dependencies before what the process has.
-/// Debian's GStreamer brings libunwind, whose functions ONNX Runtime would otherwise get for some of its
-/// exceptions' and libgcc's for others: then the first exception ends the process.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn open(library: &Path) -> Option<libloading::Library> {
+/// Opens a library, so that its exceptions go the way that those of this process go.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+pub(super) fn open(library: &Path) -> Option<libloading::Library> {
     use libloading::os::unix;
-    /// As in glibc's `dlfcn.h`.
-    const RTLD_DEEPBIND: i32 = 8;
-    let flags = unix::RTLD_NOW | unix::RTLD_LOCAL | RTLD_DEEPBIND;
+    // From its own dependencies before the process's global scope.
+    let deep = if super::unwinding::is_bound_elsewhere() { libc::RTLD_DEEPBIND } else { 0 };
+    let flags = unix::RTLD_NOW | unix::RTLD_LOCAL | deep;
     // SAFETY: it is the library that inference is about to run in.
     unsafe { unix::Library::open(Some(library), flags) }.ok().map(Into::into)
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn open(library: &Path) -> Option<libloading::Library> {
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+pub(super) fn open(library: &Path) -> Option<libloading::Library> {
     // SAFETY: it is the library that inference is about to run in.
     unsafe { libloading::Library::new(library) }.ok()
 }
