@@ -429,7 +429,7 @@ fn what_is_all_person_leaves_as_it_came() {
 /// A format that is not known is refused with a sentence that helps.
 #[test]
 fn an_unknown_format_is_refused_with_a_word_on_videoconvert() {
-    let mut filter = Filter::luma(&[]);
+    let filter = Filter::luma(&[]);
     for format in ["I420_10BE", "Y444_16LE", "GRAY16_BE", "NV12_10LE32", "r210"] {
         let caps = caps(&format!("video/x-raw,format={format},width=16,height=8,framerate=25/1"));
         let pad = filter.element.static_pad("sink").unwrap();

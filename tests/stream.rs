@@ -5,48 +5,12 @@
 
 mod common;
 
-use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{Filter, Noise, caps, fixture, info, init, picture, samples, video};
+use common::{Filter, Noise, caps, defaults, ends, fixture, info, init, picture, samples, video};
 use gst::prelude::*;
-use gst_check::Harness;
 
 const MS: fn(u64) -> gst::ClockTime = gst::ClockTime::from_mseconds;
-
-/// Longer than any schedule takes on a busy machine: what takes longer waits for ever.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Runs what must come to an end in a thread of its own.
-fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, wait) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let result = work();
-        let _ = done.send(());
-        result
-    });
-    match wait.recv_timeout(PATIENCE) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it never ends"),
-        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-    }
-}
-
-/// The element with all its defaults but the network, the processor as device, and the pacing that it has
-/// in files: a harness says of itself that it is live.
-fn defaults(properties: &[(&str, &str)]) -> Filter {
-    init();
-    let element = gst::ElementFactory::make("davidmatte").build().unwrap();
-    element.set_property_from_str("model", &fixture("luma.onnx"));
-    element.set_property_from_str("device", "cpu");
-    element.set_property_from_str("pacing", "exact");
-    for (name, value) in properties {
-        element.set_property_from_str(name, value);
-    }
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
-    let harness = Harness::with_element(&element, Some("sink"), Some("src"));
-    Filter { harness, element, bus }
-}
 
 const WIDTH: usize = 64;
 const HEIGHT: usize = 48;

@@ -111,9 +111,16 @@ impl DavidMatte {
             let settings = lock(&self.settings);
             (settings.background, settings.background_image.clone())
         };
-        let is_started = lock(&self.active).is_some();
-        if let (true, BackgroundKind::Image, Some(path)) = (is_started, background, path) {
-            self.loader.request_picture(path, &self.clock);
+        if background != BackgroundKind::Image || lock(&self.active).is_none() {
+            return;
+        }
+        match path {
+            Some(path) => self.loader.request_picture(path, &self.clock),
+            None => gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Settings,
+                ("The background stays as it was, until background-image names a picture")
+            ),
         }
     }
 

@@ -4,7 +4,7 @@
 mod deep;
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Once, mpsc};
 use std::time::Duration;
 
 use gst::glib;
@@ -15,6 +15,23 @@ use gst_video::prelude::*;
 
 /// Longer than any pipeline here takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longer than any schedule takes on a busy machine: what takes longer waits for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs what must come to an end in a thread of its own.
+pub fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, wait) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let result = work();
+        let _ = done.send(());
+        result
+    });
+    match wait.recv_timeout(PATIENCE) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it never ends"),
+        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
+}
 
 /// Loads GStreamer with the element, and makes every warning of GLib's an abort.
 pub fn init() {
@@ -318,6 +335,23 @@ impl Filter {
     pub fn stat(&self, name: &str) -> u64 {
         self.stats().get(name).unwrap()
     }
+}
+
+/// The element with all its defaults but the network, the processor as device, and the pacing that it has
+/// in files: a harness says of itself that it is live.
+pub fn defaults(properties: &[(&str, &str)]) -> Filter {
+    init();
+    let element = gst::ElementFactory::make("davidmatte").build().unwrap();
+    element.set_property_from_str("model", &fixture("luma.onnx"));
+    element.set_property_from_str("device", "cpu");
+    element.set_property_from_str("pacing", "exact");
+    for (name, value) in properties {
+        element.set_property_from_str(name, value);
+    }
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let harness = Harness::with_element(&element, Some("sink"), Some("src"));
+    Filter { harness, element, bus }
 }
 
 /// The matte of one frame by a network, as GRAY8.
