@@ -387,7 +387,7 @@ const CLIP: &str = "examples/media/person.mp4";
 
 fn throughput(model: &str) -> Result<()> {
     let name = device();
-    let device = Device::ALL.into_iter().find(|device| device.name() == name);
+    let device = Device::ALL.iter().copied().find(|device| device.name() == name);
     let device = device.ok_or_else(|| format!("there is no device {name}"))?;
     let options = SessionOptions { device, ..SessionOptions::default() };
     let mut session = Session::load(&ModelSource::find(model)?, &options)?;

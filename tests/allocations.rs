@@ -69,7 +69,7 @@ impl Ramp {
 
 impl Network for Ramp {
     fn shape(&self) -> NetworkShape {
-        NetworkShape { description: Default::default(), input: SIZE, mask: SIZE }
+        NetworkShape::new(Default::default(), SIZE, SIZE)
     }
 
     fn input(&mut self) -> &mut [f32] {

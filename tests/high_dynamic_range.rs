@@ -4,7 +4,6 @@
 mod common;
 
 use common::{Filter, caps, info, picture, samples};
-use gst::prelude::*;
 
 const TOLD: &str = "mastering-display-info=(string)34000:16000:13250:34500:7500:3000:15635:16450:10000000:1,\
                     content-light-level=(string)1000:400";

@@ -25,7 +25,7 @@ impl Disk {
 
 impl Network for Disk {
     fn shape(&self) -> NetworkShape {
-        NetworkShape { description: InputDescription::default(), input: SIZE, mask: SIZE }
+        NetworkShape::new(InputDescription::default(), SIZE, SIZE)
     }
 
     fn input(&mut self) -> &mut [f32] {

@@ -100,6 +100,8 @@ enum DeviceName {
     CoreMl,
     #[value(name = "directml")]
     DirectMl,
+    #[value(name = "webgpu")]
+    WebGpu,
 }
 
 impl From<DeviceName> for Device {
@@ -113,6 +115,7 @@ impl From<DeviceName> for Device {
             DeviceName::MiGraphX => Self::MiGraphX,
             DeviceName::CoreMl => Self::CoreMl,
             DeviceName::DirectMl => Self::DirectMl,
+            DeviceName::WebGpu => Self::WebGpu,
         }
     }
 }

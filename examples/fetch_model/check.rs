@@ -62,6 +62,7 @@ pub fn load(path: &Path, known: &KnownModel) -> Result<(), gstdavidmatte::mattin
     let source = ModelSource {
         bytes: ModelBytes::File(path.to_owned()),
         description: Some(known.description()),
+        noncommercial: None,
     };
     let options = SessionOptions { device: Device::Cpu, ..Default::default() };
     Session::load(&source, &options).map(drop)

@@ -16,6 +16,11 @@ pub enum Error {
     )]
     NoFolder,
 
+    #[error(
+        "nobody publishes the file of {name}; docs/models.md tells how to get it, and --url takes an address of yours"
+    )]
+    NoAddress { name: String },
+
     #[error("{} could not be written ({reason}); check permissions and free space, or name another folder with --folder", path.display())]
     Write { path: PathBuf, reason: io::Error },
 

@@ -7,6 +7,7 @@
 mod check;
 mod download;
 mod error;
+mod list;
 #[path = "../common/own_file.rs"]
 mod own_file;
 mod size;
@@ -30,14 +31,21 @@ use size::Lengths;
 ///
 /// What broke off is taken up by running the same command again. A model is checked before it gets
 /// its name: its size (to a twentieth, as it is published rounded), its SHA-256 (where none is known,
-/// that of the first download is recorded beside the file), and that it is a matting network. Proxies are those of ALL_PROXY, HTTPS_PROXY
-/// and NO_PROXY.
+/// that of the first download is recorded beside the file), and that it is a matting network. Proxies are
+/// those of ALL_PROXY, HTTPS_PROXY and NO_PROXY.
 #[derive(Parser)]
 #[command(name = "fetch_model", version)]
 struct Arguments {
     /// The model's name
-    #[arg(value_parser = PossibleValuesParser::new(KnownModel::table().iter().map(|model| model.name.as_str())))]
-    name: String,
+    #[arg(
+        value_parser = PossibleValuesParser::new(KnownModel::table().iter().map(|model| model.name.as_str())),
+        required_unless_present = "list"
+    )]
+    name: Option<String>,
+
+    /// List the models that there are, with size, licence, and whether that allows commercial use
+    #[arg(long, exclusive = true)]
+    list: bool,
 
     /// Fetch it from this address instead, such as a mirror's
     #[arg(long)]
@@ -67,14 +75,19 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
+    if arguments.list {
+        return list::print();
+    }
     // clap has checked the name against the same table.
-    let Some(model) = KnownModel::by_name(&arguments.name) else { return Ok(()) };
+    let known = arguments.name.as_deref().and_then(KnownModel::by_name);
+    let Some(model) = known else { return Ok(()) };
     let folder = match &arguments.folder {
         Some(folder) => folder.clone(),
         None => user_data_folder().ok_or(Error::NoFolder)?.join("models"),
     };
     let target = folder.join(&model.file);
-    let url = arguments.url.as_deref().unwrap_or(&model.url);
+    let url = arguments.url.as_deref().or(model.url.as_deref());
+    let url = url.ok_or_else(|| Error::NoAddress { name: model.name.clone() })?;
     check::runtime()?;
     if target.exists() && !arguments.force {
         check_present(model, &target)?;
@@ -98,7 +111,8 @@ fn say(line: &str) -> Result<(), Error> {
 /// Name, licence, size and address, before anything is fetched.
 fn introduce(model: &KnownModel, url: &str, target: &Path) -> Result<(), Error> {
     say(&format!("{}: {}", model.name, model.about))?;
-    say(&format!("licence: {}", model.licence))?;
+    let restriction = if model.commercial { "" } else { ", which does not allow commercial use" };
+    say(&format!("licence: {}{restriction}", model.licence))?;
     say(&format!("size:    {}", model.size.as_deref().unwrap_or("not known")))?;
     say(&format!("from:    {url}"))?;
     say(&format!("to:      {}", target.display()))

@@ -58,7 +58,7 @@ pub enum BackgroundKind {
 #[repr(i32)]
 #[allow(missing_docs)]
 pub enum DeviceKind {
-    #[enum_value(name = "Auto: the fastest that is there", nick = "auto")]
+    #[enum_value(name = "Auto: the quickest that is there", nick = "auto")]
     Auto,
     #[enum_value(name = "CPU", nick = "cpu")]
     Cpu,
@@ -74,6 +74,8 @@ pub enum DeviceKind {
     CoreMl,
     #[enum_value(name = "Microsoft DirectML", nick = "directml")]
     DirectMl,
+    #[enum_value(name = "WebGPU: any GPU, by Vulkan, Direct3D 12 or Metal", nick = "webgpu")]
+    WebGpu,
 }
 
 impl From<DeviceKind> for Device {
@@ -87,6 +89,7 @@ impl From<DeviceKind> for Device {
             DeviceKind::MiGraphX => Self::MiGraphX,
             DeviceKind::CoreMl => Self::CoreMl,
             DeviceKind::DirectMl => Self::DirectMl,
+            DeviceKind::WebGpu => Self::WebGpu,
         }
     }
 }

@@ -126,9 +126,19 @@ impl DavidMatte {
 
     /// Tells of a network that was loaded.
     fn introduce(&self, loaded: Loaded, keeps_pace: bool) -> Box<dyn Runner> {
-        let Loaded { runner, interrupter, model, active_device, side, library, fallback } = loaded;
+        let Loaded { runner, interrupter, model, active_device, side, library, .. } = loaded;
         gst::info!(CAT, imp = self, "model {model} on {active_device}, by {library}");
-        if let Some(reason) = fallback {
+        if let Some(measured) = loaded.measured {
+            gst::debug!(CAT, imp = self, "measured: {measured}");
+        }
+        if let Some(licence) = loaded.noncommercial {
+            gst::element_imp_info!(
+                self,
+                gst::ResourceError::Settings,
+                ("Model {model} is licensed under {licence}, which does not allow commercial use")
+            );
+        }
+        if let Some(reason) = loaded.fallback {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::OpenRead,
@@ -262,6 +272,29 @@ impl DavidMatte {
         }
     }
 
+    /// Whether the frames after an event do not follow those before it.
+    pub(super) fn breaks_off(&self, event: &gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Gap(_) => true,
+            gst::EventView::Segment(segment) => {
+                let (now, next) = (self.obj().segment(), segment.segment());
+                let place = |segment: &gst::Segment| {
+                    let [base, start, time] = [segment.base(), segment.start(), segment.time()];
+                    (segment.rate(), base.value(), start.value(), time.value())
+                };
+                place(&now) != place(next)
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets what was seen so far: nothing of it is known of the next frame.
+    pub(super) fn begin_anew(&self) {
+        if let Some(streaming) = lock(&self.streaming).as_mut() {
+            streaming.flush();
+        }
+    }
+
     /// Takes a frame in, and lets another one leave where it is ready.
     pub(super) fn take_in(&self, buffer: gst::Buffer) -> Result<Option<Left>, gst::FlowError> {
         self.adopt_loaded()?;
@@ -344,7 +377,7 @@ impl DavidMatte {
         let is_live = self.upstream_is_live();
         let settings = lock(&self.settings).clone();
         self.fit_inference(&settings, is_live)?;
-        let (latency, refines) = {
+        let (latency, refines, remembers) = {
             let mut streaming = lock(&self.streaming);
             let streaming = streaming
                 .as_mut()
@@ -353,13 +386,19 @@ impl DavidMatte {
                 .negotiate(negotiated, &settings, is_live)
                 .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
             let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
-            (latency, streaming.refines())
+            (latency, streaming.refines(), streaming.remembers())
         };
         if settings.refine != RefineKind::None && !refines {
+            let why = match remembers {
+                true => {
+                    "the network remembers what it saw, and is shown each frame once; set refine=none"
+                }
+                false => "no frame waits for its own; set pacing=exact, or refine=none",
+            };
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Settings,
-                ("Mattes are not refined, since no frame waits for its own; set pacing=exact, or refine=none")
+                ("Mattes are not refined, since {why}")
             );
         }
         self.tell_latency(latency);

@@ -205,14 +205,15 @@ impl BaseTransformImpl for DavidMatte {
             gst::EventView::FlushStop(_) => {
                 self.interrupts.set(false);
                 *lock(&self.earliest) = None;
-                if let Some(streaming) = lock(&self.streaming).as_mut() {
-                    streaming.flush();
-                }
+                self.begin_anew();
             }
             _ if event.is_serialized() => {
                 // What comes after frames leaves after them.
                 if let Err(error) = self.drain() {
                     gst::debug!(CAT, imp = self, "frames before {:?}: {error}", event.type_());
+                }
+                if self.breaks_off(&event) {
+                    self.begin_anew();
                 }
             }
             _ => {}

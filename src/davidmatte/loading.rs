@@ -32,6 +32,10 @@ pub struct Loaded {
     pub library: String,
     /// Why it is not where `auto` would rather have it.
     pub fallback: Option<String>,
+    /// What `auto` measured before it chose.
+    pub measured: Option<String>,
+    /// Its licence, where that forbids its use for money.
+    pub noncommercial: Option<&'static str>,
 }
 
 /// Loads the model that the settings name.
@@ -48,10 +52,22 @@ fn load(settings: &Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) -> Result
     let active_device = session.active_device().to_owned();
     let library = session.library().to_owned();
     let fallback = session.fallback().map(ToString::to_string);
+    let measured = session.measured().map(ToOwned::to_owned);
     let worker = Worker::new(Box::new(session), clock.clone())?;
     let interrupter = worker.interrupter();
     let (runner, model) = (Box::new(worker), settings.model.clone());
-    Ok(Loaded { runner, interrupter, model, active_device, side, library, fallback })
+    let noncommercial = source.noncommercial;
+    Ok(Loaded {
+        runner,
+        interrupter,
+        model,
+        active_device,
+        side,
+        library,
+        fallback,
+        measured,
+        noncommercial,
+    })
 }
 
 /// As [`load`], in a thread of its own: those of ONNX Runtime inherit their priority from it.
@@ -95,6 +111,7 @@ fn rehearse(loaded: Loaded) -> Result<Loaded, Error> {
     let runner = &loaded.runner;
     let mut exchange = runner.exchange();
     exchange.tensor.fill(0.0);
+    exchange.anew = true;
     runner.submit(exchange);
     match runner.next(None) {
         Waited::Done(done) => {

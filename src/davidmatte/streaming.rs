@@ -98,20 +98,22 @@ impl Streaming {
         let rate = negotiated.sink.fps();
         self.frame = (rate.numer() > 0)
             .then(|| Duration::from_secs_f64(f64::from(rate.denom()) / f64::from(rate.numer())));
-        let refines = settings.refine != RefineKind::None;
+        let memory = self.stream.memory();
+        let refines = settings.refine != RefineKind::None && !memory.is_any();
         let timing = Timing { is_live, frame: self.frame };
         let in_flight = settings.frames_in_flight as usize;
-        self.pacing = Pacing::choose(settings.pacing.into(), timing, in_flight, refines);
+        let one_by_one = refines || memory.previous;
+        self.pacing = Pacing::choose(settings.pacing.into(), timing, in_flight, one_by_one);
         self.refines = refines && self.pacing.is_exact();
         let Negotiated { from, to, output, .. } = negotiated;
-        let compositor = Compositor::new(self.stream.masks(), from, to, output)?;
-        self.compositor = Some(compositor.with_threads(self.threads)?);
         self.stream.fit(&StreamOptions {
             layout: from,
             frame: self.frame,
             pacing: self.pacing,
             refines: self.refines,
         });
+        let compositor = Compositor::new(self.stream.masks(), from, to, output)?;
+        self.compositor = Some(compositor.with_threads(self.threads)?);
         self.negotiated = Some(Arc::new(negotiated));
         Ok(())
     }
@@ -119,6 +121,11 @@ impl Streaming {
     /// Whether mattes are refined: in a pacing in which no frame waits, they are not.
     pub fn refines(&self) -> bool {
         self.refines
+    }
+
+    /// Whether the network remembers what it saw, and so sees whole frames, and each once.
+    pub fn remembers(&self) -> bool {
+        self.stream.memory().is_any()
     }
 
     /// The negotiated output.

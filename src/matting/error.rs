@@ -46,8 +46,9 @@ pub enum Error {
     /// The model's inputs or outputs are not those of a matting network.
     #[error(
         "model {path} is not a matting network that is understood: {found}. Understood are one \
-         float32 input of shape (1, 3, H, W), or (1, H, W, 3) with a sidecar, and a float32 matte \
-         of shape (1, C, H, W), (1, H, W, C), (1, H, W) or (H, W); describe any other in {sidecar}"
+         float32 or float16 picture of shape (1, 3, H, W), or (1, H, W, 3) with a sidecar, and a matte \
+         of shape (1, C, H, W), (1, H, W, C), (1, H, W) or (H, W); describe any other, and further inputs, \
+         in {sidecar}"
     )]
     ModelContract {
         /// The file.
@@ -81,6 +82,13 @@ pub enum Error {
     Inference {
         /// What ONNX Runtime said.
         reason: String,
+    },
+
+    /// What a network gave to itself from one frame to the next was of no use.
+    #[error("the network's state `{state}` held values that are not finite; it began anew")]
+    StateLost {
+        /// The output that gave it.
+        state: String,
     },
 
     /// The network gave something that is not a matte.

@@ -12,6 +12,9 @@ use crate::matting::model::folders::user_data_folder;
 /// Names the library, or a folder that holds it; nothing else is tried then.
 pub const DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
 
+/// Folders with libraries of providers, as in `PATH`; others are looked at as well.
+pub const PROVIDER_VARIABLE: &str = "DAVIDMATTE_PROVIDER_PATH";
+
 /// The newest 1.x whose versioned name is tried; distributions may package no other name.
 const NEWEST_MINOR: u32 = 60;
 /// The oldest 1.x that has the functions used here.
@@ -39,6 +42,24 @@ pub struct Candidates {
 pub fn candidates() -> Candidates {
     let variable = std::env::var_os(DYLIB_VARIABLE).filter(|value| !value.is_empty());
     candidates_in(variable, &folders(PLUGIN_FOLDER.get().map(PathBuf::as_path), user_data_folder()))
+}
+
+/// Where a provider's library may lie: in the folders that the user names, beside ONNX Runtime's, and where
+/// ONNX Runtime's may lie itself.
+pub fn provider_folders(onnxruntime: &Path) -> Vec<PathBuf> {
+    let named = std::env::var_os(PROVIDER_VARIABLE).unwrap_or_default();
+    let named: Vec<_> =
+        std::env::split_paths(&named).filter(|f| !f.as_os_str().is_empty()).collect();
+    // A library that the system found by its name lies where only the system knows.
+    let beside = onnxruntime.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let own = folders(PLUGIN_FOLDER.get().map(PathBuf::as_path), user_data_folder());
+    let mut found = Vec::new();
+    for folder in named.into_iter().chain(beside.map(Path::to_owned)).chain(own) {
+        if !found.contains(&folder) {
+            found.push(folder);
+        }
+    }
+    found
 }
 
 /// The folders of this project, in order: with the plugin, the user's, and last that of a package,

@@ -7,9 +7,11 @@ use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::model::description::InputDescription;
+use crate::matting::model::size_rule::SizeRule;
 
 /// What a network takes and gives.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct NetworkShape {
     /// What the tensor must hold.
     pub description: InputDescription,
@@ -17,9 +19,76 @@ pub struct NetworkShape {
     pub input: Size,
     /// Size of the mask.
     pub mask: Size,
+    /// What it keeps from frame to frame.
+    pub memory: Memory,
+    /// Whether it gives [colours](Network::foreground) as well.
+    pub has_foreground: bool,
+    /// Which sides are open, and follow the frame where the description says so.
+    pub open: OpenSides,
+}
+
+/// What a network keeps from frame to frame. One that keeps something sees whole frames, all of them that
+/// are inferred in their order, and each once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// States of its own.
+    pub states: bool,
+    /// The matte before, which it is [given](Network::previous).
+    pub previous: bool,
+}
+
+impl Memory {
+    /// Whether it keeps anything.
+    pub const fn is_any(self) -> bool {
+        self.states || self.previous
+    }
+}
+
+/// Which sides of a network's tensors are open: width, then height.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenSides {
+    /// Of the input.
+    pub input: [bool; 2],
+    /// Of the mask: they are the input's.
+    pub mask: [bool; 2],
+}
+
+impl OpenSides {
+    /// A size, with the open sides of another one.
+    pub(crate) const fn pick(open: [bool; 2], size: Size, other: Size) -> Size {
+        Size {
+            width: if open[0] { other.width } else { size.width },
+            height: if open[1] { other.height } else { size.height },
+        }
+    }
 }
 
 impl NetworkShape {
+    /// Of a network whose sizes are fixed and that keeps nothing.
+    pub const fn new(description: InputDescription, input: Size, mask: Size) -> Self {
+        Self {
+            description,
+            input,
+            mask,
+            memory: Memory { states: false, previous: false },
+            has_foreground: false,
+            open: OpenSides { input: [false; 2], mask: [false; 2] },
+        }
+    }
+
+    /// The same network for frames of `frame` size: its input follows their shape where its description
+    /// says so.
+    #[must_use]
+    pub fn fitted(&self, frame: Size) -> Self {
+        let mut fitted = self.clone();
+        if self.description.size.as_ref().is_some_and(SizeRule::follows_frame) {
+            let wanted = self.description.open_size(frame);
+            fitted.input = OpenSides::pick(self.open.input, self.input, wanted);
+            fitted.mask = OpenSides::pick(self.open.mask, self.mask, fitted.input);
+        }
+        fitted
+    }
+
     /// How its masks lie on the frames that it is given, whose pixels are square.
     pub const fn masks(&self) -> MaskLayout {
         let aspect = PixelAspect::SQUARE;
@@ -29,6 +98,16 @@ impl NetworkShape {
     /// Values in the input tensor.
     pub const fn tensor_len(&self) -> usize {
         3 * self.input.area()
+    }
+
+    /// Values of a matte before, which has the input's size; 0 where none is taken.
+    pub const fn previous_len(&self) -> usize {
+        if self.memory.previous { self.input.area() } else { 0 }
+    }
+
+    /// Values of the network's own colours, three for each of the mask's; 0 where it gives none.
+    pub const fn foreground_len(&self) -> usize {
+        if self.has_foreground { 3 * self.mask.area() } else { 0 }
     }
 }
 
@@ -40,17 +119,49 @@ pub trait Network: Send {
     /// What it takes and gives.
     fn shape(&self) -> NetworkShape;
 
+    /// From now on takes pictures of another size, one that [`NetworkShape::fitted`] gives.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] where it cannot.
+    fn resize(&mut self, input: Size) -> Result<(), Error> {
+        match self.shape().input == input {
+            true => Ok(()),
+            false => {
+                Err(Error::Inference { reason: format!("the network takes no picture of {input}") })
+            }
+        }
+    }
+
     /// The input tensor, [`NetworkShape::tensor_len`] values in the order of its description; it
     /// is kept from run to run.
     fn input(&mut self) -> &mut [f32];
+
+    /// The matte before, 0 to 1, at the input's size; empty where the network takes none.
+    fn previous(&mut self) -> &mut [f32] {
+        &mut []
+    }
+
+    /// Forgets what it keeps from frame to frame.
+    fn start_anew(&mut self) {}
 
     /// Runs the network on what [`input`](Self::input) holds and writes the mask, row by row,
     /// every value finite.
     ///
     /// # Errors
     /// [`Error::Inference`] where the run fails, [`Error::NotAMatte`] where its result is none;
-    /// `mask` may hold anything then.
+    /// `mask` may hold anything then, and what it keeps is forgotten.
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error>;
+
+    /// The person's colours of the last run: red, green and blue as planes of the mask's size, 0 to 1,
+    /// straight; empty where the network gives none.
+    fn foreground(&self) -> &[f32] {
+        &[]
+    }
+
+    /// What there is to tell of the last run though it succeeded.
+    fn take_warning(&mut self) -> Option<Error> {
+        None
+    }
 
     /// Something to call from another thread that ends a run early, with an error; none where
     /// runs cannot be ended.
@@ -61,3 +172,22 @@ pub trait Network: Send {
 
 /// Ends a network's run from another thread.
 pub type Terminator = Box<dyn Fn() + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matting::model::size_rule::Shaped;
+
+    #[test]
+    fn only_open_sides_follow_the_frame() {
+        let size = |width, height| Size { width, height };
+        let rule = Shaped { short: Some(64), long: None, multiple: 16, min: None, max: None };
+        let description =
+            InputDescription { size: Some(SizeRule::Shaped(rule)), ..Default::default() };
+        let mut shape = NetworkShape::new(description, size(512, 512), size(256, 256));
+        assert_eq!(shape.fitted(size(1920, 1080)), shape);
+        shape.open = OpenSides { input: [true, true], mask: [true, false] };
+        let fitted = shape.fitted(size(1920, 1080));
+        assert_eq!((fitted.input, fitted.mask), (size(112, 64), size(112, 256)));
+    }
+}

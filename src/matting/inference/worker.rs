@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::matting::error::Error;
+use crate::matting::frame::size::Size;
 use crate::matting::inference::clock::Clock;
 use crate::matting::inference::network::{Network, NetworkShape, Terminator};
 
@@ -21,10 +22,33 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Exchange {
     /// Whoever submits it knows by this what comes back.
     pub number: u64,
+    /// The size of the picture in the tensor.
+    pub input: Size,
     /// The network's input.
     pub tensor: Vec<f32>,
+    /// Whether the network forgets what it kept of runs before.
+    pub anew: bool,
+    /// The matte before, for a network that [takes](NetworkShape::previous_len) it.
+    pub previous: Vec<f32>,
     /// The mask of that input.
     pub mask: Vec<f32>,
+    /// The network's own colours, where it [gives](NetworkShape::foreground_len) them.
+    pub foreground: Vec<f32>,
+}
+
+impl Exchange {
+    /// For a network of that shape.
+    pub fn new(shape: &NetworkShape) -> Self {
+        Self {
+            number: 0,
+            input: shape.input,
+            tensor: vec![0.0; shape.tensor_len()],
+            anew: false,
+            previous: vec![0.0; shape.previous_len()],
+            mask: vec![0.0; shape.mask.area()],
+            foreground: vec![0.0; shape.foreground_len()],
+        }
+    }
 }
 
 /// A run that is over.
@@ -34,11 +58,15 @@ pub struct Done {
     pub exchange: Exchange,
     /// As [`Network::run`] gave it.
     pub result: Result<(), Error>,
+    /// What there is to tell of a run that succeeded.
+    pub warning: Option<Error>,
     /// What the run took.
     pub duration: Duration,
 }
 
 /// How waiting for a run ended.
+// It lives for a moment, on the stack: nothing is taken from the heap for a frame.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Waited {
     /// It is over.
@@ -54,6 +82,9 @@ pub enum Waited {
 pub trait Runner: Send {
     /// What the network takes and gives.
     fn shape(&self) -> &NetworkShape;
+
+    /// From now on the network takes frames of `frame` size, which its [shape](Self::shape) may follow.
+    fn fit(&mut self, frame: Size);
 
     /// A tensor to fill; one that was [given back](Self::give_back), where there is one.
     fn exchange(&self) -> Exchange;
@@ -157,13 +188,19 @@ impl Runner for Worker {
         &self.shape
     }
 
+    fn fit(&mut self, frame: Size) {
+        self.shape = self.shape.fitted(frame);
+    }
+
     fn exchange(&self) -> Exchange {
-        let spare = self.shared.lock().spare.pop();
-        spare.unwrap_or_else(|| Exchange {
-            number: 0,
-            tensor: vec![0.0; self.shape.tensor_len()],
-            mask: vec![0.0; self.shape.mask.area()],
-        })
+        let spare = {
+            let mut state = self.shared.lock();
+            // Those of another size are of no use any more.
+            state.spare.retain(|exchange| exchange.input == self.shape.input);
+            state.spare.pop()
+        };
+        let spare = spare.map(|exchange| Exchange { anew: false, ..exchange });
+        spare.unwrap_or_else(|| Exchange::new(&self.shape))
     }
 
     fn give_back(&self, exchange: Exchange) {
@@ -269,7 +306,8 @@ fn work(shared: &Shared, mut network: Box<dyn Network>) {
 
         let start = Instant::now();
         let result = run(&mut *network, &mut exchange);
-        let done = Done { exchange, result, duration: start.elapsed() };
+        let warning = network.take_warning();
+        let done = Done { exchange, result, warning, duration: start.elapsed() };
 
         let mut state = shared.lock();
         state.running = false;
@@ -289,8 +327,20 @@ fn work(shared: &Shared, mut network: Box<dyn Network>) {
 
 fn run(network: &mut dyn Network, exchange: &mut Exchange) -> Result<(), Error> {
     let run = AssertUnwindSafe(|| {
-        network.input().copy_from_slice(&exchange.tensor);
-        network.run(&mut exchange.mask)
+        let Exchange { input, tensor, anew, previous, mask, foreground, .. } = exchange;
+        network.resize(*input)?;
+        if *anew {
+            network.start_anew();
+        }
+        network.input().copy_from_slice(tensor);
+        if !previous.is_empty() {
+            network.previous().copy_from_slice(previous);
+        }
+        network.run(mask)?;
+        if !foreground.is_empty() {
+            foreground.copy_from_slice(network.foreground());
+        }
+        Ok(())
     });
     catch_unwind(run)
         .unwrap_or_else(|_| Err(Error::Inference { reason: "the network's code panicked".into() }))
@@ -299,7 +349,6 @@ fn run(network: &mut dyn Network, exchange: &mut Exchange) -> Result<(), Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matting::frame::size::Size;
     use crate::matting::inference::clock::SystemClock;
     use crate::matting::model::description::InputDescription;
     use std::sync::mpsc;
@@ -314,7 +363,7 @@ mod tests {
 
     impl<F: FnMut(f32) -> Result<(), Error> + Send> Network for Stub<F> {
         fn shape(&self) -> NetworkShape {
-            NetworkShape { description: InputDescription::default(), input: SIDE, mask: SIDE }
+            NetworkShape::new(InputDescription::default(), SIDE, SIDE)
         }
 
         fn input(&mut self) -> &mut [f32] {

@@ -12,7 +12,9 @@ use crate::matting::frame::conversion::codes_to_rgb;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::transfer::ToneMapper;
 use crate::matting::frame::view::{FrameLayout, FrameView};
-use crate::matting::model::description::{ChannelOrder, Fit, InputDescription, TensorLayout};
+use crate::matting::model::description::{
+    ChannelOrder, CodeRange, Fit, InputDescription, TensorLayout,
+};
 
 /// Makes a network's input of frames of one layout.
 pub struct Preparer {
@@ -23,6 +25,7 @@ pub struct Preparer {
     size: Size,
     fit: Fit,
     layout: TensorLayout,
+    range: CodeRange,
     channels: [Channel; 3],
     /// For frames of high dynamic range.
     tones: Option<Tones>,
@@ -47,6 +50,7 @@ impl Preparer {
             size,
             fit: description.fit,
             layout: description.layout,
+            range: description.range,
             channels: std::array::from_fn(|index| Channel::new(&to_rgb, description, index)),
         }
     }
@@ -90,6 +94,41 @@ impl Preparer {
                         }
                     }
                 }
+            }
+        }
+        if self.range == CodeRange::PictureMax {
+            self.stretch(tensor);
+        }
+    }
+
+    /// Makes the greatest value of the picture in the tensor what 255 would be.
+    fn stretch(&self, tensor: &mut [f32]) {
+        let code = |(value, channel): (&f32, &Channel)| (value - channel.black) / channel.scale;
+        let greatest = match self.layout {
+            TensorLayout::Nchw => {
+                let planes = tensor.chunks_exact(self.size.area()).zip(&self.channels);
+                let codes = planes.flat_map(|(plane, c)| plane.iter().map(move |v| code((v, c))));
+                codes.fold(0.0, f32::max)
+            }
+            TensorLayout::Nhwc => {
+                let codes = tensor.iter().zip(self.channels.iter().cycle()).map(code);
+                codes.fold(0.0, f32::max)
+            }
+        };
+        // Of a black picture nothing can be made.
+        if greatest < 1e-3 {
+            return;
+        }
+        let factor = 255.0 / greatest;
+        let apply = |value: &mut f32, black: f32| *value = (*value - black) * factor + black;
+        match self.layout {
+            TensorLayout::Nchw => {
+                let planes = tensor.chunks_exact_mut(self.size.area()).zip(&self.channels);
+                planes.for_each(|(plane, c)| plane.iter_mut().for_each(|v| apply(v, c.black)));
+            }
+            TensorLayout::Nhwc => {
+                let values = tensor.iter_mut().zip(self.channels.iter().cycle());
+                values.for_each(|(value, channel)| apply(value, channel.black));
             }
         }
     }
@@ -297,6 +336,29 @@ mod tests {
         description.layout = TensorLayout::Nhwc;
         let rgb = prepare(&frame, size, &description);
         assert!(close(&rgb[..3], &[1.8, 0.0, -0.15]), "{rgb:?}");
+    }
+
+    #[test]
+    fn a_dark_picture_is_stretched_where_the_network_wants_that() {
+        for layout in [TensorLayout::Nchw, TensorLayout::Nhwc] {
+            let description = InputDescription {
+                range: CodeRange::PictureMax,
+                mean: [0.5, 0.25, 0.0],
+                std: [0.5, 1.0, 2.0],
+                layout,
+                ..Default::default()
+            };
+            let size = Size { width: 2, height: 2 };
+            for (code, share) in [(51, 1.0), (255, 1.0), (0, 0.0)] {
+                let tensor = prepare(&flat(PixelFormat::Rgb, 4, 4, code), size, &description);
+                let expected = [(share - 0.5) / 0.5, share - 0.25, share / 2.0];
+                let [first, last] = match layout {
+                    TensorLayout::Nchw => [tensor[0], tensor[8]],
+                    TensorLayout::Nhwc => [tensor[0], tensor[2]],
+                };
+                assert!((first - expected[0]).abs() < 1e-5 && (last - expected[2]).abs() < 1e-5);
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use super::description::{Description, InputDescription, OutputDescription};
 use super::folders::model_folders;
+use super::memory::{Constant, ForegroundDescription, Previous, State};
+use super::size_rule::SizeRule;
 use crate::matting::error::Error;
 
 /// Bytes of a sidecar at most.
@@ -21,22 +23,41 @@ pub struct KnownModel {
     pub name: String,
     /// Name of its file, which is also how it is recognised when given by path.
     pub file: String,
-    /// Where it is published.
-    pub url: String,
+    /// Where it is published, if it is.
+    pub url: Option<String>,
     /// SPDX identifier of its licence.
     pub licence: String,
     /// How large it is said to be, such as `428.42 MB`.
     pub size: Option<String>,
     /// SHA-256 of its file in hexadecimal digits, where it is known.
     pub sha256: Option<String>,
+    /// Whether its licence lets it be used for money.
+    #[serde(default = "yes")]
+    pub commercial: bool,
     /// One line about it.
     pub about: String,
     /// What it expects and gives; DAViD's contract where the table says nothing.
     #[serde(default)]
     pub input: InputDescription,
+    /// Further inputs that never change.
+    #[serde(default, rename = "constant")]
+    pub constants: Vec<Constant>,
+    /// What goes from one frame to the next.
+    #[serde(default, rename = "state")]
+    pub states: Vec<State>,
+    /// Inputs that are given the matte before.
+    #[serde(default)]
+    pub previous: Vec<Previous>,
     /// What it gives.
     #[serde(default)]
     pub output: OutputDescription,
+    /// Its own colours of the person.
+    #[serde(default)]
+    pub foreground: Option<ForegroundDescription>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl KnownModel {
@@ -68,7 +89,14 @@ impl KnownModel {
 
     /// What it expects and gives.
     pub fn description(&self) -> Description {
-        Description { input: self.input.clone(), output: self.output.clone() }
+        Description {
+            input: self.input.clone(),
+            constants: self.constants.clone(),
+            states: self.states.clone(),
+            previous: self.previous.clone(),
+            output: self.output.clone(),
+            foreground: self.foreground.clone(),
+        }
     }
 }
 
@@ -88,6 +116,8 @@ pub struct ModelSource {
     pub bytes: ModelBytes,
     /// What it expects and gives, where something says so.
     pub description: Option<Description>,
+    /// Its licence, where that is known to forbid its use for money.
+    pub noncommercial: Option<&'static str>,
 }
 
 impl ModelSource {
@@ -119,13 +149,13 @@ impl ModelSource {
     /// The network that is part of this library; its contract is DAViD's, at a size of its own.
     pub fn builtin() -> Self {
         let bytes = ModelBytes::Builtin(super::builtin::BYTES);
-        Self { bytes, description: None }.with_side(super::builtin::SIDE)
+        Self { bytes, description: None, noncommercial: None }.with_side(super::builtin::SIDE)
     }
 
     /// With an input of this side, in samples, where the network leaves it open.
     #[must_use]
     pub fn with_side(mut self, side: usize) -> Self {
-        self.description.get_or_insert_default().input.size = Some([side; 2]);
+        self.description.get_or_insert_default().input.size = Some(SizeRule::Fixed([side; 2]));
         self
     }
 
@@ -148,7 +178,9 @@ impl ModelSource {
                 });
             }
         };
-        Ok(Self { bytes: ModelBytes::File(path.to_owned()), description })
+        let noncommercial = KnownModel::by_file(path).filter(|known| !known.commercial);
+        let noncommercial = noncommercial.map(|known| known.licence.as_str());
+        Ok(Self { bytes: ModelBytes::File(path.to_owned()), description, noncommercial })
     }
 
     /// How the model is named in messages.
@@ -220,7 +252,8 @@ fn not_found(model: &str, known: Option<&KnownModel>, candidates: &[PathBuf]) ->
     let looked_for: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
     let remedy = match known {
         Some(known) => {
-            format!("Download {} ({}) into one of these folders", known.url, known.licence)
+            let address = known.url.as_deref().unwrap_or("its file, as docs/models.md tells,");
+            format!("Download {address} ({}) into one of these folders", known.licence)
         }
         None => {
             let names: Vec<_> =
@@ -241,12 +274,24 @@ mod tests {
     #[test]
     fn the_table_of_known_models_is_valid() {
         let names: Vec<_> = KnownModel::table().iter().map(|model| model.name.as_str()).collect();
-        assert_eq!(names, ["david-base", "david-large", "david-multitask"]);
+        assert_eq!(names[..3], ["david-base", "david-large", "david-multitask"]);
+        let mut unique = names.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len());
         for model in KnownModel::table() {
-            assert!(model.url.ends_with(&model.file), "{}", model.name);
+            let (name, url) = (&model.name, model.url.as_deref());
+            assert!(url.is_none_or(|url| url.ends_with(&model.file)), "{name}");
+            let hash = model.sha256.as_deref();
+            let is_hash =
+                |hash: &str| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(hash.is_none_or(is_hash), "{name}");
             model.description().check().unwrap();
         }
         assert_eq!(KnownModel::by_name("david-multitask").unwrap().output.index, Some(2));
+        let rvm = KnownModel::by_name("rvm-mobilenetv3").unwrap().description();
+        assert_eq!((rvm.states.len(), rvm.constants.len()), (4, 1));
+        assert!(!KnownModel::by_name("rmbg").unwrap().commercial);
     }
 
     #[cfg(unix)]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::memory::{self, Constant, ForegroundDescription, Previous, State};
+use super::size_rule::SizeRule;
 use crate::matting::error::Error;
 use crate::matting::frame::size::Size;
 
@@ -14,6 +16,9 @@ use crate::matting::frame::size::Size;
 const DEFAULT_SIDE: usize = 512;
 /// The longest side of a network's input or matte; more is a mistake, not a network.
 pub const MAX_SIDE: usize = 8192;
+
+/// No matting network has more channels.
+const MOST_CHANNELS: usize = 4096;
 
 /// Whether a network's input or matte may have this size: both sides 1 to [`MAX_SIDE`].
 pub fn is_sensible(size: Size) -> bool {
@@ -64,10 +69,35 @@ pub enum Activation {
     Softmax,
 }
 
+/// What the network takes a picture's values for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodeRange {
+    /// 8-bit codes, 0 to 255.
+    #[default]
+    Codes,
+    /// Codes by which the picture's own largest was made 255, whatever it was.
+    PictureMax,
+}
+
+/// What becomes of the matte's range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// It stays.
+    #[default]
+    None,
+    /// The least value becomes 0 and the greatest 1; damped over time, so that a picture of nobody stays
+    /// empty.
+    MinMax,
+}
+
 /// The network's input.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputDescription {
+    /// The input's name; needed where a network has several that might be a picture.
+    pub name: Option<String>,
     /// Order of the colour channels.
     pub channels: ChannelOrder,
     /// Order of the axes.
@@ -80,20 +110,24 @@ pub struct InputDescription {
     pub mean: [f32; 3],
     /// Divided by, one for each channel in the network's order.
     pub std: [f32; 3],
-    /// `[width, height]` for a network that leaves its size open.
-    pub size: Option<[usize; 2]>,
+    /// What a picture's codes are taken for.
+    pub range: CodeRange,
+    /// The size of a network that leaves it open.
+    pub size: Option<SizeRule>,
 }
 
 impl Default for InputDescription {
     /// DAViD's: BGR, planar, in [0, 1], padded to a square.
     fn default() -> Self {
         Self {
+            name: None,
             channels: ChannelOrder::Bgr,
             layout: TensorLayout::Nchw,
             fit: Fit::PadSquare,
             scale: 1.0 / 255.0,
             mean: [0.0; 3],
             std: [1.0; 3],
+            range: CodeRange::Codes,
             size: None,
         }
     }
@@ -109,13 +143,39 @@ pub struct OutputDescription {
     pub index: Option<usize>,
     /// The channel that holds the person.
     pub channel: usize,
+    /// The channels that are people, added up after the activation; instead of `channel`.
+    pub classes: Vec<usize>,
+    /// The channel that is everything else, of which the matte is what is missing to 1; instead of
+    /// `channel`.
+    pub complement: Option<usize>,
     /// What turns it into a matte.
     pub activation: Activation,
+    /// What becomes of its range.
+    pub normalize: Normalize,
 }
 
 impl Default for OutputDescription {
     fn default() -> Self {
-        Self { name: None, index: None, channel: 0, activation: Activation::None }
+        Self {
+            name: None,
+            index: None,
+            channel: 0,
+            classes: Vec::new(),
+            complement: None,
+            activation: Activation::None,
+            normalize: Normalize::None,
+        }
+    }
+}
+
+impl OutputDescription {
+    /// The channels whose values make the matte, added up.
+    pub fn channels(&self) -> &[usize] {
+        match (&self.complement, &self.classes[..]) {
+            (Some(channel), _) => std::slice::from_ref(channel),
+            (None, []) => std::slice::from_ref(&self.channel),
+            (None, classes) => classes,
+        }
     }
 }
 
@@ -125,8 +185,18 @@ impl Default for OutputDescription {
 pub struct Description {
     /// Its input.
     pub input: InputDescription,
+    /// Further inputs that never change.
+    #[serde(rename = "constant")]
+    pub constants: Vec<Constant>,
+    /// What goes from one frame to the next.
+    #[serde(rename = "state")]
+    pub states: Vec<State>,
+    /// Inputs that are given the matte before.
+    pub previous: Vec<Previous>,
     /// Its output.
     pub output: OutputDescription,
+    /// The network's own colours of the person, where it gives them.
+    pub foreground: Option<ForegroundDescription>,
 }
 
 impl Description {
@@ -160,30 +230,48 @@ impl Description {
                 "input.std is {std:?}, and must be three finite numbers other than 0"
             ));
         }
-        if let Some(size) = size
-            && !size.iter().all(|side| (1..=MAX_SIDE).contains(side))
-        {
-            return Err(format!(
-                "input.size is {size:?}, and must be 1 to {MAX_SIDE} on each side"
-            ));
+        if let Some(size) = size {
+            size.check().map_err(|reason| format!("input.size {reason}"))?;
         }
-        if self.output.channel > 4096 {
-            return Err(format!(
-                "output.channel is {}, and no matte has so many",
-                self.output.channel
-            ));
-        }
-        Ok(())
+        self.output.check()?;
+        memory::check(self)
     }
 
     /// The sidecar of a model: the same name with the ending `.toml`.
     pub fn sidecar_of(model: &Path) -> PathBuf {
         model.with_extension("toml")
     }
+}
 
-    /// `[width, height]` that an open dimension of the input gets.
-    pub fn open_size(&self) -> [usize; 2] {
-        self.input.size.unwrap_or([DEFAULT_SIDE; 2])
+impl InputDescription {
+    /// The size that an input of open size gets for frames of `frame` size.
+    pub fn open_size(&self, frame: Size) -> Size {
+        let usual = SizeRule::Fixed([DEFAULT_SIDE; 2]);
+        self.size.unwrap_or(usual).size(frame)
+    }
+}
+
+impl OutputDescription {
+    fn check(&self) -> Result<(), String> {
+        let Self { channel, classes, complement, .. } = self;
+        let ways = [*channel != 0, !classes.is_empty(), complement.is_some()];
+        if ways.iter().filter(|&&is_set| is_set).count() > 1 {
+            return Err(
+                "output.channel, output.classes and output.complement are three ways to say \
+                        the same; keep one"
+                    .into(),
+            );
+        }
+        if let Some(channel) = self.channels().iter().find(|&&channel| channel > MOST_CHANNELS) {
+            return Err(format!("output.channel {channel} is asked for, and no matte has so many"));
+        }
+        let mut seen = classes.clone();
+        seen.sort_unstable();
+        seen.dedup();
+        if seen.len() != classes.len() {
+            return Err(format!("output.classes is {classes:?}, which names a channel twice"));
+        }
+        Ok(())
     }
 }
 
@@ -217,12 +305,12 @@ mod tests {
             channel = 1
             activation = "softmax"
         "#;
-        let Description { input, output } = parse(text).unwrap();
+        let Description { input, output, .. } = parse(text).unwrap();
         assert_eq!(input.channels, ChannelOrder::Rgb);
         assert_eq!(input.layout, TensorLayout::Nhwc);
         assert_eq!(input.fit, Fit::Letterbox);
         assert_eq!((input.scale, input.mean, input.std), (1.0, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0]));
-        assert_eq!(input.size, Some([160, 96]));
+        assert_eq!(input.size, Some(SizeRule::Fixed([160, 96])));
         assert_eq!(output.name.as_deref(), Some("alpha"));
         assert_eq!((output.index, output.channel), (Some(2), 1));
         assert_eq!(output.activation, Activation::Softmax);

@@ -6,3 +6,5 @@ pub mod builtin;
 pub mod catalog;
 pub mod description;
 pub mod folders;
+pub mod memory;
+pub mod size_rule;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::StreamOptions;
+use super::memory::Recall;
 use super::stats::Stats;
 use crate::matting::attention::agreement::{CONFIRMED, agreement};
 use crate::matting::attention::canvas::Canvas;
@@ -18,7 +19,8 @@ use crate::matting::attention::track::Follower;
 use crate::matting::error::Error;
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::frame::view::FrameView;
+use crate::matting::frame::view::{FrameLayout, FrameView};
+use crate::matting::inference::network::Memory;
 use crate::matting::inference::worker::{Done, Exchange, Runner, Waited};
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::input::regions::RegionPreparer;
@@ -157,6 +159,8 @@ pub struct Engine {
     has_ever_matted: bool,
     failures_in_a_row: u32,
     masks: Pool<Mask>,
+    /// What there is to tell though inference succeeded.
+    pub warnings: Vec<Error>,
 }
 
 /// What depends on the frames' layout as well.
@@ -174,6 +178,7 @@ struct Fitted {
     /// What the network said of the whole of a frame, and of which one.
     whole: Vec<f32>,
     whole_of: Option<u64>,
+    recall: Recall,
 }
 
 /// What closer looks take.
@@ -188,7 +193,7 @@ struct Refinement {
 }
 
 impl Fitted {
-    fn new(runner: &dyn Runner, options: &StreamOptions) -> Self {
+    fn new(runner: &dyn Runner, options: &StreamOptions, guide: Size) -> Self {
         let (shape, layout) = (runner.shape(), options.layout);
         let masks = shape.masks().with_aspect(layout.pixel_aspect);
         let frame = Size { width: layout.width, height: layout.height };
@@ -208,13 +213,16 @@ impl Fitted {
             masks,
             preparer: RegionPreparer::new(shape, layout),
             follower: Follower::new(frame, masks, canvas.least_side()),
-            // Closer looks follow from a first matte, and need its frame alone.
-            refinement: (options.refines && options.pacing.depth() == 1).then(refinement),
+            // Closer looks follow from a first matte, and need its frame alone. A network that remembers
+            // sees each frame once.
+            refinement: (options.refines && options.pacing.depth() == 1 && !shape.memory.is_any())
+                .then(refinement),
             canvas,
             search_every: options.frame.map_or(USUAL_SEARCH, search_every),
             searched: None,
             whole: vec![0.0; masks.mask.area()],
             whole_of: None,
+            recall: Recall::new(shape, frame, guide, masks),
         }
     }
 
@@ -223,6 +231,7 @@ impl Fitted {
         self.follower.forget();
         self.searched = None;
         self.whole_of = None;
+        self.recall.forget();
     }
 }
 
@@ -239,13 +248,21 @@ impl Engine {
             has_ever_matted: false,
             failures_in_a_row: 0,
             masks: Pool::default(),
+            warnings: Vec::new(),
         }
     }
 
-    /// Goes on with other frames. Those before are forgotten.
-    pub fn fit(&mut self, options: &StreamOptions) {
+    /// Goes on with other frames, with guides of that size. Those before are forgotten.
+    pub fn fit(&mut self, options: &StreamOptions, guide: Size) {
         self.forget();
-        self.fitted = Some(Fitted::new(&*self.runner, options));
+        let FrameLayout { width, height, .. } = options.layout;
+        self.runner.fit(Size { width, height });
+        self.fitted = Some(Fitted::new(&*self.runner, options, guide));
+    }
+
+    /// What the network keeps from frame to frame.
+    pub fn memory(&self) -> Memory {
+        self.runner.shape().memory
     }
 
     /// Forgets every frame there was.
@@ -305,6 +322,7 @@ impl Engine {
         look: Look,
         stats: &mut Stats,
     ) {
+        let look = if self.memory().is_any() { Look::Frame } else { look };
         let Some(fitted) = &mut self.fitted else { return };
         let whole = Region::whole(fitted.frame);
         let since = fitted.searched.map(|last| frame.saturating_sub(last));
@@ -351,6 +369,7 @@ impl Engine {
         let start = Instant::now();
         let mut exchange = self.runner.exchange();
         fitted.preparer.prepare_region(view, region, &mut exchange.tensor);
+        fitted.recall.fill(guide.as_deref(), &mut exchange);
         stats.prepare.add_since(start);
         let number = self.next_job;
         self.next_job += 1;
@@ -390,6 +409,7 @@ impl Engine {
         let seconds = done.duration.as_secs_f64();
         let mean = self.expected.map_or(seconds, |mean| mean + NEWEST * (seconds - mean));
         self.expected = Some(mean);
+        self.warnings.extend(done.warning.take());
         let number = done.exchange.number;
         let index = self.under_way.iter().position(|job| job.number == number);
         let landed = index.and_then(|index| self.under_way.remove(index)).and_then(|job| {
@@ -479,6 +499,9 @@ impl Engine {
         self.failures_in_a_row = 0;
         self.has_ever_matted = true;
         let Job { frame, guide, .. } = job;
+        if is_of_this_scene {
+            fitted.recall.keep(&mask, guide.as_ref());
+        }
         Some(Landed::Matte(Matted { frame, guide, mask, seen, is_of_this_scene }))
     }
 

@@ -64,12 +64,13 @@ impl<F: Frame> Front<F> {
         }
     }
 
-    pub fn fit(&mut self, options: &StreamOptions) {
+    pub fn fit(&mut self, options: &StreamOptions, guides: Guides) {
         self.queue.clear();
-        self.engine.fit(options);
+        self.engine.fit(options, guides.size());
         if let Some(successor) = &mut self.successor {
-            successor.fit(options);
+            successor.fit(options, guides.size());
         }
+        self.guides = Some(guides);
         self.last_guide = None;
         self.since_inference = 0;
         self.carries = !options.pacing.is_exact();
@@ -89,8 +90,8 @@ impl<F: Frame> Front<F> {
     }
 
     pub fn succeed(&mut self, mut engine: Engine) {
-        if let Some(options) = &self.options {
-            engine.fit(options);
+        if let (Some(options), Some(guides)) = (&self.options, &self.guides) {
+            engine.fit(options, guides.size());
         }
         if self.options.is_none_or(|options| options.pacing.is_exact()) {
             debug_assert!(self.queue.is_empty());
@@ -103,7 +104,9 @@ impl<F: Frame> Front<F> {
     }
 
     pub fn depth(&self) -> usize {
-        self.options.map_or(1, |options| options.pacing.depth()).min(self.most)
+        // Whoever is given the matte before needs it.
+        let most = if self.engine.memory().previous { 1 } else { self.most };
+        self.options.map_or(1, |options| options.pacing.depth()).min(most)
     }
 
     /// How long the oldest frame may wait for its own matte. One that takes longer than it may is not
@@ -168,7 +171,10 @@ impl<F: Frame> Front<F> {
     ) -> Result<(Source, Option<Arc<Guide>>), Error> {
         // From the first frame that may need it on, those that are inferred are looked at.
         self.carries |= late || settings.interval > 1;
-        let is_looked_at = self.carries || settings.follows || settings.temporal > 0.0;
+        let is_looked_at = self.carries
+            || settings.follows
+            || settings.temporal > 0.0
+            || self.engine.memory().is_any();
         let has_own = |other: &InFlight<F>| other.source == Source::Own && other.guide.is_some();
         let can_carry = can_carry || self.queue.iter().any(has_own);
         let look = match settings.follows {

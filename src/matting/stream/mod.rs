@@ -60,6 +60,7 @@ mod engine;
 mod front;
 mod history;
 mod in_flight;
+mod memory;
 mod pacing;
 mod stats;
 #[cfg(test)]
@@ -68,6 +69,7 @@ mod tests;
 pub use self::pacing::{Pacing, Timing, Wanted};
 pub use self::stats::{Stats, StepTiming};
 pub use super::inference::clock::{Clock, SystemClock};
+pub use super::inference::network::Memory;
 pub use super::inference::worker::{Done, Exchange, Interrupter, Runner, Waited, Worker};
 
 /// A frame that can be looked at, whatever holds it.
@@ -133,7 +135,8 @@ pub struct Finished<F> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// Inference failed for a frame, the first of its kind in a row. The stream goes on.
+    /// Inference failed for a frame, the first of its kind in a row, or a network lost its memory. The
+    /// stream goes on.
     Failed(Error),
     /// The network that was to [succeed](Stream::succeed) gave no matte. The one before goes on.
     Refused(Error),
@@ -174,9 +177,14 @@ impl<F: Frame> Stream<F> {
         let layout = options.layout;
         let guides = Guides::new(&layout);
         let frame = Size { width: layout.width, height: layout.height };
-        self.front.fit(options);
-        self.history = Some(History::new(frame, guides.size(), self.front.engine.masks()));
-        self.front.guides = Some(guides);
+        let guide = guides.size();
+        self.front.fit(options, guides);
+        self.history = Some(History::new(frame, guide, self.front.engine.masks()));
+    }
+
+    /// What the network at work keeps from frame to frame.
+    pub fn memory(&self) -> Memory {
+        self.front.engine.memory()
     }
 
     /// How the masks of the network at work lie on frames.
@@ -196,7 +204,9 @@ impl<F: Frame> Stream<F> {
 
     /// The next thing to tell.
     pub fn notice(&mut self) -> Option<Notice> {
-        self.front.notices.pop_front()
+        let Front { notices, engine, .. } = &mut self.front;
+        notices.extend(engine.warnings.drain(..).map(Notice::Failed));
+        notices.pop_front()
     }
 
     /// What an inference takes, where one has been made.

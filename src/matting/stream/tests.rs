@@ -110,7 +110,7 @@ struct LumaState {
 
 impl Luma {
     fn new(clock: &Arc<Sim>, runs: Vec<Duration>) -> Box<Self> {
-        let shape = NetworkShape { description: Default::default(), input: SIDE, mask: SIDE };
+        let shape = NetworkShape::new(Default::default(), SIDE, SIDE);
         Box::new(Self { clock: clock.clone(), shape, state: Mutex::default(), runs })
     }
 
@@ -120,7 +120,7 @@ impl Luma {
             true => Err(Error::Inference { reason: "made up".into() }),
             false => Ok(()),
         };
-        Done { exchange, result, duration: self.runs[0] }
+        Done { exchange, result, warning: None, duration: self.runs[0] }
     }
 }
 
@@ -130,12 +130,13 @@ impl Runner for Luma {
     }
 
     fn exchange(&self) -> Exchange {
-        Exchange {
-            number: u64::MAX,
-            tensor: vec![f32::NAN; self.shape.tensor_len()],
-            mask: vec![f32::NAN; SIDE.area()],
-        }
+        let mut exchange = Exchange { number: u64::MAX, ..Exchange::new(&self.shape) };
+        exchange.tensor.fill(f32::NAN);
+        exchange.mask.fill(f32::NAN);
+        exchange
     }
+
+    fn fit(&mut self, _: Size) {}
 
     fn give_back(&self, _: Exchange) {}
 

@@ -21,11 +21,12 @@ pub enum Device {
     MiGraphX,
     CoreMl,
     DirectMl,
+    WebGpu,
 }
 
 impl Device {
     /// Every device.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &[Self] = &[
         Self::Auto,
         Self::Cpu,
         Self::Cuda,
@@ -34,12 +35,18 @@ impl Device {
         Self::MiGraphX,
         Self::CoreMl,
         Self::DirectMl,
+        Self::WebGpu,
     ];
 
     /// What `Auto` tries before the CPU, in order. TensorRT is left out: building its engines
     /// takes minutes, which nobody should wait for unasked.
-    pub(super) const ACCELERATORS: [Self; 5] =
-        [Self::Cuda, Self::MiGraphX, Self::CoreMl, Self::DirectMl, Self::OpenVino];
+    pub(super) const ACCELERATORS: [Self; 6] =
+        [Self::Cuda, Self::MiGraphX, Self::CoreMl, Self::DirectMl, Self::OpenVino, Self::WebGpu];
+
+    /// Whether its provider may come as a library of its own, which is registered.
+    pub(super) const fn may_be_registered(self) -> bool {
+        matches!(self, Self::WebGpu | Self::OpenVino | Self::Cuda | Self::TensorRt)
+    }
 
     /// As in the setting.
     pub const fn name(self) -> &'static str {
@@ -52,6 +59,7 @@ impl Device {
             Self::MiGraphX => "migraphx",
             Self::CoreMl => "coreml",
             Self::DirectMl => "directml",
+            Self::WebGpu => "webgpu",
         }
     }
 
@@ -65,6 +73,8 @@ impl Device {
             Self::MiGraphX => ep::MIGraphX::is_available(),
             Self::CoreMl => ep::CoreML::is_available(),
             Self::DirectMl => ep::DirectML::is_available(),
+            // Where it is built in, it is so under the same name.
+            Self::WebGpu => Ok(false),
         }
         .unwrap_or(false)
     }
@@ -85,7 +95,7 @@ impl Device {
     /// they are.
     pub(super) fn provider(self, id: i32, captured: bool) -> Option<ExecutionProviderDispatch> {
         let provider = match self {
-            Self::Auto | Self::Cpu => return None,
+            Self::Auto | Self::Cpu | Self::WebGpu => return None,
             Self::Cuda => ep::CUDA::default().with_device_id(id).with_cuda_graph(captured).build(),
             Self::TensorRt => tensor_rt(id).with_cuda_graph(captured).build(),
             Self::OpenVino => ep::OpenVINO::default().build(),

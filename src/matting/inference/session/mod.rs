@@ -4,33 +4,39 @@
 //!
 //! The only module that knows `ort`.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use ort::environment::Environment;
-use ort::logging::LogLevel;
-use ort::session::builder::SessionBuilder;
 use ort::session::{IoBinding, NoSelectedOutputs, RunOptions};
 
-use self::contract::Contract;
+use self::contract::{Contract, Sizes};
 pub use self::device::Device;
+use self::extras::Extras;
+use self::load::{Loaded, Place, Runtime};
+use self::states::Fault;
 use self::tensors::{Memories, Tensors};
 use crate::matting::error::{Error, one_line};
-use crate::matting::inference::decode;
-use crate::matting::inference::library;
+use crate::matting::frame::size::Size;
+use crate::matting::inference::decode::{self, Range};
 use crate::matting::inference::network::{Network, NetworkShape, Terminator};
-use crate::matting::model::catalog::{ModelBytes, ModelSource};
-use crate::matting::model::description::OutputDescription;
+use crate::matting::model::catalog::ModelSource;
 
 mod contract;
 mod device;
+mod extras;
+mod load;
 mod open;
+mod ports;
+mod providers;
+mod shared;
+mod states;
 mod tensors;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod unwinding;
 
-/// The size of a model, in bytes, from which memory is saved where that takes time.
-const LARGE_MODEL: u64 = 32 << 20;
+/// Stands for all frames until they are known.
+const USUAL_FRAME: Size = Size { width: 1280, height: 720 };
 
 /// How a session is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,146 +64,180 @@ impl SessionOptions {
     }
 }
 
-/// ONNX Runtime, once it is loaded, and the library that it came from. It stays for the life of the
-/// process: the library allows one environment, and unloading it is not safe.
-static ENVIRONMENT: Mutex<Option<(Environment, String)>> = Mutex::new(None);
+/// Tells the runs of streams that share a captured network from each other.
+static NEXT_GRAPH: AtomicU32 = AtomicU32::new(1);
 
-/// Loads ONNX Runtime, or returns the one that is loaded. A failure is tried again the next time.
-fn environment() -> Result<(Environment, String), Error> {
-    let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(environment) = &*environment {
-        return Ok(environment.clone());
-    }
-    let candidates = library::candidates();
-    let mut reason = String::from("not found");
-    for library in &candidates.libraries {
-        match load(library) {
-            Ok(loaded) => {
-                return Ok(environment.insert((loaded, library.display().to_string())).clone());
-            }
-            // Of many names, the failure to tell is that of a file that is there.
-            Err(failure) if library.exists() || candidates.libraries.len() == 1 => reason = failure,
-            Err(_) => {}
-        }
-    }
-    Err(Error::RuntimeMissing { reason, looked_for: candidates.places.join(", ") })
-}
-
-fn load(library: &Path) -> Result<Environment, String> {
-    open::prepare(library)?;
-    let builder = ort::init_from(library).map_err(|error| one_line(&error))?;
-    builder.with_name("davidmatte").with_telemetry(false).build().map_err(|error| one_line(&error))
-}
-
-/// A network in ONNX Runtime, with its input and output bound once.
+/// A network in ONNX Runtime, with a stream's inputs and outputs bound once. Streams with the same model
+/// on the same device share what was loaded, and take turns.
 pub struct Session {
-    session: ort::session::Session,
-    binding: IoBinding,
-    run_options: Arc<RunOptions<NoSelectedOutputs>>,
-    tensors: Tensors,
+    loaded: Arc<Loaded>,
     contract: Contract,
+    sizes: Sizes,
+    bound: Bound,
+    run_options: Arc<RunOptions<NoSelectedOutputs>>,
+    warning: Option<Error>,
+    /// It was told that a state was lost.
+    has_warned: bool,
+    range: Range,
+    device_id: i32,
     active_device: String,
     library: String,
     fallback: Option<Error>,
+    measured: Option<String>,
+}
+
+/// What is bound to a network, for one size of the picture.
+struct Bound {
+    binding: IoBinding,
+    tensors: Tensors,
+    extras: Extras,
 }
 
 impl Session {
-    /// Loads a model. `Auto` goes down its list of devices and remembers the first refusal.
+    /// Loads a model. `Auto` goes down its list of devices, remembers the first refusal, and takes the first
+    /// that is quicker than the processor.
     ///
     /// # Errors
     /// [`Error::RuntimeMissing`], [`Error::ModelUnreadable`], [`Error::ModelContract`],
     /// [`Error::DeviceUnavailable`].
     pub fn load(source: &ModelSource, options: &SessionOptions) -> Result<Self, Error> {
-        let (environment, library) = environment()?;
-        let on = |device| {
-            let session = Self::load_on(&environment, source, options, device)?;
-            Ok(Self { library: library.clone(), ..session })
-        };
+        let runtime = Runtime::get()?;
         match options.device {
-            Device::Auto => {
-                let mut fallback = None;
-                let devices = Device::ACCELERATORS.into_iter();
-                for device in devices.filter(|device| device.is_built_in()) {
-                    match on(device) {
-                        Ok(session) => return Ok(session),
-                        Err(error) => fallback = fallback.or(Some(error)),
-                    }
-                }
-                on(Device::Cpu).map(|session| Self { fallback, ..session })
+            Device::Auto => Self::load_quickest(&runtime, source, options),
+            device => {
+                Self::load_on(&runtime, source, options, Place::find(&runtime, options, device)?)
             }
-            device if !device.is_built_in() => Err(Error::DeviceUnavailable {
-                device: device.name().into(),
-                reason: "the ONNX Runtime that was found is built without it".into(),
-            }),
-            device => on(device),
         }
     }
 
-    /// Loads a model for one device, in the fastest way that works there.
-    fn load_on(
-        environment: &Environment,
+    fn load_quickest(
+        runtime: &Runtime,
         source: &ModelSource,
         options: &SessionOptions,
-        device: Device,
     ) -> Result<Self, Error> {
-        let Some(memories) = device.memories() else {
-            let session = commit(environment, source, options, device, false)?;
-            return Self::bind(session, source, options, device, None);
-        };
-        // A network with control flow, or with operators that the device lacks, cannot be captured.
-        // ONNX Runtime says so while it loads, or in the first run.
-        let captured = commit(environment, source, options, device, true)
-            .and_then(|session| Self::bind(session, source, options, device, Some(&memories)))
-            .and_then(|mut session| session.infer().map(|_| ()).map(|()| session));
-        captured.or_else(|_| {
-            let session = commit(environment, source, options, device, false)?;
-            Self::bind(session, source, options, device, None)
-        })
+        let mut fallback = None;
+        let mut accelerated = None;
+        for device in Device::ACCELERATORS {
+            // What is not there, or is a program, is nobody's wish.
+            let Ok(place) = Place::find(runtime, options, device) else { continue };
+            if place.is_software() {
+                continue;
+            }
+            let session = Self::load_on(runtime, source, options, place)
+                .and_then(|mut session| Ok((session.takes(None)?, session)));
+            match session {
+                Ok((Some(takes), session)) => {
+                    accelerated = Some((takes, session));
+                    break;
+                }
+                Ok((None, _)) => {}
+                Err(error) => fallback = fallback.or(Some(error)),
+            }
+        }
+        let processor = Self::load_on(runtime, source, options, Place::BuiltIn(Device::Cpu));
+        let processor = processor.map(|session| Self { fallback, ..session });
+        let Some((takes, session)) = accelerated else { return processor };
+        let Ok(mut processor) = processor else { return Ok(session) };
+        let milliseconds = |time: Duration| format!("{:.1} ms", 1e3 * time.as_secs_f64());
+        // Nobody waits longer than it takes to know.
+        let own = processor.takes(Some(takes))?;
+        let compared = format!(
+            "{} takes {}, {} {}",
+            session.active_device,
+            milliseconds(takes),
+            processor.active_device,
+            own.map_or_else(|| format!("more than {}", milliseconds(takes)), milliseconds),
+        );
+        let chosen = if own.is_none_or(|own| takes < own) { session } else { processor };
+        Ok(Self { measured: Some(compared), ..chosen })
     }
 
-    /// Binds a session's tensors: in `memories`, where there are some.
-    fn bind(
-        session: ort::session::Session,
+    /// What a run takes once it is warm; none where that is more than `limit` for certain.
+    fn takes(&mut self, limit: Option<Duration>) -> Result<Option<Duration>, Error> {
+        /// A first run does much that later ones do not.
+        const WARMING: u32 = 4;
+        let mut best = Duration::MAX;
+        for run in 0..3 {
+            let start = Instant::now();
+            self.infer()?;
+            let took = start.elapsed();
+            if run == 0 {
+                if limit.is_some_and(|limit| took > WARMING * limit) {
+                    return Ok(None);
+                }
+            } else {
+                best = best.min(took);
+            }
+        }
+        self.bound.extras.start_anew();
+        Ok(Some(best))
+    }
+
+    /// Loads a model for one place, in the fastest way that works there.
+    fn load_on(
+        runtime: &Runtime,
         source: &ModelSource,
         options: &SessionOptions,
-        device: Device,
+        place: Place,
+    ) -> Result<Self, Error> {
+        let load = |captured| Loaded::get(runtime, source, options, &place, captured);
+        let bind = |loaded, memories| {
+            let session = Self::bind(loaded, source, options, memories)?;
+            Ok(Self { library: runtime.library.display().to_string(), ..session })
+        };
+        let Some(memories) = place.memories() else { return bind(load(false)?, None) };
+        // A network with control flow, or with operators that the device lacks, cannot be captured.
+        // ONNX Runtime says so while it loads, or in the first run.
+        let captured = load(true)
+            .and_then(|loaded| bind(loaded, Some(&memories)))
+            .and_then(|mut session| session.infer().map(|()| session));
+        captured.or_else(|_| bind(load(false)?, None))
+    }
+
+    /// Binds a stream's tensors: in `memories`, where there are some.
+    fn bind(
+        loaded: Arc<Loaded>,
+        source: &ModelSource,
+        options: &SessionOptions,
         memories: Option<&Memories>,
     ) -> Result<Self, Error> {
-        let contract = Contract::check(&session, source)?;
-        let bind = || -> ort::Result<_> {
-            let mut binding = session.create_binding()?;
-            let tensors = match memories {
-                Some(memories) => {
-                    let id = options.device_id;
-                    Tensors::on_device(&contract, &session, &mut binding, memories, id)?
-                }
-                None => Tensors::on_host(&contract, &mut binding, device != Device::Cpu)?,
-            };
-            Ok((binding, tensors, Arc::new(RunOptions::new()?)))
-        };
-        let (binding, tensors, run_options) = bind().map_err(|error| Error::ModelContract {
+        let not_understood = |found: String| Error::ModelContract {
             path: source.label(),
-            found: one_line(&error),
+            found,
             sidecar: source.sidecar(),
-        })?;
-        let active_device = match device {
-            Device::Cpu => match options.cpu_threads() {
-                1 => "cpu (1 thread)".to_owned(),
-                threads => format!("cpu ({threads} threads)"),
-            },
-            // These take no number.
-            Device::OpenVino | Device::CoreMl => device.name().to_owned(),
-            device => format!("{}:{}", device.name(), options.device_id),
         };
+        let description = source.description.clone().unwrap_or_default();
+        let contract = Contract::resolve(&loaded.outlets.0, &loaded.outlets.1, &description)
+            .map_err(not_understood)?;
+        if loaded.captured && !contract.is_plain() {
+            return Err(not_understood("it cannot be captured".into()));
+        }
+        let sizes = contract.sizes(contract.input_size(USUAL_FRAME)).map_err(not_understood)?;
+        let id = options.device_id;
+        let bind = || -> ort::Result<_> {
+            let mut run_options = RunOptions::new()?;
+            if loaded.captured {
+                let graph = NEXT_GRAPH.fetch_add(1, Ordering::Relaxed).to_string();
+                run_options.set("gpu_graph_id", graph)?;
+            }
+            Ok((Bound::new(&loaded, &contract, &sizes, memories, id)?, Arc::new(run_options)))
+        };
+        let (bound, run_options) = bind().map_err(|error| not_understood(one_line(&error)))?;
+        let active_device = loaded.place.name(options);
         Ok(Self {
-            session,
-            binding,
-            run_options,
-            tensors,
+            loaded,
             contract,
+            sizes,
+            bound,
+            run_options,
+            warning: None,
+            has_warned: false,
+            range: Range::default(),
+            device_id: id,
             active_device,
             library: String::new(),
             fallback: None,
+            measured: None,
         })
     }
 
@@ -216,33 +256,120 @@ impl Session {
         self.fallback.as_ref()
     }
 
-    /// Runs the network and gives its raw output.
-    fn infer(&mut self) -> Result<&[f32], Error> {
+    /// What [`Device::Auto`] measured before it chose, where there was a choice.
+    pub fn measured(&self) -> Option<&str> {
+        self.measured.as_deref()
+    }
+
+    /// Runs the network.
+    fn infer(&mut self) -> Result<(), Error> {
         let failed = |error: ort::Error| Error::Inference { reason: one_line(&error) };
-        self.tensors.send(&self.contract, &mut self.binding).map_err(failed)?;
-        self.session.run_binding_with_options(&self.binding, &self.run_options).map_err(failed)?;
-        self.binding.synchronize_outputs().map_err(failed)?;
-        self.tensors.receive().map_err(failed)
+        let Self { loaded, contract, bound, run_options, .. } = self;
+        let Bound { binding, tensors, extras } = bound;
+        // What goes to a device goes when it is this stream's turn: a device takes orders from one at a time.
+        let kept = loaded.take(|session| {
+            tensors.send(contract, binding)?;
+            extras.send(binding)?;
+            let mut outputs = session.run_binding_with_options(binding, run_options)?;
+            let kept = extras.keep(&mut outputs);
+            drop(outputs);
+            binding.synchronize_outputs()?;
+            Ok(kept)
+        });
+        let kept = kept.map_err(failed)?;
+        match kept {
+            Ok(()) => Ok(()),
+            Err(Fault::Changed(reason)) => Err(Error::Inference { reason }),
+            // The matte of this run may be good all the same.
+            Err(Fault::NotFinite(state)) => {
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    self.warning = Some(Error::StateLost { state });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn run_or_fail(&mut self, mask: &mut [f32]) -> Result<(), Error> {
+        self.infer()?;
+        let failed = |error: ort::Error| Error::Inference { reason: one_line(&error) };
+        let raw = self.bound.tensors.receive().map_err(failed)?;
+        let output = &self.contract.description.output;
+        decode::extract(raw, self.sizes.output, output, &mut self.range, mask)?;
+        self.bound.extras.receive(mask);
+        Ok(())
+    }
+}
+
+impl Bound {
+    fn new(
+        loaded: &Loaded,
+        contract: &Contract,
+        sizes: &Sizes,
+        memories: Option<&Memories>,
+        id: i32,
+    ) -> ort::Result<Self> {
+        let copies = loaded.place.device() != Device::Cpu;
+        loaded.take(|session| {
+            let mut binding = session.create_binding()?;
+            let tensors = match memories {
+                Some(memories) => {
+                    Tensors::on_device(contract, sizes, session, &mut binding, memories, id)?
+                }
+                None => Tensors::on_host(contract, sizes, &mut binding, copies)?,
+            };
+            let device = loaded.place.memories().map(|memories| (memories.device, id));
+            let extras = Extras::new(contract, sizes, &mut binding, device, copies)?;
+            Ok(Self { binding, tensors, extras })
+        })
     }
 }
 
 impl Network for Session {
     fn shape(&self) -> NetworkShape {
-        NetworkShape {
-            description: self.contract.description.input.clone(),
-            input: self.contract.input_size,
-            mask: self.contract.output.size,
+        self.contract.shape(&self.sizes)
+    }
+
+    fn resize(&mut self, input: Size) -> Result<(), Error> {
+        if self.sizes.input == input {
+            return Ok(());
         }
+        let failed = |reason: String| Error::Inference { reason };
+        let sizes = self.contract.sizes(input).map_err(failed)?;
+        // What was captured was so for the size before.
+        let memories = self.loaded.place.memories().filter(|_| self.loaded.captured);
+        let bound =
+            Bound::new(&self.loaded, &self.contract, &sizes, memories.as_ref(), self.device_id)
+                .map_err(|error| failed(one_line(&error)))?;
+        self.sizes = sizes;
+        self.bound = bound;
+        self.range = Range::default();
+        Ok(())
     }
 
     fn input(&mut self) -> &mut [f32] {
-        self.tensors.input()
+        self.bound.tensors.picture()
+    }
+
+    fn previous(&mut self) -> &mut [f32] {
+        self.bound.extras.previous()
+    }
+
+    fn start_anew(&mut self) {
+        self.bound.extras.start_anew();
+        self.range = Range::default();
     }
 
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error> {
-        let OutputDescription { channel, activation, .. } = self.contract.description.output;
-        let layout = self.contract.output;
-        decode::extract(self.infer()?, layout, channel, activation, mask)
+        self.run_or_fail(mask).inspect_err(|_| self.bound.extras.start_anew())
+    }
+
+    fn foreground(&self) -> &[f32] {
+        self.bound.extras.foreground()
+    }
+
+    fn take_warning(&mut self) -> Option<Error> {
+        self.warning.take()
     }
 
     fn terminator(&self) -> Option<Terminator> {
@@ -252,52 +379,6 @@ impl Network for Session {
     }
 }
 
-/// Makes a session on one device; `captured` as in [`Device::provider`].
-fn commit(
-    environment: &Environment,
-    source: &ModelSource,
-    options: &SessionOptions,
-    device: Device,
-    captured: bool,
-) -> Result<ort::session::Session, Error> {
-    let unreadable = |error: String| Error::ModelUnreadable { path: source.label(), reason: error };
-    let mut builder =
-        session_builder(environment, options).map_err(|error| unreadable(one_line(&error)))?;
-    if let Some(provider) = device.provider(options.device_id, captured) {
-        builder = builder.with_execution_providers([provider]).map_err(|error| {
-            Error::DeviceUnavailable { device: device.name().into(), reason: one_line(&error) }
-        })?;
-    } else if source.size() >= LARGE_MODEL {
-        // A plan of all tensors is a second block of memory beside the one that the first,
-        // unplanned run leaves in ONNX Runtime's arena: 200 MB for DAViD's base network, which runs
-        // no faster for it. A small network gains some percent.
-        builder =
-            builder.with_memory_pattern(false).map_err(|error| unreadable(one_line(&error)))?;
-    }
-    let session = match &source.bytes {
-        ModelBytes::File(path) => builder.commit_from_file(path),
-        ModelBytes::Builtin(bytes) => builder.commit_from_memory(bytes),
-    };
-    session.map_err(|error| unreadable(one_line(&error)))
-}
-
-fn session_builder(
-    environment: &Environment,
-    options: &SessionOptions,
-) -> ort::Result<SessionBuilder> {
-    let builder =
-        ort::session::Session::builder(environment)?.with_intra_threads(options.cpu_threads())?;
-    // What goes wrong comes back as an error; warnings on stderr would only repeat or frighten. That holds
-    // for this session alone: the process may have others.
-    let builder = builder.with_log_level(LogLevel::Fatal)?;
-    // Within a run its threads spin while they wait for each other, which is quick; between the
-    // frames of a live stream that would take whole cores.
-    let builder = builder.with_config_entry("session.force_spinning_stop", "1")?;
-    // Work is dealt out in pieces that become smaller, so that a thread whose core is taken for the
-    // next frame keeps the others waiting for less.
-    Ok(builder.with_config_entry("session.dynamic_block_base", "4")?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +386,34 @@ mod tests {
 
     /// Its matte depends on every value of its input.
     const KEYER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keyer.onnx");
+
+    #[test]
+    fn streams_share_what_is_loaded() {
+        if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+            eprintln!("skipped: ORT_DYLIB_PATH is not set");
+            return;
+        }
+        let load = |model: &str, threads| {
+            let options = SessionOptions { device: Device::Cpu, threads, ..Default::default() };
+            Session::load(&ModelSource::find(model).unwrap(), &options).unwrap()
+        };
+        let (one, other) = (load(KEYER, 1), load(KEYER, 1));
+        assert!(Arc::ptr_eq(&one.loaded, &other.loaded));
+        assert!(!Arc::ptr_eq(&one.loaded, &load(KEYER, 2).loaded));
+        assert!(!Arc::ptr_eq(&one.loaded, &load("builtin", 1).loaded));
+        // Their tensors are their own.
+        let mut sessions = [one, other];
+        for (session, value) in sessions.iter_mut().zip([0.0, 1.0]) {
+            let red = session.input().len() / 3 * 2;
+            session.input()[red..].fill(value);
+        }
+        let masks = sessions.map(|mut session| {
+            let mut mask = vec![0.0; session.shape().mask.area()];
+            session.run(&mut mask).unwrap();
+            mask[0]
+        });
+        assert_eq!(masks, [0.5, 1.0]);
+    }
 
     /// Without a GPU the way over a device's memory can be tried with the processor as device.
     #[test]
@@ -316,10 +425,9 @@ mod tests {
         let (source, options) = (ModelSource::find(KEYER).unwrap(), SessionOptions::default());
         let memories = Memories { device: AllocationDevice::CPU, host: AllocationDevice::CPU };
         let masks = [None, Some(&memories)].map(|memories| {
-            let session =
-                commit(&environment().unwrap().0, &source, &options, Device::Cpu, false).unwrap();
-            let mut session =
-                Session::bind(session, &source, &options, Device::Cpu, memories).unwrap();
+            let (runtime, place) = (Runtime::get().unwrap(), Place::BuiltIn(Device::Cpu));
+            let loaded = Loaded::get(&runtime, &source, &options, &place, false).unwrap();
+            let mut session = Session::bind(loaded, &source, &options, memories).unwrap();
             let mut mask = vec![0.0; session.shape().mask.area()];
             for run in 0..3 {
                 for (i, value) in session.input().iter_mut().enumerate() {

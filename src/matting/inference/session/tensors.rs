@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 
-//! A network's input and output in memory, and how they reach its device.
+//! A network's picture and matte in memory, and how they reach its device.
 
 use std::slice;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
-use super::contract::Contract;
+use super::contract::{Contract, Sizes};
+use super::ports::{Port, Type};
 
 /// The memories that a tensor on a device needs.
 #[derive(Clone, Debug)]
@@ -19,76 +22,150 @@ pub struct Memories {
     pub host: AllocationDevice<'static>,
 }
 
-/// A network's input and output, bound to it.
+/// Floating-point values in the program's memory, 32 bits each, whatever the network's type.
+pub enum Floats {
+    Single(Tensor<f32>),
+    Half(Tensor<f16>, Vec<f32>),
+}
+
+impl Floats {
+    /// For an input or output, of a shape without open sides; all zeros.
+    pub fn new(port: &Port, shape: &[i64]) -> ort::Result<Self> {
+        let allocator = Allocator::default();
+        let mut floats = if port.ty == Type::F16 {
+            let len = shape.iter().product::<i64>() as usize;
+            let mut tensor = Tensor::<f16>::new(&allocator, shape.to_vec())?;
+            tensor.extract_tensor_mut().1.fill(f16::ZERO);
+            Self::Half(tensor, vec![0.0; len])
+        } else {
+            Self::Single(Tensor::<f32>::new(&allocator, shape.to_vec())?)
+        };
+        floats.values_mut().fill(0.0);
+        Ok(floats)
+    }
+
+    /// The values, to be written before [`send`](Self::send).
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Single(tensor) => tensor.extract_tensor_mut().1,
+            Self::Half(_, values) => values,
+        }
+    }
+
+    /// The values, as [`receive`](Self::receive) left them.
+    pub fn values(&self) -> &[f32] {
+        match self {
+            Self::Single(tensor) => tensor.extract_tensor().1,
+            Self::Half(_, values) => values,
+        }
+    }
+
+    /// Brings the values into the network's type.
+    pub fn send(&mut self) {
+        if let Self::Half(tensor, values) = self {
+            tensor.extract_tensor_mut().1.convert_from_f32_slice(values);
+        }
+    }
+
+    /// Brings the network's values out of its type.
+    pub fn receive(&mut self) {
+        if let Self::Half(tensor, values) = self {
+            tensor.extract_tensor().1.convert_to_f32_slice(values);
+        }
+    }
+
+    pub fn bind_input(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
+        match self {
+            Self::Single(tensor) => binding.bind_input(name, tensor),
+            Self::Half(tensor, _) => binding.bind_input(name, tensor),
+        }
+    }
+
+    pub fn bind_output(&mut self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
+        match self {
+            Self::Single(tensor) => binding.bind_output(name, tensor),
+            Self::Half(tensor, _) => binding.bind_output(name, tensor),
+        }
+    }
+}
+
+/// A network's picture and matte, bound to it.
 pub enum Tensors {
     /// In the program's memory; a provider that needs them elsewhere copies them.
     Host {
-        input: Tensor<f32>,
-        output: Tensor<f32>,
+        picture: Floats,
+        matte: Floats,
         /// Bound inputs are copied to a device when they are bound.
         bind_again: bool,
     },
     /// In a device's memory, at the same place for every run.
-    Device { input: Staged, output: Staged },
+    Device { picture: Staged, matte: Staged },
 }
 
 impl Tensors {
     /// Makes and binds them in the program's memory.
     pub fn on_host(
         contract: &Contract,
+        sizes: &Sizes,
         binding: &mut IoBinding,
         bind_again: bool,
     ) -> ort::Result<Self> {
-        let allocator = Allocator::default();
-        let input = Tensor::<f32>::new(&allocator, contract.input_shape.clone())?;
-        let mut output = Tensor::<f32>::new(&allocator, contract.output_shape.clone())?;
-        binding.bind_input(contract.input_name.as_str(), &input)?;
-        binding.bind_output(contract.output_name.as_str(), &mut output)?;
-        Ok(Self::Host { input, output, bind_again })
+        let picture = Floats::new(&contract.picture, &sizes.picture)?;
+        let mut matte = Floats::new(&contract.matte, &sizes.matte)?;
+        picture.bind_input(binding, &contract.picture.name)?;
+        matte.bind_output(binding, &contract.matte.name)?;
+        Ok(Self::Host { picture, matte, bind_again })
     }
 
-    /// Makes and binds them in a device's memory.
+    /// Makes and binds them in a device's memory; both have to be of 32 bits.
     pub fn on_device(
         contract: &Contract,
+        sizes: &Sizes,
         session: &Session,
         binding: &mut IoBinding,
         memories: &Memories,
         id: i32,
     ) -> ort::Result<Self> {
         let staged = |shape: &[i64]| Staged::new(session, shape, memories, id);
-        let input = staged(&contract.input_shape)?;
-        let mut output = staged(&contract.output_shape)?;
-        binding.bind_input(contract.input_name.as_str(), &input.device)?;
-        binding.bind_output(contract.output_name.as_str(), &mut output.device)?;
-        Ok(Self::Device { input, output })
+        let picture = staged(&sizes.picture)?;
+        let mut matte = staged(&sizes.matte)?;
+        binding.bind_input(contract.picture.name.as_str(), &picture.device)?;
+        binding.bind_output(contract.matte.name.as_str(), &mut matte.device)?;
+        Ok(Self::Device { picture, matte })
     }
 
-    /// The input's values.
-    pub fn input(&mut self) -> &mut [f32] {
+    /// The picture's values.
+    pub fn picture(&mut self) -> &mut [f32] {
         match self {
-            Self::Host { input, .. } => input.extract_tensor_mut().1,
-            Self::Device { input, .. } => input.host(),
+            Self::Host { picture, .. } => picture.values_mut(),
+            Self::Device { picture, .. } => picture.host(),
         }
     }
 
-    /// Brings the input to where the network reads it.
+    /// Brings the picture to where the network reads it.
     pub fn send(&mut self, contract: &Contract, binding: &mut IoBinding) -> ort::Result<()> {
         match self {
-            Self::Host { input, bind_again: true, .. } => {
-                binding.bind_input(contract.input_name.as_str(), &*input)
+            Self::Host { picture, bind_again, .. } => {
+                picture.send();
+                match bind_again {
+                    true => picture.bind_input(binding, &contract.picture.name),
+                    false => Ok(()),
+                }
             }
-            Self::Host { .. } => Ok(()),
-            Self::Device { input, .. } => input.host.copy_into(&mut input.device),
+            Self::Device { picture, .. } => picture.host.copy_into(&mut picture.device),
         }
     }
 
-    /// The output's values, from where the network wrote them.
+    /// The matte's values, from where the network wrote them.
     pub fn receive(&mut self) -> ort::Result<&[f32]> {
         match self {
-            Self::Host { output, .. } => Ok(output.extract_tensor().1),
-            Self::Device { output, .. } => {
-                output.device.copy_into(&mut output.host)?;
-                Ok(output.host())
+            Self::Host { matte, .. } => {
+                matte.receive();
+                Ok(matte.values())
+            }
+            Self::Device { matte, .. } => {
+                matte.device.copy_into(&mut matte.host)?;
+                Ok(matte.host())
             }
         }
     }
