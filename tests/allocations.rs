@@ -96,7 +96,8 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
             let mut preparer = RegionPreparer::new(&shape, layout(from));
             let mut compositor =
                 Compositor::new(shape.masks(), layout(from), layout(to), output).unwrap();
-            let mut alpha = vec![0; 96 * 54];
+            let stride = 96 * to.sample_bytes();
+            let mut alpha = vec![0; stride * 54];
             let in_place = from == to && compositor.works_in_place();
             let mut spent = 0;
             for _ in 0..3 {
@@ -109,7 +110,7 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
                 if in_place {
                     compositor.compose(Colors::InPlace, &mask, look, target).unwrap();
                 }
-                compositor.alpha_plane(&mask, &look.matte, &mut alpha, 96).unwrap();
+                compositor.alpha_plane(&mask, &look.matte, &mut alpha, stride).unwrap();
                 compositor
                     .compose_flat(Colors::Frame(view), &look.background, 0.0, target)
                     .unwrap();

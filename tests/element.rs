@@ -83,7 +83,7 @@ fn only_what_the_output_can_be_is_offered() {
     let src = filter.element.static_pad("src").unwrap();
     let offers = |format: &str| src.query_caps(None).can_intersect(&video(format, 16, 16));
     for (output, offered, other) in [
-        ("composite", "I420", "GRAY16_LE"),
+        ("composite", "P010_10LE", "GRAY16_BE"),
         ("cutout", "RGBA", "RGB"),
         ("alpha", "GRAY16_LE", "RGBA"),
     ] {
@@ -92,7 +92,7 @@ fn only_what_the_output_can_be_is_offered() {
         assert!(!offers(other), "{output} does not offer {other}");
     }
     let sink = filter.element.static_pad("sink").unwrap();
-    assert!(!sink.query_caps(None).can_intersect(&video("GRAY16_LE", 16, 16)));
+    assert!(!sink.query_caps(None).can_intersect(&video("GRAY16_BE", 16, 16)));
 }
 
 // Events
