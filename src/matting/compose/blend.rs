@@ -3,6 +3,7 @@
 //! What blending does to the samples of a row: the matte's weights are brought to the planes' resolution,
 //! spread over the samples that each pixel has, and mix what is in front with what is behind.
 
+use bytemuck::{cast_slice, cast_slice_mut};
 use multiversion::multiversion;
 
 use crate::matting::frame::pixel_format::{Family, PixelFormat};
@@ -76,8 +77,42 @@ fn interleave<'a, S: Sample, const LUMA: usize>(
 const CHUNK: usize = 64;
 
 /// `out` = front · weight + behind · (1 − weight), rounded to codes with `grain`. Without a `front`, `out` is it.
-#[multiversion(targets = "simd")]
+// Functions for several processors that are not generic choose among them once, others at every call, which
+// spans as short as these would notice.
 pub fn mix<S: Sample>(
+    out: &mut [S],
+    front: Option<&[S]>,
+    behind: &[S],
+    weights: &[S],
+    grain: Grain,
+) {
+    if S::BITS == 8 {
+        let (out, front) = (cast_slice_mut(out), front.map(cast_slice));
+        mix_bytes(out, front, cast_slice(behind), cast_slice(weights), grain);
+    } else {
+        let (out, front) = (cast_slice_mut(out), front.map(cast_slice));
+        mix_words(out, front, cast_slice(behind), cast_slice(weights), grain);
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn mix_bytes(out: &mut [u8], front: Option<&[u8]>, behind: &[u8], weights: &[u8], grain: Grain) {
+    mix_chunks(out, front, behind, weights, grain);
+}
+
+#[multiversion(targets = "simd")]
+fn mix_words(
+    out: &mut [u16],
+    front: Option<&[u16]>,
+    behind: &[u16],
+    weights: &[u16],
+    grain: Grain,
+) {
+    mix_chunks(out, front, behind, weights, grain);
+}
+
+#[inline(always)]
+fn mix_chunks<S: Sample>(
     out: &mut [S],
     front: Option<&[S]>,
     behind: &[S],

@@ -2,13 +2,33 @@
 
 //! Rows of samples: means over pairs, and every n-th one.
 
+use bytemuck::{cast_slice, cast_slice_mut};
 use multiversion::multiversion;
 
 use crate::matting::frame::sample::Sample;
 
 /// The means over pairs of columns, and over both rows where `vertically`.
-#[multiversion(targets = "simd")]
+// Functions for several processors that are not generic choose among them once, others at every call.
 pub fn halve<S: Sample>(upper: &[S], lower: &[S], vertically: bool, out: &mut [S]) {
+    if S::BITS == 8 {
+        halve_bytes(cast_slice(upper), cast_slice(lower), vertically, cast_slice_mut(out));
+    } else {
+        halve_words(cast_slice(upper), cast_slice(lower), vertically, cast_slice_mut(out));
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn halve_bytes(upper: &[u8], lower: &[u8], vertically: bool, out: &mut [u8]) {
+    halve_rows(upper, lower, vertically, out);
+}
+
+#[multiversion(targets = "simd")]
+fn halve_words(upper: &[u16], lower: &[u16], vertically: bool, out: &mut [u16]) {
+    halve_rows(upper, lower, vertically, out);
+}
+
+#[inline(always)]
+fn halve_rows<S: Sample>(upper: &[S], lower: &[S], vertically: bool, out: &mut [S]) {
     let pairs = upper.len() / 2;
     if vertically {
         let rows = upper.as_chunks().0.iter().zip(lower.as_chunks().0);

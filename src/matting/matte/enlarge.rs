@@ -398,8 +398,26 @@ fn invert(row: &mut [f32]) {
 }
 
 /// [0, 1] to weights, rounded.
-#[multiversion(targets = "simd")]
+// Functions for several processors that are not generic choose among them once, others at every call.
 fn quantise<S: Sample>(values: &[f32], out: &mut [S]) {
+    match S::BITS {
+        8 => quantise_to_bytes(values, bytemuck::cast_slice_mut(out)),
+        _ => quantise_to_words(values, bytemuck::cast_slice_mut(out)),
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn quantise_to_bytes(values: &[f32], out: &mut [u8]) {
+    quantise_to(values, out);
+}
+
+#[multiversion(targets = "simd")]
+fn quantise_to_words(values: &[f32], out: &mut [u16]) {
+    quantise_to(values, out);
+}
+
+#[inline(always)]
+fn quantise_to<S: Sample>(values: &[f32], out: &mut [S]) {
     for (out, value) in out.iter_mut().zip(values) {
         *out = S::of_share(*value);
     }
