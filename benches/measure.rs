@@ -41,6 +41,7 @@ fn main() -> Result<()> {
         ["--stages"] => stages(),
         ["--edges"] => edges(),
         ["--threads"] => threads(),
+        ["--caps"] => caps(),
         ["--throughput", model] => throughput(model),
         ["--memory", model] => memory(model),
         ["--live", model, pacing] => live(model, pacing),
@@ -59,6 +60,8 @@ fn measure(models: &[&str]) -> Result<()> {
     on_one_core(&["--edges"])?;
     println!();
     threads()?;
+    println!();
+    caps()?;
     println!(
         "\n| model | threads | network alone, ms | frames from | fraction of the network's speed |"
     );
@@ -118,6 +121,27 @@ fn time(mut step: impl FnMut()) -> f64 {
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     median(times)
+}
+
+// Negotiation
+
+/// The time of a caps query with as many structures as a webcam has, beside videoconvert's.
+fn caps() -> Result<()> {
+    println!("| structures | caps query, ms | videoconvert's |\n|---|---|---|");
+    for count in [1, 10, 40] {
+        let structures = (0..count).map(|index| {
+            let width = 160 + 16 * index;
+            format!("video/x-raw,format=YUY2,width={width},height=120,framerate=30/1")
+        });
+        let caps: gst::Caps = structures.collect::<Vec<_>>().join(";").parse()?;
+        let query = |name: &str| -> Result<f64> {
+            let element = gst::ElementFactory::make(name).build()?;
+            let pad = element.static_pad("sink").ok_or("there is no sink pad")?;
+            Ok(time(|| drop(pad.query_caps(Some(&caps)))))
+        };
+        println!("| {count} | {:.3} | {:.3} |", query("davidmatte")?, query("videoconvert")?);
+    }
+    Ok(())
 }
 
 // All but inference, on one core
