@@ -344,7 +344,7 @@ fn ranges_are_as_documented() {
         assert!(!spec.flags().contains(glib::ParamFlags::WRITABLE), "{name}");
     }
     for (name, nicks) in [
-        ("device", "auto cpu cuda tensorrt openvino migraphx coreml directml"),
+        ("device", "auto cpu cuda tensorrt openvino migraphx coreml directml webgpu"),
         ("output", "composite cutout alpha"),
         ("background", "color blur image checkerboard"),
         ("until-ready", "background wait passthrough"),
