@@ -72,7 +72,7 @@ impl Adapter {
         let caps = "video/x-raw,format=I420,width=96,height=64,framerate=25/1";
         let output = self.launch(&[
             "videotestsrc",
-            "num-buffers=4",
+            "num-buffers=3",
             "pattern=ball",
             "!",
             caps,
