@@ -21,8 +21,6 @@ pub struct NetworkShape {
     pub mask: Size,
     /// What it keeps from frame to frame.
     pub memory: Memory,
-    /// Whether it gives [colours](Network::foreground) as well.
-    pub has_foreground: bool,
     /// Which sides are open, and follow the frame where the description says so.
     pub open: OpenSides,
 }
@@ -71,7 +69,6 @@ impl NetworkShape {
             input,
             mask,
             memory: Memory { states: false, previous: false },
-            has_foreground: false,
             open: OpenSides { input: [false; 2], mask: [false; 2] },
         }
     }
@@ -103,11 +100,6 @@ impl NetworkShape {
     /// Values of a matte before, which has the input's size; 0 where none is taken.
     pub const fn previous_len(&self) -> usize {
         if self.memory.previous { self.input.area() } else { 0 }
-    }
-
-    /// Values of the network's own colours, three for each of the mask's; 0 where it gives none.
-    pub const fn foreground_len(&self) -> usize {
-        if self.has_foreground { 3 * self.mask.area() } else { 0 }
     }
 }
 
@@ -151,12 +143,6 @@ pub trait Network: Send {
     /// [`Error::Inference`] where the run fails, [`Error::NotAMatte`] where its result is none;
     /// `mask` may hold anything then, and what it keeps is forgotten.
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error>;
-
-    /// The person's colours of the last run: red, green and blue as planes of the mask's size, 0 to 1,
-    /// straight; empty where the network gives none.
-    fn foreground(&self) -> &[f32] {
-        &[]
-    }
 
     /// What there is to tell of the last run though it succeeded.
     fn take_warning(&mut self) -> Option<Error> {

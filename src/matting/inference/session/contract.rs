@@ -9,12 +9,12 @@ use crate::matting::frame::size::Size;
 use crate::matting::inference::decode::OutputLayout;
 use crate::matting::inference::network::{Memory, NetworkShape, OpenSides};
 use crate::matting::model::description::{Description, TensorLayout, is_sensible};
-use crate::matting::model::memory::{ConstantValue, ForegroundDescription};
+use crate::matting::model::memory::ConstantValue;
 
 /// No matting network has more output channels; more would only exhaust memory.
 const MAX_CHANNELS: usize = 4096;
 
-/// The sizes of a network's input where frames do not have a say, and of frames that stand for any.
+/// Stands for all frames until they are known.
 const ANY_FRAME: Size = Size { width: 1280, height: 720 };
 
 /// A network's inputs and outputs, checked against its description.
@@ -26,7 +26,8 @@ pub struct Contract {
     pub constants: Vec<(Port, ConstantValue)>,
     pub states: Vec<StatePorts>,
     pub previous: Vec<Port>,
-    pub foreground: Option<(Port, ForegroundDescription)>,
+    /// The network's own colours, which nothing takes yet.
+    pub foreground: Option<Port>,
 }
 
 /// Where a state goes in and comes out.
@@ -47,12 +48,11 @@ pub struct Sizes {
     pub output: OutputLayout,
     /// The shape of each matte before.
     pub previous: Vec<Vec<i64>>,
-    /// Shape, and whether the channels of one sample lie side by side.
-    pub foreground: Option<(Vec<i64>, bool)>,
 }
 
 impl Contract {
-    /// What a network of these inputs and outputs does, by its description.
+    /// What a network of these inputs and outputs does, by its description, and the sizes that hold until
+    /// frames are known.
     ///
     /// # Errors
     /// What it has that is not understood, to go on "it is not a matting network that is understood".
@@ -60,7 +60,7 @@ impl Contract {
         inputs: &[Outlet],
         outputs: &[Outlet],
         description: &Description,
-    ) -> Result<Self, String> {
+    ) -> Result<(Self, Sizes), String> {
         let inputs = inputs.iter().map(|outlet| Port::of(outlet, "input"));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let find_input = |name: &str, what: &str| find(&inputs, name, "input", what);
@@ -102,12 +102,13 @@ impl Contract {
             ));
         }
         let matte = select_output(outputs, description)?;
-        let foreground = description.foreground.as_ref().map(|foreground| {
-            Ok::<_, String>((find_output(&foreground.name, "the foreground")?, foreground.clone()))
-        });
+        let foreground = description
+            .foreground
+            .as_ref()
+            .map(|foreground| find_output(&foreground.name, "the foreground"));
         let foreground = foreground.transpose()?;
         let floats = [&picture, &matte].into_iter().chain(&previous);
-        floats.chain(foreground.as_ref().map(|(port, _)| port)).try_for_each(Port::check_float)?;
+        floats.chain(&foreground).try_for_each(Port::check_float)?;
         let contract = Self {
             description: description.clone(),
             picture,
@@ -117,8 +118,8 @@ impl Contract {
             previous,
             foreground,
         };
-        contract.sizes(contract.input_size(ANY_FRAME))?;
-        Ok(contract)
+        let sizes = contract.sizes(contract.input_size(ANY_FRAME))?;
+        Ok((contract, sizes))
     }
 
     /// The input's size for frames of `frame` size.
@@ -153,18 +154,16 @@ impl Contract {
         }
         let previous = self.previous.iter().map(|port| previous_shape(port, input));
         let previous = previous.collect::<Result<_, _>>()?;
-        let foreground = self.foreground.as_ref().map(|(port, _)| {
-            let (shape, colors) = resolve_output(port, "foreground", input, layout)?;
+        if let Some(port) = &self.foreground {
+            let (_, colors) = resolve_output(port, "foreground", input, layout)?;
             if colors.channels != 3 || colors.size != output.size {
                 return Err(format!(
                     "foreground {port} does not hold three colours of the matte's {}",
                     output.size
                 ));
             }
-            Ok((shape, colors.interleaved))
-        });
-        let foreground = foreground.transpose()?;
-        Ok(Sizes { input, picture, matte, output, previous, foreground })
+        }
+        Ok(Sizes { input, picture, matte, output, previous })
     }
 
     /// As the rest of the matting sees it, at one of its sizes.
@@ -179,7 +178,6 @@ impl Contract {
             NetworkShape::new(self.description.input.clone(), sizes.input, sizes.output.size);
         shape.memory =
             Memory { states: !self.states.is_empty(), previous: !self.previous.is_empty() };
-        shape.has_foreground = self.foreground.is_some();
         shape.open = OpenSides { input, mask: [width < 0, height < 0] };
         shape
     }
@@ -281,9 +279,11 @@ fn select_picture<'a>(rest: &[&'a Port], description: &Description) -> Result<&'
 
 fn picture_shape(port: &Port, input: Size, layout: TensorLayout) -> Result<Vec<i64>, String> {
     let wrong = || format!("its input has shape {}", show(&port.shape));
-    let &[batch, a, b, c] = &port.shape[..] else { return Err(wrong()) };
-    let channels = if layout == TensorLayout::Nchw { a } else { c };
-    let _ = b;
+    let (batch, channels) = match (&port.shape[..], layout) {
+        (&[batch, channels, _, _], TensorLayout::Nchw)
+        | (&[batch, _, _, channels], TensorLayout::Nhwc) => (batch, channels),
+        _ => return Err(wrong()),
+    };
     if !matches!(batch, -1 | 1) || !matches!(channels, -1 | 3) || !is_sensible(input) {
         return Err(wrong());
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-//! What a network takes besides the picture, and gives besides the matte, bound to it.
+//! What a network takes besides the picture, and gives to itself, bound to it.
 
 use half::f16;
 use ort::memory::AllocationDevice;
@@ -11,24 +11,13 @@ use super::contract::{Contract, Sizes};
 use super::ports::{Port, Type};
 use super::states::{Fault, States};
 use super::tensors::Floats;
-use crate::matting::model::memory::ConstantValue;
 
 /// All of it, of one stream and for one size of the picture.
 pub struct Extras {
     states: States,
     previous: Vec<(String, Floats)>,
-    foreground: Option<Foreground>,
     /// Bound inputs are copied to a device when they are bound.
     bind_again: bool,
-}
-
-/// The network's own colours.
-struct Foreground {
-    colors: Floats,
-    interleaved: bool,
-    premultiplied: bool,
-    /// Planes of straight red, green and blue.
-    planes: Vec<f32>,
 }
 
 impl Extras {
@@ -40,7 +29,7 @@ impl Extras {
         bind_again: bool,
     ) -> ort::Result<Self> {
         for (port, value) in &contract.constants {
-            let constant = constant(port, &value_for(value, sizes))?;
+            let constant = constant(port, &value.numbers(sizes.input))?;
             binding.bind_input(port.name.as_str(), &constant)?;
         }
         let mut previous = Vec::new();
@@ -49,35 +38,12 @@ impl Extras {
             floats.bind_input(binding, &port.name)?;
             previous.push((port.name.clone(), floats));
         }
-        let mut foreground = None;
-        if let (Some((port, description)), Some((shape, interleaved))) =
-            (&contract.foreground, &sizes.foreground)
-        {
-            let mut colors = Floats::new(port, shape)?;
-            colors.bind_output(binding, &port.name)?;
-            foreground = Some(Foreground {
-                colors,
-                interleaved: *interleaved,
-                premultiplied: description.premultiplied,
-                planes: vec![0.0; 3 * sizes.output.size.area()],
-            });
-        }
-        Ok(Self {
-            states: States::new(&contract.states, device)?,
-            previous,
-            foreground,
-            bind_again,
-        })
+        Ok(Self { states: States::new(&contract.states, device)?, previous, bind_again })
     }
 
     /// The matte before, of which all inputs for it get the same.
     pub fn previous(&mut self) -> &mut [f32] {
         self.previous.first_mut().map_or(&mut [], |(_, floats)| floats.values_mut())
-    }
-
-    /// The colours of the last run, as planes.
-    pub fn foreground(&self) -> &[f32] {
-        self.foreground.as_ref().map_or(&[], |foreground| &foreground.planes)
     }
 
     pub fn start_anew(&mut self) {
@@ -109,34 +75,6 @@ impl Extras {
     pub fn keep(&mut self, outputs: &mut SessionOutputs<'_>) -> Result<(), Fault> {
         self.states.keep(outputs)
     }
-
-    /// Takes the colours that a run gave; `mask` is its matte.
-    pub fn receive(&mut self, mask: &[f32]) {
-        if let Some(foreground) = &mut self.foreground {
-            foreground.receive(mask);
-        }
-    }
-}
-
-impl Foreground {
-    fn receive(&mut self, mask: &[f32]) {
-        self.colors.receive();
-        let values = self.colors.values();
-        let area = mask.len();
-        for (channel, plane) in self.planes.chunks_exact_mut(area.max(1)).enumerate() {
-            let (first, step) = if self.interleaved { (channel, 3) } else { (channel * area, 1) };
-            let samples = values[first..].iter().step_by(step);
-            for ((out, &color), &alpha) in plane.iter_mut().zip(samples).zip(mask) {
-                // Where next to nothing is left of the person, no colour can be told.
-                let share = if self.premultiplied { alpha.max(1.0 / 255.0) } else { 1.0 };
-                *out = (color / share).clamp(0.0, 1.0);
-            }
-        }
-    }
-}
-
-fn value_for(value: &ConstantValue, sizes: &Sizes) -> Vec<f64> {
-    value.numbers(sizes.input)
 }
 
 /// A tensor of numbers, in an input's type; a side that is open takes what is left.

@@ -35,9 +35,6 @@ mod tensors;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod unwinding;
 
-/// Stands for all frames until they are known.
-const USUAL_FRAME: Size = Size { width: 1280, height: 720 };
-
 /// How a session is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
@@ -207,12 +204,12 @@ impl Session {
             sidecar: source.sidecar(),
         };
         let description = source.description.clone().unwrap_or_default();
-        let contract = Contract::resolve(&loaded.outlets.0, &loaded.outlets.1, &description)
-            .map_err(not_understood)?;
+        let (contract, sizes) =
+            Contract::resolve(&loaded.outlets.0, &loaded.outlets.1, &description)
+                .map_err(not_understood)?;
         if loaded.captured && !contract.is_plain() {
             return Err(not_understood("it cannot be captured".into()));
         }
-        let sizes = contract.sizes(contract.input_size(USUAL_FRAME)).map_err(not_understood)?;
         let id = options.device_id;
         let bind = || -> ort::Result<_> {
             let mut run_options = RunOptions::new()?;
@@ -295,9 +292,7 @@ impl Session {
         let failed = |error: ort::Error| Error::Inference { reason: one_line(&error) };
         let raw = self.bound.tensors.receive().map_err(failed)?;
         let output = &self.contract.description.output;
-        decode::extract(raw, self.sizes.output, output, &mut self.range, mask)?;
-        self.bound.extras.receive(mask);
-        Ok(())
+        decode::extract(raw, self.sizes.output, output, &mut self.range, mask)
     }
 }
 
@@ -362,10 +357,6 @@ impl Network for Session {
 
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error> {
         self.run_or_fail(mask).inspect_err(|_| self.bound.extras.start_anew())
-    }
-
-    fn foreground(&self) -> &[f32] {
-        self.bound.extras.foreground()
     }
 
     fn take_warning(&mut self) -> Option<Error> {
