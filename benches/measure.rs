@@ -112,6 +112,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// A factor to our time; nothing where the other has no such step.
+fn times(factor: f64, digits: usize) -> String {
+    match factor.is_finite() {
+        true => format!("{factor:.digits$} times ours"),
+        false => String::new(),
+    }
+}
+
 /// Median milliseconds of a step that is done for [`TURN`] seconds, and at least thrice.
 fn time(mut step: impl FnMut()) -> f64 {
     let (start, mut times) = (Instant::now(), Vec::new());
@@ -252,7 +260,10 @@ fn stages() -> Result<()> {
         let place = if in_place { " in place" } else { "" };
         println!(
             "| {from:?} to {to:?}, {output:?}{place} | {width}x{height} | {prepare:.2} | \
-             {finish:.2} | {matte:.1} times ours | {same:.1} times ours | {converted:.2} times ours |"
+             {finish:.2} | {} | {} | {} |",
+            times(matte, 1),
+            times(same, 1),
+            times(converted, 2)
         );
     }
     println!();

@@ -292,6 +292,59 @@ fn a_state_that_grows_is_told_by_its_shapes() {
     });
 }
 
+/// A network whose colours of the person are the picture's complement: where its matte is soft, composites and
+/// cut-outs show those, with all the frame's detail, and elsewhere the frame and what is behind it.
+#[test]
+fn a_network_s_own_colours_are_taken() {
+    ends(|| {
+        let (_folder, model) =
+            described("remembering.onnx", &format!("{REMEMBERING}\n[foreground]\nname = \"fgr\""));
+        let caps = video("RGB", 64, 48);
+        let value = |c: usize, x: usize, y: usize| (40 * c + (x * 53 + y * 31) % 120 + 20) as u8;
+        let background = [0.0, 255.0, 0.0];
+        for (output, decontaminate) in
+            [("composite", "true"), ("composite", "false"), ("cutout", "true"), ("alpha", "true")]
+        {
+            let mut filter = defaults(&[
+                ("model", &model),
+                ("output", output),
+                ("background", "color"),
+                ("background-color", "0xff00ff00"),
+                ("decontaminate", decontaminate),
+            ]);
+            let format = match output {
+                "composite" => "RGB",
+                "cutout" => "RGBA",
+                _ => "GRAY8",
+            };
+            filter.negotiate(&caps, &format!("video/x-raw,format={format}"));
+            filter.harness.push(picture(&caps, value)).unwrap();
+            filter.harness.push_event(gst::event::Eos::new());
+            let out = samples(&filter.harness.pull().unwrap(), &video(format, 64, 48));
+            // Soft in the first quarter, and nothing in the others.
+            for (x, y) in (0..64 * 48).map(|i| (i % 64, i / 64)).filter(|(x, _)| x % 16 < 14) {
+                let pixel: [f64; 3] = std::array::from_fn(|c| f64::from(value(c, x, y)));
+                let luma = 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+                let alpha = if x < 16 { luma / 255.0 } else { 0.0 };
+                for c in 0..3 {
+                    let own = if decontaminate == "true" { 255.0 - pixel[c] } else { pixel[c] };
+                    let expected = match output {
+                        "composite" => alpha * own + (1.0 - alpha) * background[c],
+                        "cutout" if x < 16 => own,
+                        "cutout" => 0.0,
+                        _ => 255.0 * alpha,
+                    };
+                    let got = f64::from(out[if output == "alpha" { 0 } else { c }][64 * y + x]);
+                    assert!(
+                        (got - expected).abs() <= 1.6,
+                        "{output} {x},{y}: {got} for {expected} of {pixel:?}"
+                    );
+                }
+            }
+        }
+    });
+}
+
 fn refusal(name: &str, sidecar: &str) -> String {
     let (_folder, model) = described(name, sidecar);
     let element = gst::ElementFactory::make("davidmatte").build().unwrap();

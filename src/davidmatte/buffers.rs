@@ -34,7 +34,7 @@ impl Negotiated {
 /// What is written into the output.
 pub enum Paint<'a> {
     /// The matte of a mask, which lies on the frame so.
-    Mask(&'a [f32], MaskLayout, &'a Look),
+    Mask(Inferred<'a>, MaskLayout, &'a Look),
     /// The same opacity everywhere.
     Flat(&'a Background, f32),
 }
@@ -49,7 +49,7 @@ impl Paint<'_> {
         match self {
             Self::Mask(mask, masks, look) => {
                 compositor.take_masks(*masks);
-                compositor.compose(colors, mask, look, target)
+                compositor.compose(colors, *mask, look, target)
             }
             Self::Flat(background, opacity) => {
                 compositor.compose_flat(colors, background, *opacity, target)
@@ -233,7 +233,7 @@ fn append_alpha(
         match paint {
             Paint::Mask(mask, masks, look) => {
                 compositor.take_masks(*masks);
-                compositor.alpha_plane(mask, &look.matte, &mut mapped, width)?;
+                compositor.alpha_plane(mask.mask, &look.matte, &mut mapped, width)?;
             }
             Paint::Flat(_, opacity) => mapped.fill((255.0 * opacity).round() as u8),
         }

@@ -327,7 +327,7 @@ impl ToWrite {
     fn write(
         &mut self,
         compositor: &mut Compositor,
-        shown: Option<(&[f32], MaskLayout)>,
+        shown: Option<(Inferred<'_>, MaskLayout)>,
     ) -> Result<Written, Failure> {
         let paint = match shown {
             Some((mask, masks)) => Paint::Mask(mask, masks, &self.look),

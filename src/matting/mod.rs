@@ -38,7 +38,7 @@ pub(crate) mod time;
 pub mod prelude {
     pub use super::compose::backdrop::Background;
     pub use super::compose::composer::Colors;
-    pub use super::compose::compositor::{Compositor, Look};
+    pub use super::compose::compositor::{Compositor, Inferred, Look};
     pub use super::compose::output::Output;
     pub use super::compose::picture::Picture;
     pub use super::error::Error;

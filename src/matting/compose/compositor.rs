@@ -3,9 +3,10 @@
 //! Mask and frame to the picture that leaves.
 
 use crate::matting::compose::backdrop::{Backdrop, Background};
-use crate::matting::compose::composer::{Colors, Composer, Layers, to_codes};
+use crate::matting::compose::composer::{Colors, Composer, Layers, Person, to_codes};
 use crate::matting::compose::foreground::Foreground;
 use crate::matting::compose::output::Output;
+use crate::matting::compose::own_colors::OwnColors;
 use crate::matting::compose::slices;
 use crate::matting::compose::width::Width;
 use crate::matting::error::Error;
@@ -23,9 +24,32 @@ pub struct Look {
     pub matte: MatteSettings,
     /// What a composite shows behind the person.
     pub background: Background,
-    /// Whether the person's own colours are estimated where the matte is soft, instead of taking
-    /// the frame's, which hold something of the old background there.
+    /// Whether the person's own colours are taken where the matte is soft, instead of the frame's, which
+    /// hold something of the old background there: the network's where it gives any, or else estimated ones.
     pub decontaminate: bool,
+}
+
+/// What a network says of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Inferred<'a> {
+    /// The mask, values row by row.
+    pub mask: &'a [f32],
+    /// What the person's own colours add to the frame's, as
+    /// [`Network::foreground`](crate::matting::inference::network::Network::foreground) tells; empty where it
+    /// does not.
+    pub colors: &'a [f32],
+}
+
+impl<'a> From<&'a [f32]> for Inferred<'a> {
+    fn from(mask: &'a [f32]) -> Self {
+        Self { mask, colors: &[] }
+    }
+}
+
+impl<'a> From<&'a Vec<f32>> for Inferred<'a> {
+    fn from(mask: &'a Vec<f32>) -> Self {
+        mask[..].into()
+    }
 }
 
 /// Makes pictures of one layout of frames of another and their masks.
@@ -93,6 +117,7 @@ struct WriterOf<S: Width> {
     backdrop: Option<(Background, Backdrop<S>)>,
     /// Made when it is first asked for.
     foreground: Option<Box<Foreground<S>>>,
+    own_colors: Option<(MaskLayout, OwnColors)>,
     /// At least one.
     slices: Vec<Slice<S>>,
 }
@@ -154,22 +179,23 @@ impl Compositor {
         });
     }
 
-    /// Writes the output for a mask: values row by row, at the size of
+    /// Writes the output for a mask, and the colours that the network gave with it, both at the size of
     /// [`take_masks`](Self::take_masks).
     ///
     /// # Errors
     /// None but those of a picture that cannot be scaled.
-    pub fn compose(
+    pub fn compose<'a>(
         &mut self,
         colors: Colors<'_>,
-        mask: &[f32],
+        inferred: impl Into<Inferred<'a>>,
         look: &Look,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
-        let matte = self.finisher.matte(mask, &look.matte);
-        let (background, decontaminates) = (&look.background, look.decontaminate);
+        let (inferred, masks) = (inferred.into(), self.masks);
+        let matte = self.finisher.matte(inferred.mask, &look.matte);
+        let decontaminates = look.decontaminate.then_some((inferred.colors, masks));
         with_writer!(&mut self.writer, writer => {
-            writer.write(colors, background, matte, decontaminates, target)
+            writer.write(colors, &look.background, matte, decontaminates, target)
         })
     }
 
@@ -206,7 +232,7 @@ impl Compositor {
                 writer.slices[0].composer.clear(target);
                 return Ok(());
             }
-            writer.write(colors, background, Matte::Flat(opacity), false, target)
+            writer.write(colors, background, Matte::Flat(opacity), None, target)
         })
     }
 }
@@ -220,7 +246,15 @@ impl<S: Width> WriterOf<S> {
     ) -> Result<Self, Error> {
         let composer = Composer::new(&from, &to, output)?;
         let slices = vec![Slice { reader: finisher.reader(), composer }];
-        Ok(Self { from, to: to.apart(), output, backdrop: None, foreground: None, slices })
+        Ok(Self {
+            from,
+            to: to.apart(),
+            output,
+            backdrop: None,
+            foreground: None,
+            own_colors: None,
+            slices,
+        })
     }
 
     /// Goes on with so many slices.
@@ -261,7 +295,7 @@ impl<S: Width> WriterOf<S> {
         colors: Colors<'_>,
         background: &Background,
         matte: Matte<'_>,
-        decontaminates: bool,
+        decontaminates: Option<(&[f32], MaskLayout)>,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
         let backdrop = match self.backdrop.take() {
@@ -276,14 +310,25 @@ impl<S: Width> WriterOf<S> {
         };
         let reader = &mut self.slices[0].reader;
         backdrop.update(&frame, &mut matte.rows(reader));
-        let foreground = (decontaminates && self.output != Output::Alpha).then(|| {
-            let foreground = self
-                .foreground
-                .get_or_insert_with(|| Box::new(Foreground::new(&self.from, &self.to)));
-            foreground.update(&frame, &mut matte.rows(reader));
-            &**foreground
-        });
-        let layers = Layers { colors, foreground, backdrop };
+        let person = match decontaminates.filter(|_| self.output != Output::Alpha) {
+            None => None,
+            Some((colors, masks)) if !colors.is_empty() && OwnColors::can_be_of(&self.from) => {
+                let (_, own) = match self.own_colors.take_if(|(of, _)| *of == masks) {
+                    Some(own) => self.own_colors.insert(own),
+                    None => self.own_colors.insert((masks, OwnColors::new(&self.to, masks))),
+                };
+                own.update(colors);
+                Some(Person::Own(own))
+            }
+            Some(_) => {
+                let foreground = self
+                    .foreground
+                    .get_or_insert_with(|| Box::new(Foreground::new(&self.from, &self.to)));
+                foreground.update(&frame, &mut matte.rows(reader));
+                Some(Person::Estimated(foreground))
+            }
+        };
+        let layers = Layers { colors, person, backdrop };
         slices::share(
             &mut self.slices,
             self.to.height,

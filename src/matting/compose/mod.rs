@@ -10,6 +10,7 @@ pub mod compositor;
 pub mod convert;
 pub mod foreground;
 pub mod output;
+pub mod own_colors;
 pub mod picture;
 #[cfg(test)]
 mod reference;

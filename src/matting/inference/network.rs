@@ -21,6 +21,8 @@ pub struct NetworkShape {
     pub mask: Size,
     /// What it keeps from frame to frame.
     pub memory: Memory,
+    /// Whether it gives [colours](Network::foreground) as well.
+    pub has_foreground: bool,
     /// Which sides are open, and follow the frame where the description says so.
     pub open: OpenSides,
 }
@@ -69,6 +71,7 @@ impl NetworkShape {
             input,
             mask,
             memory: Memory { states: false, previous: false },
+            has_foreground: false,
             open: OpenSides { input: [false; 2], mask: [false; 2] },
         }
     }
@@ -100,6 +103,17 @@ impl NetworkShape {
     /// Values of a matte before, which has the input's size; 0 where none is taken.
     pub const fn previous_len(&self) -> usize {
         if self.memory.previous { self.input.area() } else { 0 }
+    }
+
+    /// Values of the network's own colours, three for each of the mask's; 0 where it gives none.
+    pub const fn foreground_len(&self) -> usize {
+        if self.has_foreground { 3 * self.mask.area() } else { 0 }
+    }
+
+    /// Whether it is shown whole frames only, each once: one with a memory, which would remember something
+    /// else, and one with colours of its own, which belong to what it saw.
+    pub const fn sees_whole_frames(&self) -> bool {
+        self.memory.states || self.memory.previous || self.has_foreground
     }
 }
 
@@ -143,6 +157,12 @@ pub trait Network: Send {
     /// [`Error::Inference`] where the run fails, [`Error::NotAMatte`] where its result is none;
     /// `mask` may hold anything then, and what it keeps is forgotten.
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error>;
+
+    /// What the person's own colours add to the picture's, by the last run: red, green and blue as planes of
+    /// the mask's size, -1 to 1, where black is 0 and white is 1; empty where the network gives none.
+    fn foreground(&self) -> &[f32] {
+        &[]
+    }
 
     /// What there is to tell of the last run though it succeeded.
     fn take_warning(&mut self) -> Option<Error> {

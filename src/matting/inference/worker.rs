@@ -32,6 +32,9 @@ pub struct Exchange {
     pub previous: Vec<f32>,
     /// The mask of that input.
     pub mask: Vec<f32>,
+    /// What the person's own colours add to the picture's, where the network
+    /// [tells](NetworkShape::foreground_len).
+    pub foreground: Vec<f32>,
 }
 
 impl Exchange {
@@ -44,6 +47,7 @@ impl Exchange {
             anew: false,
             previous: vec![0.0; shape.previous_len()],
             mask: vec![0.0; shape.mask.area()],
+            foreground: vec![0.0; shape.foreground_len()],
         }
     }
 }
@@ -324,7 +328,7 @@ fn work(shared: &Shared, mut network: Box<dyn Network>) {
 
 fn run(network: &mut dyn Network, exchange: &mut Exchange) -> Result<(), Error> {
     let run = AssertUnwindSafe(|| {
-        let Exchange { input, tensor, anew, previous, mask, .. } = exchange;
+        let Exchange { input, tensor, anew, previous, mask, foreground, .. } = exchange;
         network.resize(*input)?;
         if *anew {
             network.start_anew();
@@ -333,7 +337,11 @@ fn run(network: &mut dyn Network, exchange: &mut Exchange) -> Result<(), Error> 
         if !previous.is_empty() {
             network.previous().copy_from_slice(previous);
         }
-        network.run(mask)
+        network.run(mask)?;
+        if !foreground.is_empty() {
+            foreground.copy_from_slice(network.foreground());
+        }
+        Ok(())
     });
     catch_unwind(run)
         .unwrap_or_else(|_| Err(Error::Inference { reason: "the network's code panicked".into() }))

@@ -48,12 +48,15 @@ pub struct Mask {
     pub values: Vec<f32>,
     /// How they lie on the frame.
     pub layout: MaskLayout,
+    /// What the person's own colours add to the frame's, as planes of red, green and blue at the same
+    /// places; empty where nobody tells.
+    pub colors: Vec<f32>,
 }
 
 impl Mask {
     /// Of nothing.
     pub fn blank(layout: MaskLayout) -> Self {
-        Self { values: vec![0.0; layout.mask.area()], layout }
+        Self { values: vec![0.0; layout.mask.area()], layout, colors: Vec::new() }
     }
 
     /// From now on of that layout; values may be anything.
@@ -213,10 +216,11 @@ impl Fitted {
             masks,
             preparer: RegionPreparer::new(shape, layout),
             follower: Follower::new(frame, masks, canvas.least_side()),
-            // Closer looks follow from a first matte, and need its frame alone. A network that remembers
-            // sees each frame once.
-            refinement: (options.refines && options.pacing.depth() == 1 && !shape.memory.is_any())
-                .then(refinement),
+            // Closer looks follow from a first matte, and need its frame alone.
+            refinement: (options.refines
+                && options.pacing.depth() == 1
+                && !shape.sees_whole_frames())
+            .then(refinement),
             canvas,
             search_every: options.frame.map_or(USUAL_SEARCH, search_every),
             searched: None,
@@ -322,7 +326,7 @@ impl Engine {
         look: Look,
         stats: &mut Stats,
     ) {
-        let look = if self.memory().is_any() { Look::Frame } else { look };
+        let look = if self.runner.shape().sees_whole_frames() { Look::Frame } else { look };
         let Some(fitted) = &mut self.fitted else { return };
         let whole = Region::whole(fitted.frame);
         let since = fitted.searched.map(|last| frame.saturating_sub(last));
@@ -491,7 +495,11 @@ impl Engine {
                 mask.set_layout(layout);
                 match on_canvas {
                     true => fitted.canvas.draw(&exchange.mask, seen, &mut mask.values),
-                    false => std::mem::swap(&mut mask.values, &mut exchange.mask),
+                    false => {
+                        std::mem::swap(&mut mask.values, &mut exchange.mask);
+                        mask.colors.resize(exchange.foreground.len(), 0.0);
+                        std::mem::swap(&mut mask.colors, &mut exchange.foreground);
+                    }
                 }
             },
         );

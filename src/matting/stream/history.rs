@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::engine::{Mask, Matted};
 use super::stats::Stats;
+use crate::matting::compose::compositor::Inferred;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::time::carry::{Carried, Carrier};
@@ -28,7 +29,10 @@ enum Shown {
     Nothing,
     Newest,
     Carried,
-    Smoothed,
+    /// Whether the frame is the newest matte's own.
+    Smoothed {
+        own: bool,
+    },
 }
 
 /// The mattes of a stream's frames, in the order in which they leave.
@@ -130,6 +134,7 @@ impl History {
 
     /// Smooths what is shown with the mattes before it, which count for `strength` at most, 0 to 1.
     pub fn smooth(&mut self, strength: f32) {
+        let own = self.shown == Shown::Newest;
         let mask = match (self.shown, &self.newest) {
             (Shown::Newest, Some(newest)) if strength > 0.0 => &*newest.mask,
             (Shown::Carried, _) if strength > 0.0 => &self.carried,
@@ -140,18 +145,22 @@ impl History {
             self.smoother = Smoother::new(self.guide, self.frame, mask.layout);
         }
         self.smoother.smooth(&mask.values, strength);
-        self.shown = Shown::Smoothed;
+        self.shown = Shown::Smoothed { own };
     }
 
     /// What is shown of the frame that left last; none where it has no matte.
-    pub fn shown(&self) -> Option<(&[f32], MaskLayout)> {
+    pub fn shown(&self) -> Option<(Inferred<'_>, MaskLayout)> {
+        let newest = self.newest.as_ref().map(|newest| &*newest.mask);
         match self.shown {
             Shown::Nothing => None,
-            Shown::Newest => {
-                self.newest.as_ref().map(|newest| (&*newest.mask.values, newest.mask.layout))
+            Shown::Newest => newest.map(|Mask { values, layout, colors }| {
+                (Inferred { mask: values, colors }, *layout)
+            }),
+            Shown::Carried => Some((self.carried.values[..].into(), self.carried.layout)),
+            Shown::Smoothed { own } => {
+                let colors = newest.filter(|_| own).map_or(&[][..], |mask| &mask.colors);
+                Some((Inferred { mask: self.smoother.smoothed(), colors }, self.smoother_masks))
             }
-            Shown::Carried => Some((&self.carried.values, self.carried.layout)),
-            Shown::Smoothed => Some((self.smoother.smoothed(), self.smoother_masks)),
         }
     }
 }

@@ -49,6 +49,7 @@ use self::engine::{Engine, Landed, Late};
 use self::front::Front;
 use self::history::History;
 use self::in_flight::{InFlight, Slot, Source};
+use super::compose::compositor::Inferred;
 use super::error::Error;
 use super::frame::size::Size;
 use super::frame::view::{FrameLayout, FrameView, OwnedFrame};
@@ -397,7 +398,7 @@ impl<F: Frame> Stream<F> {
 
     /// The mask to show the frame with that left last, values in the network's range row by row, and how
     /// they lie on the frame; none where it has no matte.
-    pub fn shown(&self) -> Option<(&[f32], MaskLayout)> {
+    pub fn shown(&self) -> Option<(Inferred<'_>, MaskLayout)> {
         self.history.as_ref().and_then(History::shown)
     }
 }
@@ -411,7 +412,7 @@ impl<F: Frame + Send> Stream<F> {
     pub fn accept_while<R: Send>(
         &mut self,
         (frame, settings, late): (F, FrameSettings, bool),
-        compose: impl FnOnce(Option<(&[f32], MaskLayout)>) -> R + Send,
+        compose: impl FnOnce(Option<(Inferred<'_>, MaskLayout)>) -> R + Send,
     ) -> (R, Result<(), Refused>) {
         self.poll();
         let Self { front, history } = self;

@@ -275,7 +275,7 @@ impl Checked {
 
     /// The value of the shown mask in the middle of what a frame shows.
     fn shown_at(stream: &Stream<Numbered>, [x, y]: [usize; 2]) -> Option<f32> {
-        let (values, masks) = stream.shown()?;
+        let (Inferred { mask: values, .. }, masks) = stream.shown()?;
         let [across, down] = masks.axes(Size { width: WIDTH, height: HEIGHT });
         let at = |axis: crate::matting::input::geometry::AxisGeometry,
                   pixel: usize,
@@ -331,10 +331,10 @@ impl Checked {
             let carried = self.stream.stats().carried;
             let finished = self.stream.finish().unwrap().expect("a frame is in flight");
             self.leave(carried, &finished);
-            let before = self.stream.shown().map(|(values, _)| values.to_vec());
+            let before = self.stream.shown().map(|(inferred, _)| inferred.mask.to_vec());
             let (composed, accepted) =
                 self.stream.accept_while((frame, self.settings, late), |shown| {
-                    shown.map(|(values, _)| values.to_vec())
+                    shown.map(|(inferred, _)| inferred.mask.to_vec())
                 });
             accepted.unwrap();
             assert_eq!(composed, before, "what is composed is what was shown");

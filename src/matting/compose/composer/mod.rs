@@ -19,6 +19,7 @@ use crate::matting::compose::blur::BackdropRow;
 use crate::matting::compose::convert::RowConverter;
 use crate::matting::compose::foreground::{Foreground, ForegroundRows};
 use crate::matting::compose::output::Output;
+use crate::matting::compose::own_colors::OwnColors;
 use crate::matting::compose::width::Width;
 use crate::matting::error::Error;
 use crate::matting::frame::color::Range as CodeRange;
@@ -47,9 +48,45 @@ pub struct Layers<'a, S: Width> {
     /// The frame's colours.
     pub colors: Colors<'a>,
     /// The person's own, where the matte is soft; without it the frame's stay.
-    pub foreground: Option<&'a Foreground<S>>,
+    pub person: Option<Person<'a, S>>,
     /// What is behind the person.
     pub backdrop: &'a Backdrop<S>,
+}
+
+/// The person's own colours, where the matte is soft.
+#[derive(Clone, Copy)]
+pub enum Person<'a, S: Width> {
+    /// Estimated from the frame and its matte.
+    Estimated(&'a Foreground<S>),
+    /// The network's own.
+    Own(&'a OwnColors),
+}
+
+/// What giving rows the person's colours needs, from the top down.
+pub(super) struct PersonRows<S: Width> {
+    /// Made when they are first needed.
+    pub(super) estimated: Option<Box<ForegroundRows<S>>>,
+    own: Vec<f32>,
+}
+
+impl<S: Width> PersonRows<S> {
+    /// As [`Foreground::apply`].
+    fn apply(
+        &mut self,
+        person: Person<'_, S>,
+        at: (usize, usize),
+        mattes: [&[S]; 2],
+        clears: bool,
+        row: &mut [S],
+    ) {
+        match person {
+            Person::Estimated(foreground) => {
+                let rows = self.estimated.get_or_insert_with(|| Box::new(foreground.rows()));
+                foreground.apply(rows, at, mattes, clears, row);
+            }
+            Person::Own(colors) => colors.apply(at, mattes, clears, &mut self.own, row),
+        }
+    }
 }
 
 /// How a frame's colours reach an output of another frame.
@@ -92,8 +129,7 @@ pub struct Composer<S: Width> {
     chroma_matte: Vec<S>,
     /// A row of the background.
     behind: BackdropRow<S>,
-    /// Made when they are first needed.
-    pub(super) foreground_rows: Option<Box<ForegroundRows<S>>>,
+    pub(super) person_rows: PersonRows<S>,
     opaque: Vec<S>,
     /// A block of a frame, and of an output, whose codes do not lie apart.
     taken: Option<Band>,
@@ -140,7 +176,7 @@ impl<S: Width> Composer<S> {
             matte: [row(), row()],
             chroma_matte: vec![S::NONE; to.width.div_ceil(2)],
             behind: BackdropRow::default(),
-            foreground_rows: None,
+            person_rows: PersonRows { estimated: None, own: Vec::new() },
             opaque: vec![S::ALL; to.width],
             taken,
             put,
@@ -161,10 +197,7 @@ impl<S: Width> Composer<S> {
         target: &mut FrameViewMut<'_>,
     ) {
         debug_assert_eq!(target.layout().apart(), self.to);
-        self.keeps_matte = layers.foreground.is_some();
-        if let Some(foreground) = layers.foreground {
-            self.foreground_rows.get_or_insert_with(|| Box::new(foreground.rows()));
-        }
+        self.keeps_matte = layers.person.is_some();
         let block = if self.to.format.is_vertically_subsampled() { BLOCK } else { 1 };
         let (mut taken, mut put) = (self.taken.take(), self.put.take());
         for top in rows.clone().step_by(block) {
@@ -205,14 +238,14 @@ impl<S: Width> Composer<S> {
         }
         self.find_spans(rows);
         self.transfer_colors(layers, target, top, rows);
-        if layers.foreground.is_some() {
+        if layers.person.is_some() {
             let [upper, lower] = &self.matte;
             let lower = if rows == 2 { lower } else { upper };
             self.spans.halve(self.to.format, [upper, lower], &mut self.chroma_matte);
         }
         match self.output {
             Output::Composite => self.blend(layers, target, top, rows),
-            _ => self.purify(layers.foreground, target, top, rows),
+            _ => self.purify(layers.person, target, top, rows),
         }
         match self.output {
             Output::Composite => {}
@@ -296,7 +329,7 @@ impl<S: Width> Composer<S> {
     ) {
         let Colors::Frame(frame) = layers.colors else { return };
         // What nobody will see is not needed: it is overwritten, by what is behind or by black.
-        let hides = self.output == Output::Composite || layers.foreground.is_some();
+        let hides = self.output == Output::Composite || layers.person.is_some();
         let is_needed = |cover: Cover| !hides || cover != Cover::Clear;
         let (format, spans) = (self.to.format, &self.spans);
         match &mut self.transfer {
@@ -353,19 +386,17 @@ impl<S: Width> Composer<S> {
     /// Leaves no colour of the old background in the block's pixels, those that are clear included.
     fn purify(
         &mut self,
-        foreground: Option<&Foreground<S>>,
+        person: Option<Person<'_, S>>,
         target: &mut FrameViewMut<'_>,
         top: usize,
         rows: usize,
     ) {
-        let Some((foreground, own)) = foreground.zip(self.foreground_rows.as_deref_mut()) else {
-            return;
-        };
+        let Some(person) = person else { return };
         for plane in 0..self.to.format.planes() {
             for (index, y) in plane_rows(self.to.format, plane, top, rows).enumerate() {
                 let row = target.samples_mut(plane, y);
                 let mattes = [&self.matte[index][..], &self.chroma_matte];
-                foreground.apply(own, (plane, y), mattes, true, row);
+                self.person_rows.apply(person, (plane, y), mattes, true, row);
             }
         }
     }
@@ -378,8 +409,7 @@ impl<S: Width> Composer<S> {
         top: usize,
         rows: usize,
     ) {
-        let Layers { colors, foreground, backdrop } = *layers;
-        let mut person = foreground.zip(self.foreground_rows.as_deref_mut());
+        let Layers { colors, person, backdrop } = *layers;
         let format = self.to.format;
         let alpha = format.alpha();
         let grain = Grain::from(self.depth);
@@ -405,13 +435,13 @@ impl<S: Width> Composer<S> {
                 let mut front = front.map(|frame| frame.samples::<S>(plane, y));
                 let behind = backdrop.row(plane, y, &mut self.behind);
                 let row = target.samples_mut::<S>(plane, y);
-                if let Some((foreground, own)) = &mut person {
+                if let Some(person) = person {
                     if let Some(front) = front.take() {
                         let seen = self.spans.samples(plane, |cover| cover != Cover::Clear);
                         copy_spans(front, row, seen);
                     }
                     let mattes = [&self.matte[index][..], &self.chroma_matte];
-                    foreground.apply(own, (plane, y), mattes, false, row);
+                    self.person_rows.apply(person, (plane, y), mattes, false, row);
                 }
                 for (cover, pixels, samples) in self.spans.all(plane) {
                     let (row, behind) = (&mut row[samples.clone()], &behind[samples.clone()]);

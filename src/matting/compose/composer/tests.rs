@@ -57,7 +57,7 @@ fn compose_of<S: Width>(
     let mut matte = WholeMatte::flat(from.width, from.height, matte);
     let view = frame.view();
     backdrop.update(&view, &mut matte);
-    let layers = Layers { colors: Colors::Frame(&view), foreground: None, backdrop: &backdrop };
+    let layers = Layers { colors: Colors::Frame(&view), person: None, backdrop: &backdrop };
     composer.compose(&layers, &mut matte, 0..from.height, &mut target.view_mut());
     target
 }
@@ -126,7 +126,7 @@ fn compose_in_place<S: Width>(frame: &mut OwnedFrame, output: Output, background
     let layout = *frame.view().layout();
     let mut composer = Composer::<S>::new(&layout, &layout, output).unwrap();
     let backdrop = Backdrop::new(background, &layout, &layout).unwrap();
-    let layers = Layers { colors: Colors::InPlace, foreground: None, backdrop: &backdrop };
+    let layers = Layers { colors: Colors::InPlace, person: None, backdrop: &backdrop };
     let matte = &mut WholeMatte::flat(layout.width, layout.height, 0.3);
     composer.compose(&layers, matte, 0..layout.height, &mut frame.view_mut());
 }
@@ -166,7 +166,11 @@ fn compare_covers<S: Width>(frame: &OwnedFrame, to: FrameLayout, output: Output)
             let mut composer = Composer::new(&from, &to, output).unwrap();
             let mut beside = OwnedFrame::new(to);
             let colors = Colors::Frame(&view);
-            let layers = Layers { colors, foreground: foreground.as_ref(), backdrop: &backdrop };
+            let layers = Layers {
+                colors,
+                person: foreground.as_ref().map(Person::Estimated),
+                backdrop: &backdrop,
+            };
             composer.compose(&layers, &mut matte, 0..height, &mut beside.view_mut());
             if !composer.works_in_place() {
                 return [beside, OwnedFrame::new(to)];

@@ -30,10 +30,12 @@ use self::cells::{BLOCK, convert, inner, known_blocks, means, pad, padded};
 use self::estimate::Scratch;
 pub use self::fixed::Unmixed;
 use self::levels::{Level, Sides};
+pub use self::unmix::clear_pixels;
 use self::unmix::{Between, Unmixer};
 use crate::matting::frame::color::Affine;
 use crate::matting::frame::conversion::{black, conversion};
 use crate::matting::frame::packed::Band;
+use crate::matting::frame::sample::Sample;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::kernels::samples::gather;
 use crate::matting::matte::enlarge::MatteRows;
@@ -198,7 +200,8 @@ impl<S: Unmixed> Foreground<S> {
     ) {
         let between = self.rows_around(y, self.to.format.plane_v_shift(plane));
         self.find_known(rows, between);
-        let (pixel, samples) = if clears { self.black_pixel(plane) } else { ([S::NONE; 4], 1) };
+        let (pixel, samples) =
+            if clears { black_pixel(&self.to, plane) } else { ([S::NONE; 4], 1) };
         let level = &self.levels[self.shown()];
         let ForegroundRows { sides, scratch, unmixers, known, .. } = rows;
         if !known.is_empty() && !self.is_crowded {
@@ -213,17 +216,6 @@ impl<S: Unmixed> Foreground<S> {
         let Some(unmixer) = unmixers[self.shown()].get_mut(plane) else { return };
         let clear = clears.then_some(&pixel[..samples]);
         unmixer.unmix((level, sides), between, known, [matte, half], clear, row);
-    }
-
-    /// The samples of plane `plane`, or of a pixel, that show nothing, and how many they are.
-    fn black_pixel(&self, plane: usize) -> ([S; 4], usize) {
-        let components = self.to.format.color_components().iter().enumerate();
-        let (mut pixel, mut samples) = ([S::NONE; 4], 1);
-        for (index, component) in components.filter(|(_, c)| c.plane == plane) {
-            pixel[component.offset] = S::encode(black(&self.to, index), self.to.format.depth());
-            samples = component.step;
-        }
-        (pixel, samples)
     }
 
     /// The rows of cells around row `y` of a component.
@@ -312,6 +304,17 @@ impl<S: Unmixed> Foreground<S> {
         }
         rows.chunks_exact_mut(stride).for_each(pad);
     }
+}
+
+/// The samples of plane `plane`, or of a pixel, that show nothing, and how many they are.
+pub fn black_pixel<S: Sample>(layout: &FrameLayout, plane: usize) -> ([S; 4], usize) {
+    let components = layout.format.color_components().iter().enumerate();
+    let (mut pixel, mut samples) = ([S::NONE; 4], 1);
+    for (index, component) in components.filter(|(_, c)| c.plane == plane) {
+        pixel[component.offset] = S::encode(black(layout, index), layout.format.depth());
+        samples = component.step;
+    }
+    (pixel, samples)
 }
 
 /// The row of a frame that stands for row `y` of cells.

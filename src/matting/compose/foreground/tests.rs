@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::matting::compose::backdrop::{Backdrop, Background};
-use crate::matting::compose::composer::{Colors, Composer, Layers};
+use crate::matting::compose::composer::{Colors, Composer, Layers, Person};
 use crate::matting::compose::output::Output;
 use crate::matting::compose::width::Width;
 use crate::matting::frame::pixel_format::{Component, Family, PixelFormat};
@@ -66,8 +66,9 @@ fn compose_with<S: Width>(
     let mut target = OwnedFrame::new(to);
     let view = frame.view();
     let colors = Colors::Frame(&view);
-    let layers = Layers { colors, foreground: Some(foreground), backdrop: &backdrop };
-    composer.foreground_rows = Some(Box::new(rows));
+    let layers =
+        Layers { colors, person: Some(Person::Estimated(foreground)), backdrop: &backdrop };
+    composer.person_rows.estimated = Some(Box::new(rows));
     composer.compose(&layers, matte, 0..from.height, &mut target.view_mut());
     target
 }

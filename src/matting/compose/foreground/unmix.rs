@@ -230,7 +230,7 @@ impl<S: Unmixed> Unmixer<S> {
 }
 
 /// Writes `pixel` wherever `matte` leaves nothing.
-fn clear_pixels<S: Sample>(matte: &[S], pixel: &[S], row: &mut [S]) {
+pub fn clear_pixels<S: Sample>(matte: &[S], pixel: &[S], row: &mut [S]) {
     // Far from an edge it is all or nothing.
     const FEW: usize = 64;
     for (matte, row) in matte.chunks(FEW).zip(row.chunks_mut(FEW * pixel.len())) {

@@ -26,7 +26,7 @@ pub struct Contract {
     pub constants: Vec<(Port, ConstantValue)>,
     pub states: Vec<StatePorts>,
     pub previous: Vec<Port>,
-    /// The network's own colours, which nothing takes yet.
+    /// The network's own colours.
     pub foreground: Option<Port>,
 }
 
@@ -48,6 +48,8 @@ pub struct Sizes {
     pub output: OutputLayout,
     /// The shape of each matte before.
     pub previous: Vec<Vec<i64>>,
+    /// Shape of the network's own colours, and whether those of one sample lie side by side.
+    pub foreground: Option<(Vec<i64>, bool)>,
 }
 
 impl Contract {
@@ -154,16 +156,24 @@ impl Contract {
         }
         let previous = self.previous.iter().map(|port| previous_shape(port, input));
         let previous = previous.collect::<Result<_, _>>()?;
-        if let Some(port) = &self.foreground {
-            let (_, colors) = resolve_output(port, "foreground", input, layout)?;
+        let foreground = self.foreground.as_ref().map(|port| {
+            let (shape, colors) = resolve_output(port, "foreground", input, layout)?;
             if colors.channels != 3 || colors.size != output.size {
                 return Err(format!(
                     "foreground {port} does not hold three colours of the matte's {}",
                     output.size
                 ));
             }
-        }
-        Ok(Sizes { input, picture, matte, output, previous })
+            if input != output.size {
+                return Err(format!(
+                    "foreground {port} has colours of {}, and its picture {input}",
+                    output.size
+                ));
+            }
+            Ok((shape, colors.interleaved))
+        });
+        let foreground = foreground.transpose()?;
+        Ok(Sizes { input, picture, matte, output, previous, foreground })
     }
 
     /// As the rest of the matting sees it, at one of its sizes.
@@ -178,6 +188,7 @@ impl Contract {
             NetworkShape::new(self.description.input.clone(), sizes.input, sizes.output.size);
         shape.memory =
             Memory { states: !self.states.is_empty(), previous: !self.previous.is_empty() };
+        shape.has_foreground = self.foreground.is_some();
         shape.open = OpenSides { input, mask: [width < 0, height < 0] };
         shape
     }

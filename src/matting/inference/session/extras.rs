@@ -8,6 +8,7 @@ use ort::session::{IoBinding, SessionOutputs};
 use ort::value::{DynValue, Tensor};
 
 use super::contract::{Contract, Sizes};
+use super::foreground::Foreground;
 use super::ports::{Port, Type};
 use super::states::{Fault, States};
 use super::tensors::Floats;
@@ -16,6 +17,7 @@ use super::tensors::Floats;
 pub struct Extras {
     states: States,
     previous: Vec<(String, Floats)>,
+    foreground: Option<Foreground>,
     /// Bound inputs are copied to a device when they are bound.
     bind_again: bool,
 }
@@ -38,12 +40,26 @@ impl Extras {
             floats.bind_input(binding, &port.name)?;
             previous.push((port.name.clone(), floats));
         }
-        Ok(Self { states: States::new(&contract.states, device)?, previous, bind_again })
+        let foreground = Foreground::bind(contract, sizes, binding)?;
+        let states = States::new(&contract.states, device)?;
+        Ok(Self { states, previous, foreground, bind_again })
     }
 
     /// The matte before, of which all inputs for it get the same.
     pub fn previous(&mut self) -> &mut [f32] {
         self.previous.first_mut().map_or(&mut [], |(_, floats)| floats.values_mut())
+    }
+
+    /// What the colours of the last run add to the picture's, as planes.
+    pub fn foreground(&self) -> &[f32] {
+        self.foreground.as_ref().map_or(&[], Foreground::differences)
+    }
+
+    /// Takes the colours that a run gave for a picture, of which `mask` is the matte.
+    pub fn receive(&mut self, picture: &[f32], mask: &[f32]) {
+        if let Some(foreground) = &mut self.foreground {
+            foreground.receive(picture, mask);
+        }
     }
 
     pub fn start_anew(&mut self) {

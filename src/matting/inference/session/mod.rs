@@ -25,6 +25,7 @@ use crate::matting::model::catalog::ModelSource;
 mod contract;
 mod device;
 mod extras;
+mod foreground;
 mod load;
 mod open;
 mod ports;
@@ -292,7 +293,10 @@ impl Session {
         let failed = |error: ort::Error| Error::Inference { reason: one_line(&error) };
         let raw = self.bound.tensors.receive().map_err(failed)?;
         let output = &self.contract.description.output;
-        decode::extract(raw, self.sizes.output, output, &mut self.range, mask)
+        decode::extract(raw, self.sizes.output, output, &mut self.range, mask)?;
+        let Bound { tensors, extras, .. } = &mut self.bound;
+        extras.receive(tensors.picture(), mask);
+        Ok(())
     }
 }
 
@@ -357,6 +361,10 @@ impl Network for Session {
 
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error> {
         self.run_or_fail(mask).inspect_err(|_| self.bound.extras.start_anew())
+    }
+
+    fn foreground(&self) -> &[f32] {
+        self.bound.extras.foreground()
     }
 
     fn take_warning(&mut self) -> Option<Error> {
