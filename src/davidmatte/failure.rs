@@ -65,7 +65,10 @@ pub fn message(error: &Error) -> gst::ErrorMessage {
         Error::DeviceUnavailable { .. } => {
             gst::error_msg!(gst::ResourceError::OpenRead, ("{text}"))
         }
-        Error::Inference { .. } | Error::StateLost { .. } | Error::NotAMatte { .. } => {
+        Error::Inference { .. }
+        | Error::DeviceLost { .. }
+        | Error::StateLost { .. }
+        | Error::NotAMatte { .. } => {
             gst::error_msg!(gst::StreamError::Failed, ("{text}"))
         }
         Error::ModelContract { .. }

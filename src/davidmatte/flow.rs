@@ -241,6 +241,12 @@ impl DavidMatte {
     fn tell(&self, notice: Notice) {
         match notice {
             Notice::Failed(error) => {
+                if let Error::DeviceLost { active, .. } = &error {
+                    if let Some(known) = &mut *lock(&self.active) {
+                        known.device.clone_from(active);
+                    }
+                    self.notify_active();
+                }
                 let reason = failure::sentence(&error);
                 gst::element_imp_warning!(self, gst::StreamError::Failed, ("{reason}"));
             }

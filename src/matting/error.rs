@@ -84,6 +84,20 @@ pub enum Error {
         reason: String,
     },
 
+    /// A device that was chosen by itself failed while it ran; another one goes on.
+    #[error(
+        "inference on {device} failed ({reason}); it goes on on {active}. Look at the device's driver and \
+         memory, or set device=cpu to begin there"
+    )]
+    DeviceLost {
+        /// What it ran on.
+        device: String,
+        /// What ONNX Runtime said.
+        reason: String,
+        /// What it runs on now.
+        active: String,
+    },
+
     /// What a network gave to itself from one frame to the next was of no use.
     #[error("the network's state `{state}` held values that are not finite; it began anew")]
     StateLost {

@@ -149,6 +149,7 @@ mod tests {
     use crate::matting::compose::compositor::{Compositor, Inferred, Look};
     use crate::matting::compose::output::Output;
     use crate::matting::frame::pixel_format::PixelFormat;
+    use crate::matting::frame::sample::Sample;
     use crate::matting::frame::view::OwnedFrame;
     use crate::matting::matte::shape::MatteSettings;
 
@@ -161,14 +162,17 @@ mod tests {
         let mut view = frame.view_mut();
         for (index, component) in layout.format.color_components().iter().enumerate() {
             let code = if index == 0 { code } else { 128.0 };
+            let Component { plane, offset, step, .. } = *component;
             for y in 0..component.height(layout.height) {
                 match wide {
-                    true => {
-                        view.samples_mut::<u16>(component.plane, y).fill(u16::encode(code, depth))
-                    }
-                    false => {
-                        view.samples_mut::<u8>(component.plane, y).fill(u8::encode(code, depth))
-                    }
+                    true => view.samples_mut::<u16>(plane, y)[offset..]
+                        .iter_mut()
+                        .step_by(step)
+                        .for_each(|sample| *sample = u16::encode(code, depth)),
+                    false => view.samples_mut::<u8>(plane, y)[offset..]
+                        .iter_mut()
+                        .step_by(step)
+                        .for_each(|sample| *sample = u8::encode(code, depth)),
                 }
             }
         }
@@ -211,8 +215,8 @@ mod tests {
             let [_, halved] = composite(layout, 0.5, &colors);
             for x in 0..38 {
                 assert_eq!(luma(&kept, x), luma(&frame, x), "{format:?}");
-                // Half of what is 21.9 codes brighter, and half of black.
-                let expected = 16.0 + 0.5 * (100.0 + 21.9 - 16.0);
+                // Half of what is brighter, and half of black, which is 0 in full range.
+                let expected = 0.5 * (100.0 + 25.5);
                 assert!(
                     (luma(&halved, x) - expected).abs() < 1.0,
                     "{format:?}: {}",

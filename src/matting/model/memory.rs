@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::description::Description;
+use super::description::{CodeRange, Description};
 use crate::matting::frame::size::Size;
 
 /// An input that never changes.
@@ -110,6 +110,10 @@ pub(super) fn check(description: &Description) -> Result<(), String> {
     }
     if let Some(foreground) = &description.foreground {
         once("output", &foreground.name, "the foreground".into())?;
+        // How bright they are would hang on a number that only the input knows.
+        if description.input.range == CodeRange::PictureMax {
+            return Err("[foreground] does not go with input.range = \"picture-max\"".into());
+        }
     }
     for Constant { name, value } in &description.constants {
         once("input", name, "a constant".into())?;
@@ -205,6 +209,10 @@ mod tests {
             ("[output]\nclasses = [1, 1]".into(), ["classes", "twice"]),
             ("[input]\nsize = { shrot = 1 }".into(), ["size", "short"]),
             ("[foreground]\npremultiplied = true".into(), ["name", "missing"]),
+            (
+                "[input]\nrange = \"picture-max\"\n[foreground]\nname = \"fgr\"".into(),
+                ["foreground", "picture-max"],
+            ),
         ] {
             let message = parse(&text).expect_err(&text);
             assert!(words.iter().all(|word| message.contains(word)), "{text}: {message}");

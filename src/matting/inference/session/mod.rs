@@ -5,7 +5,7 @@
 //! The only module that knows `ort`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ort::session::{IoBinding, NoSelectedOutputs, RunOptions};
@@ -14,6 +14,7 @@ use self::contract::{Contract, Sizes};
 pub use self::device::Device;
 use self::extras::Extras;
 use self::load::{Loaded, Place, Runtime};
+use self::retreat::Retreat;
 use self::states::Fault;
 use self::tensors::{Memories, Tensors};
 use crate::matting::error::{Error, one_line};
@@ -30,6 +31,7 @@ mod load;
 mod open;
 mod ports;
 mod providers;
+mod retreat;
 mod shared;
 mod states;
 mod tensors;
@@ -82,6 +84,9 @@ pub struct Session {
     library: String,
     fallback: Option<Error>,
     measured: Option<String>,
+    /// Somebody ended its runs.
+    ended: Arc<AtomicBool>,
+    retreat: Option<Retreat>,
 }
 
 /// What is bound to a network, for one size of the picture.
@@ -138,7 +143,7 @@ impl Session {
         let Ok(mut processor) = processor else { return Ok(session) };
         let milliseconds = |time: Duration| format!("{:.1} ms", 1e3 * time.as_secs_f64());
         // Nobody waits longer than it takes to know.
-        let own = processor.takes(Some(takes))?;
+        let Ok(own) = processor.takes(Some(takes)) else { return Ok(session) };
         let compared = format!(
             "{} takes {}, {} {}",
             session.active_device,
@@ -146,8 +151,13 @@ impl Session {
             processor.active_device,
             own.map_or_else(|| format!("more than {}", milliseconds(takes)), milliseconds),
         );
-        let chosen = if own.is_none_or(|own| takes < own) { session } else { processor };
-        Ok(Self { measured: Some(compared), ..chosen })
+        let mut chosen = processor;
+        if own.is_none_or(|own| takes < own) {
+            chosen = session;
+            chosen.retreat = Some(Retreat::new(source, options));
+        }
+        chosen.measured = Some(compared);
+        Ok(chosen)
     }
 
     /// What a run takes once it is warm; none where that is more than `limit` for certain.
@@ -236,6 +246,8 @@ impl Session {
             library: String::new(),
             fallback: None,
             measured: None,
+            ended: Arc::new(AtomicBool::new(false)),
+            retreat: None,
         })
     }
 
@@ -261,7 +273,12 @@ impl Session {
 
     /// Runs the network.
     fn infer(&mut self) -> Result<(), Error> {
-        let failed = |error: ort::Error| Error::Inference { reason: one_line(&error) };
+        let place = match self.loaded.place.device() {
+            Device::Cpu => String::new(),
+            _ => format!("on {}: ", self.active_device),
+        };
+        let failed =
+            |error: ort::Error| Error::Inference { reason: format!("{place}{}", one_line(&error)) };
         let Self { loaded, contract, bound, run_options, .. } = self;
         let Bound { binding, tensors, extras } = bound;
         // What goes to a device goes when it is this stream's turn: a device takes orders from one at a time.
@@ -360,7 +377,9 @@ impl Network for Session {
     }
 
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error> {
-        self.run_or_fail(mask).inspect_err(|_| self.bound.extras.start_anew())
+        self.run_or_fail(mask)
+            .or_else(|error| self.retreat(error, mask))
+            .inspect_err(|_| self.bound.extras.start_anew())
     }
 
     fn foreground(&self) -> &[f32] {
@@ -372,9 +391,12 @@ impl Network for Session {
     }
 
     fn terminator(&self) -> Option<Terminator> {
-        let options = self.run_options.clone();
-        // Fails only where there is nothing to end.
-        Some(Box::new(move || drop(options.terminate())))
+        let (options, ended) = (self.run_options.clone(), self.ended.clone());
+        Some(Box::new(move || {
+            ended.store(true, Ordering::Relaxed);
+            // Fails only where there is nothing to end.
+            drop(options.terminate());
+        }))
     }
 }
 
