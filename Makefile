@@ -20,9 +20,10 @@ install: build ## install the plugin and ONNX Runtime for this user
 uninstall: ## remove what `make install` installed
 	@scripts/install --uninstall
 
-package: setup ## make a Debian package in target/debian
+package: setup ## make a Debian package in target/debian; PROVIDERS=webgpu: one of that provider, too
 	@command -v cargo-deb >/dev/null || { echo 'cargo-deb not found; install it with: cargo install cargo-deb --locked' >&2; exit 1; }
 	cargo deb $(if $(filter aarch64,$(shell uname -m)),--variant=arm64)
+	$(if $(filter webgpu,$(PROVIDERS)),cargo deb --no-build --variant=webgpu$(if $(filter aarch64,$(shell uname -m)),-arm64))
 
 package-check: package ## as root: install and run the package in clean Debian 12 and 13 roots
 	@scripts/check-package
