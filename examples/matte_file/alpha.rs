@@ -21,10 +21,24 @@ mod imp {
     use gst::subclass::prelude::*;
     use gst_base::subclass::BaseTransformMode;
     use gst_base::subclass::prelude::*;
-    use gst_video::{VideoCapsBuilder, VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
+    use gst_video::{
+        VideoCapsBuilder, VideoFormat, VideoFormatFlags, VideoFormatInfo, VideoFrameExt,
+        VideoFrameRef, VideoInfo,
+    };
 
     /// The formats of cut-outs.
-    const CUTOUTS: [VideoFormat; 3] = [VideoFormat::Ayuv, VideoFormat::Bgra, VideoFormat::Rgba];
+    const CUTOUTS: [VideoFormat; 8] = [
+        VideoFormat::Ayuv,
+        VideoFormat::Bgra,
+        VideoFormat::Rgba,
+        VideoFormat::A42010le,
+        VideoFormat::A42210le,
+        VideoFormat::A44410le,
+        VideoFormat::Argb64,
+        VideoFormat::Rgba64Le,
+    ];
+    /// The formats of gray, for 8 bits and for more.
+    const GRAYS: [VideoFormat; 2] = [VideoFormat::Gray8, VideoFormat::Gray16Le];
     /// The component that is alpha, in all of them.
     const ALPHA: u32 = 3;
 
@@ -65,7 +79,7 @@ mod imp {
                 };
                 [
                     template("sink", gst::PadDirection::Sink, &CUTOUTS),
-                    template("src", gst::PadDirection::Src, &[VideoFormat::Gray8]),
+                    template("src", gst::PadDirection::Src, &GRAYS),
                 ]
                 .into_iter()
                 .flatten()
@@ -90,11 +104,8 @@ mod imp {
             for structure in other.make_mut().iter_mut() {
                 structure.remove_fields(["colorimetry", "chroma-site"]);
                 match direction {
-                    gst::PadDirection::Sink => structure.set("format", VideoFormat::Gray8.to_str()),
-                    _ => {
-                        let formats = CUTOUTS.map(|format| format.to_str().as_str());
-                        structure.set("format", gst::List::new(formats));
-                    }
+                    gst::PadDirection::Sink => others(structure, CUTOUTS, GRAYS),
+                    _ => others(structure, GRAYS, CUTOUTS),
                 }
             }
             Some(match filter {
@@ -132,15 +143,50 @@ mod imp {
             let (stride, row_length) = (from.comp_stride(ALPHA), to.width() as usize);
             let (offset, step, stride) = (offset as usize, step as usize, stride as usize);
             let to_stride = to.comp_stride(0) as usize;
-            let pixels = from.plane_data(0).map_err(unmappable)?;
+            let (plane, depth) = (from.comp_plane(ALPHA), from.comp_depth(ALPHA));
+            let is_big = from.info().format_info().flags().contains(VideoFormatFlags::LE) == false;
+            let pixels = from.plane_data(plane).map_err(unmappable)?;
             let gray = to.plane_data_mut(0).map_err(unmappable)?;
             for (from, to) in pixels.chunks(stride).zip(gray.chunks_mut(to_stride)) {
-                let alphas = from.iter().skip(offset).step_by(step).take(row_length);
-                for (to, alpha) in to.iter_mut().zip(alphas) {
-                    *to = *alpha;
+                if depth == 8 {
+                    let alphas = from.iter().skip(offset).step_by(step).take(row_length);
+                    to.iter_mut().zip(alphas).for_each(|(to, alpha)| *to = *alpha);
+                    continue;
+                }
+                let pixels = from[offset..].chunks(step).take(row_length);
+                for (to, pixel) in to.as_chunks_mut().0.iter_mut().zip(pixels) {
+                    let &[a, b, ..] = pixel else { break };
+                    let code = if is_big { [b, a] } else { [a, b] };
+                    *to = widened(u16::from_le_bytes(code), depth).to_le_bytes();
                 }
             }
             Ok(gst::FlowSuccess::Ok)
         }
+    }
+
+    /// Lets a structure offer the formats that its own become, of `from` and `to`, by depth.
+    fn others<const N: usize, const M: usize>(
+        structure: &mut gst::StructureRef,
+        from: [VideoFormat; N],
+        to: [VideoFormat; M],
+    ) {
+        let is_deep = |format: &VideoFormat| VideoFormatInfo::from_format(*format).depth()[0] > 8;
+        let own = gst::Caps::builder_full().structure(structure.to_owned()).build();
+        let offered = |deep: bool| {
+            from.iter().filter(|format| is_deep(format) == deep).any(|format| {
+                let one = gst::Caps::builder("video/x-raw").field("format", format.to_str());
+                own.can_intersect(&one.build())
+            })
+        };
+        let [narrow, wide] = [offered(false), offered(true)];
+        let formats = to.iter().filter(|format| if is_deep(format) { wide } else { narrow });
+        let formats: Vec<_> = formats.map(|format| format.to_str().as_str()).collect();
+        structure.set("format", gst::List::new(formats));
+    }
+
+    /// A code of `depth` bits in 16.
+    fn widened(code: u16, depth: u32) -> u16 {
+        let shifted = code << (16 - depth);
+        shifted | shifted.checked_shr(depth).unwrap_or(0)
     }
 }

@@ -1,8 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+
+use crate::selection;
 
 /// What the program ends with.
 const CODES: &str = "Exit codes (of several failures, the first one's):
@@ -58,10 +61,44 @@ pub struct Arguments {
     pub no_audio: bool,
 
     #[command(flatten)]
+    pub part: Part,
+
+    #[command(flatten)]
     pub look: Look,
 
     #[command(flatten)]
     pub inference: Inference,
+}
+
+/// Which frames.
+#[derive(Debug, clap::Args)]
+pub struct Part {
+    /// Write only these frames, counted from 0: FIRST..LAST, either of which may be left out
+    #[arg(long, value_name = "FIRST..LAST", value_parser = selection::parse_range, conflicts_with_all = ["from", "to"])]
+    pub range: Option<(u64, Option<u64>)>,
+
+    /// Write only frames that are shown from this time on, as seconds or HH:MM:SS
+    #[arg(long, value_name = "TIME", value_parser = selection::parse_time)]
+    pub from: Option<Duration>,
+
+    /// Write only frames that are shown before this time
+    #[arg(long, value_name = "TIME", value_parser = selection::parse_time)]
+    pub to: Option<Duration>,
+
+    /// Matte so many frames before those that are written, so that what remembers frames is warm
+    #[arg(long, value_name = "FRAMES", default_value_t = 30)]
+    pub preroll: u64,
+
+    /// The number of the input's first frame among pictures; film uses 1001
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub first: u64,
+}
+
+impl Part {
+    /// Whether not all frames are asked for.
+    pub fn is_asked_for(&self) -> bool {
+        self.range.is_some() || self.from.is_some() || self.to.is_some()
+    }
 }
 
 /// What a matte and its background look like.
@@ -117,7 +154,7 @@ pub struct Inference {
     pub model: Option<PathBuf>,
 
     /// Where inference runs
-    #[arg(long, value_parser = ["auto", "cpu", "cuda", "tensorrt", "openvino", "migraphx", "coreml", "directml"])]
+    #[arg(long, value_parser = ["auto", "cpu", "cuda", "tensorrt", "openvino", "migraphx", "coreml", "directml", "webgpu"])]
     pub device: Option<String>,
 
     /// Which of several devices

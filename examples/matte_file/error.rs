@@ -83,11 +83,14 @@ pub enum Error {
         "{} is cut off ({reason}); get the whole of it, or repair it first", path.display())]
     Truncated { path: PathBuf, reason: String },
 
+    #[error("{} has no such part ({reason}); see --range, --from and --to in --help", path.display())]
+    Range { path: PathBuf, reason: String },
+
     #[error("{} changes its picture from {before} to {after} at frame {frame}; cut it there first", path.display())]
     Size { path: PathBuf, before: String, after: String, frame: u64 },
 
     #[error(
-        "{} has more than one frame, and {} is one picture; name a folder, or pictures with -%05d.png",
+        "{} has more than one frame, and {} is one picture; name a folder, or pictures with -%05d.png, or one frame with --range 7..7",
         path.display(), target.display()
     )]
     OnePicture { path: PathBuf, target: PathBuf },
@@ -183,6 +186,7 @@ impl Error {
             | Self::SameOutput { .. }
             | Self::OverInput { .. }
             | Self::OnePicture { .. }
+            | Self::Range { .. }
             | Self::Audio { .. } => 2,
             Self::Read { .. }
             | Self::NotAFile { .. }

@@ -1,5 +1,6 @@
 //! What can be written: containers, their encoders, and what they hold.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::arguments::Kind;
@@ -39,13 +40,15 @@ pub struct Pattern {
     before: String,
     digits: usize,
     after: String,
+    /// Pictures of other numbers are somebody else's.
+    numbers: Range<u64>,
 }
 
 impl Pattern {
     /// The numbered names in a folder.
     fn of_folder(folder: &Path) -> Self {
         let (before, after) = (String::new(), ".png".to_owned());
-        Self { folder: folder.to_owned(), before, digits: 5, after }
+        Self { folder: folder.to_owned(), before, digits: 5, after, numbers: 0..u64::MAX }
     }
 
     /// The names of a path with `%05d`, `%d` or the like in its last part.
@@ -65,26 +68,42 @@ impl Pattern {
             before: before.into(),
             digits,
             after: after.into(),
+            numbers: 0..u64::MAX,
         })
     }
 
-    /// The path of a frame's picture; frames count from 0.
+    /// The same names, of which only those with such numbers count.
+    #[must_use]
+    pub fn with_numbers(&self, numbers: Range<u64>) -> Self {
+        Self { numbers, ..self.clone() }
+    }
+
+    /// The path of a frame's picture.
     pub fn path(&self, frame: u64) -> PathBuf {
-        let Self { folder, before, digits, after } = self;
+        let Self { folder, before, digits, after, .. } = self;
         folder.join(format!("{before}{frame:0digits$}{after}"))
     }
 
     /// The frame of a file's name, if it has that form.
     pub fn frame(&self, name: &str) -> Option<u64> {
         let number = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
-        let frame = number.parse().ok()?;
+        let frame = number.parse().ok().filter(|frame| self.numbers.contains(frame))?;
         (self.path(frame).file_name()?.to_str()? == name).then_some(frame)
     }
 
     /// The pattern itself, as a path.
     pub fn as_path(&self) -> PathBuf {
-        let Self { folder, before, digits, after } = self;
+        let Self { folder, before, digits, after, .. } = self;
         folder.join(format!("{before}%0{digits}d{after}"))
+    }
+
+    /// What locks and notes are named after: runs of different numbers do not get in each other's way.
+    pub fn own_path(&self) -> PathBuf {
+        let mut path = self.as_path().into_os_string();
+        if self.numbers != (0..u64::MAX) {
+            path.push(format!(".{}-{}", self.numbers.start, self.numbers.end - 1));
+        }
+        path.into()
     }
 }
 
@@ -121,11 +140,19 @@ impl Target {
         }
     }
 
-    /// The path as it is shown to the user, and that notes lie beside.
+    /// The path as it is shown to the user.
     pub fn path(&self) -> PathBuf {
         match self {
             Self::Video(_, path) | Self::Picture(path) => path.clone(),
             Self::Sequence(pattern) => pattern.as_path(),
+        }
+    }
+
+    /// The path that locks and notes lie beside.
+    pub fn own_path(&self) -> PathBuf {
+        match self {
+            Self::Sequence(pattern) => pattern.own_path(),
+            _ => self.path(),
         }
     }
 }
@@ -143,14 +170,14 @@ impl Container {
         matches!(self, Self::Mov | Self::Mkv | Self::Png)
     }
 
-    /// The part of a pipeline that encodes, from what the element gives. `encoder` is the encoder;
-    /// `even` may be told what to crop before frames come, `range` a colorimetry to convert to, and
+    /// The part of a pipeline that encodes, from what the element gives. `encoder` is the encoder; `depth` and
+    /// `store` go by the [depth](crate::depth) of what is decoded; `even` may be told what to crop before frames come, `range` a colorimetry to convert to, and
     /// `through` a format on the way there.
     pub fn encoder(self, kind: Kind) -> &'static str {
         match (self, kind) {
             // What prores_ks writes of alpha is lossless. AYUV has the frame's own colours.
             (Self::Mov, Kind::Cutout) => {
-                "capsfilter name=through caps=video/x-raw,format=AYUV ! videoconvert dither=none ! \
+                "capsfilter name=depth caps=video/x-raw,format=AYUV ! videoconvert dither=none ! \
                  capsfilter name=range caps=video/x-raw,format=A444_10LE ! \
                  avenc_prores_ks name=encoder profile=4444"
             }
@@ -160,10 +187,11 @@ impl Container {
                  avenc_prores_ks name=encoder profile=hq"
             }
             (Self::Mkv, Kind::Cutout) => {
-                "capsfilter caps=video/x-raw,format=BGRA ! avenc_ffv1 name=encoder"
+                "capsfilter name=depth caps=video/x-raw,format=BGRA ! videoconvert dither=none ! \
+                 capsfilter name=store caps=video/x-raw,format=BGRA ! avenc_ffv1 name=encoder"
             }
             (Self::Mkv, Kind::Alpha) => {
-                "capsfilter caps=video/x-raw,format=GRAY8 ! avenc_ffv1 name=encoder"
+                "capsfilter name=depth caps=video/x-raw,format=GRAY8 ! avenc_ffv1 name=encoder"
             }
             (Self::Mkv, Kind::Composite) => "videoconvert ! avenc_ffv1 name=encoder",
             // H.264 with 4:2:0 has even sizes.

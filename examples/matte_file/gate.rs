@@ -1,13 +1,16 @@
-//! What is let through to be matted: each frame, those that were done before, none after an
-//! interruption.
+//! What is let through to be matted: each frame of the part that is asked for and those that it needs before
+//! it, none that was done before, none after an interruption.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use gst::prelude::*;
 
 use crate::error::Error;
+use crate::selection::Selection;
 use crate::survey::lock;
 
 /// How long a picture lasts that does not say: a frame of 25 a second.
@@ -18,6 +21,7 @@ pub struct Gate {
     input: PathBuf,
     /// Frames before this one are not matted.
     first: u64,
+    selection: Selection,
     /// The only frame has to last for some time, to be seen in a video.
     is_only: bool,
     /// A decoder that gives more than this gives frames without end.
@@ -28,6 +32,11 @@ pub struct Gate {
     ended: AtomicBool,
     /// Ended in any way.
     over: AtomicBool,
+    /// Pads whose streams are to begin with the part.
+    shifted: Mutex<Vec<gst::Pad>>,
+    /// Told when it is known where the part begins.
+    begun: Condvar,
+    stopped: AtomicBool,
     /// What ended the stream, told better than the bus does.
     trouble: Mutex<Option<Error>>,
 }
@@ -40,21 +49,35 @@ struct State {
     /// Where the last one ends, and the same as the whole pipeline's time.
     end: Option<gst::ClockTime>,
     end_running: Option<gst::ClockTime>,
+    /// Where the part begins, in the whole pipeline's time; of the whole nobody asks.
+    begin_running: Option<gst::ClockTime>,
+}
+
+/// How something lies to the frames that are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Before,
+    Within,
+    After,
 }
 
 impl Gate {
-    /// Frames of `input` from number `first` on, counted from 0, are let through. About `stored`
-    /// of them should come.
-    pub fn new(input: PathBuf, first: u64, stored: u64) -> Arc<Self> {
+    /// Frames of `input` from number `first` on, counted from 0, are let through until the selection ends.
+    /// About `stored` should come.
+    pub fn new(input: PathBuf, first: u64, selection: &Selection, stored: u64) -> Arc<Self> {
         Arc::new(Self {
             input,
             first,
+            selection: selection.clone(),
             is_only: stored == 1,
             most: 100 + 2 * stored,
             state: Mutex::default(),
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            shifted: Mutex::default(),
+            begun: Condvar::new(),
+            stopped: AtomicBool::new(false),
             trouble: Mutex::default(),
         })
     }
@@ -62,6 +85,19 @@ impl Gate {
     /// Lets no more frames through.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Nobody waits any more.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.begun.notify_all();
+    }
+
+    /// Lets the stream of a pad begin at 0 where the part does.
+    pub fn shift(&self, pad: &gst::Pad) {
+        if !self.selection.is_whole {
+            lock(&self.shifted).push(pad.clone());
+        }
     }
 
     /// Whether the stream was ended by closing the gate.
@@ -103,7 +139,9 @@ impl Gate {
                 }
             },
             Some(gst::PadProbeData::Event(event)) => match event.view() {
-                gst::EventView::Eos(_) if gate.has_ended_early() => gst::PadProbeReturn::Drop,
+                gst::EventView::Eos(_) if gate.over.load(Ordering::SeqCst) => {
+                    gst::PadProbeReturn::Drop
+                }
                 gst::EventView::Eos(_) => {
                     gate.over.store(true, Ordering::SeqCst);
                     gst::PadProbeReturn::Ok
@@ -124,14 +162,21 @@ impl Gate {
             return Err(gst::FlowError::Error);
         }
         if self.closed.load(Ordering::SeqCst) {
-            if !self.has_ended_early() {
-                pad.push_event(gst::event::Eos::new());
+            if !self.over.load(Ordering::SeqCst) {
                 self.ended.store(true, Ordering::SeqCst);
+                pad.push_event(gst::event::Eos::new());
             }
             return Err(gst::FlowError::Eos);
         }
         let mut state = lock(&self.state);
         let frame = state.frames;
+        if frame >= self.selection.frames.end {
+            drop(state);
+            if !self.over.load(Ordering::SeqCst) {
+                pad.push_event(gst::event::Eos::new());
+            }
+            return Err(gst::FlowError::Eos);
+        }
         state.frames += 1;
         if frame == self.most {
             let reason = format!("more than {} frames come out of it", self.most);
@@ -152,18 +197,58 @@ impl Gate {
         let end = start + lasts.unwrap_or_default();
         state.end = Some(end);
         state.end_running = running_time(pad, end);
+        if frame == self.selection.frames.start && !self.selection.is_whole {
+            state.begin_running = running_time(pad, start);
+            if let Some(begin) = state.begin_running {
+                let offset = -i64::try_from(begin.nseconds()).unwrap_or(0);
+                lock(&self.shifted).iter().for_each(|pad| pad.set_offset(offset));
+            }
+            self.begun.notify_all();
+        }
         Ok(frame >= self.first)
     }
 
-    /// Whether audio from `start` on belongs to the frames that were let through.
-    pub fn covers(&self, pad: &gst::Pad, start: Option<gst::ClockTime>) -> bool {
-        if !self.has_ended_early() {
-            return true;
+    /// How audio lies to the frames that are let through. Waits until it is known where they begin.
+    pub fn place(&self, pad: &gst::Pad, audio: &gst::BufferRef) -> Place {
+        let start = audio.pts().and_then(|start| running_time(pad, start));
+        let end = audio.duration().zip(start).map(|(lasts, start)| start + lasts).or(start);
+        // What is before the pipeline's time, or has no time, belongs to the first frames.
+        if !self.selection.is_whole {
+            let part = self.part(end.unwrap_or_default());
+            match (start.zip(end), part) {
+                (_, None) => return Place::Before,
+                (None, Some((begin, _))) if !begin.is_zero() => return Place::Before,
+                (Some((_, end)), Some((begin, _))) if end <= begin => return Place::Before,
+                (Some((start, _)), Some((_, Some(end)))) if start >= end => return Place::After,
+                _ => {}
+            }
         }
-        let start = start.and_then(|start| running_time(pad, start));
-        // What is before the pipeline's time, or has no time, is kept.
+        if !self.has_ended_early() {
+            return Place::Within;
+        }
         let end = lock(&self.state).end_running;
-        start.zip(end).is_none_or(|(start, end)| start < end)
+        match start.zip(end).is_none_or(|(start, end)| start < end) {
+            true => Place::Within,
+            false => Place::After,
+        }
+    }
+
+    /// Where the part begins and ends, as soon as that is known; nothing for what ends before a frame
+    /// that comes before it, or where there will be no part.
+    fn part(&self, end: gst::ClockTime) -> Option<(gst::ClockTime, Option<gst::ClockTime>)> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(begin) = state.begin_running {
+                let length = self.selection.length.and_then(|l| gst::ClockTime::try_from(l).ok());
+                return Some((begin, length.map(|length| begin + length)));
+            }
+            let is_over = [&self.over, &self.stopped].iter().any(|it| it.load(Ordering::SeqCst));
+            if is_over || state.end_running.is_some_and(|shown| end <= shown) {
+                return None;
+            }
+            let woken = self.begun.wait_timeout(state, Duration::from_millis(20));
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     fn see(&self, caps: &gst::CapsRef, begin: &impl Fn(&gst::CapsRef)) {
@@ -181,7 +266,7 @@ impl Gate {
 }
 
 /// A time of a pad's stream as the whole pipeline's.
-fn running_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<gst::ClockTime> {
+pub fn running_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<gst::ClockTime> {
     let segment = pad.sticky_event::<gst::event::Segment>(0)?;
     segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(time)
 }
@@ -218,15 +303,16 @@ fn describe(caps: &gst::CapsRef) -> String {
     }
 }
 
-/// Counts frames that leave a pad, from number `from` on, and drops those before `first`.
-pub fn count(pad: &gst::Pad, from: u64, first: u64, done: Arc<AtomicU64>) {
-    let next = AtomicU64::new(from);
+/// Counts frames that leave a pad, of which the first has the number `kept.start`, and drops those before
+/// `kept.end`. What is done is counted from number `begin` on.
+pub fn count(pad: &gst::Pad, kept: Range<u64>, begin: u64, done: Arc<AtomicU64>) {
+    let next = AtomicU64::new(kept.start);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         let frame = next.fetch_add(1, Ordering::SeqCst);
-        if frame < first {
+        if frame < kept.end {
             return gst::PadProbeReturn::Drop;
         }
-        done.store(frame + 1, Ordering::SeqCst);
+        done.store(frame + 1 - begin, Ordering::SeqCst);
         gst::PadProbeReturn::Ok
     });
 }

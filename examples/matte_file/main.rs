@@ -6,6 +6,7 @@
 
 mod alpha;
 mod arguments;
+mod depth;
 mod error;
 mod format;
 mod gate;
@@ -21,6 +22,7 @@ mod plan;
 mod progress;
 mod prores;
 mod reading;
+mod selection;
 mod settings;
 mod stop;
 mod survey;
@@ -44,7 +46,9 @@ use pictures::Pictures;
 use pipeline::{Ended, Run, Sink};
 use plan::Job;
 use progress::Progress;
+use selection::Selection;
 use settings::Settings;
+use survey::Survey;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -84,21 +88,39 @@ fn work(arguments: &Arguments, job: &Job) -> Result<(), Error> {
     let Some(output) = job.outputs.first() else { return Ok(()) };
     check_input(&job.input)?;
     let settings = Settings::new(arguments, output.kind)?;
-    let note = Note::new(job, &settings)?;
-    if earlier(arguments, job, &note)?.is_none() {
+    let (job, selection, survey) = select(arguments, job)?;
+    let job = &job;
+    let note = Note::new(job, &settings, &selection)?;
+    if earlier(arguments, job, &note, &selection)?.is_none() {
         return say_done(job);
     }
     for output in &job.outputs {
         output.target.container().check_elements(&output.target.path())?;
     }
-    let survey = survey::survey(&job.input)?;
-    check_fit(arguments, job, &survey)?;
-    let sinks = sinks(job)?;
+    let survey = survey.map_or_else(|| survey::survey(&job.input), Ok)?;
+    check_fit(arguments, job, &survey, &selection)?;
+    let sinks = sinks(job, &selection)?;
     // Now that nobody else writes there: another run may have ended since.
-    match earlier(arguments, job, &note)? {
-        Some(earlier) => matte(arguments, job, &settings, note, earlier, &survey, sinks),
-        None => say_done(job),
+    let Some(earlier) = earlier(arguments, job, &note, &selection)? else { return say_done(job) };
+    let run = Run {
+        job,
+        settings: &settings,
+        survey: &survey,
+        selection: &selection,
+        done: earlier.frames,
+        with_audio: !arguments.no_audio,
+    };
+    matte(arguments, &run, note, earlier, sinks)
+}
+
+/// The part that is asked for; what finding it took is known already then.
+fn select(arguments: &Arguments, job: &Job) -> Result<(Job, Selection, Option<Survey>), Error> {
+    if !arguments.part.is_asked_for() {
+        return Ok((job.clone(), Selection::whole(&arguments.part), None));
     }
+    let survey = survey::survey(&job.input)?;
+    let selection = Selection::new(&arguments.part, &job.input, &survey)?;
+    Ok((job.with_numbers(&selection.numbers()), selection, Some(survey)))
 }
 
 fn say_done(job: &Job) -> Result<(), Error> {
@@ -135,7 +157,12 @@ struct Earlier {
 }
 
 /// What there is to go on with, or nothing where all is done.
-fn earlier(arguments: &Arguments, job: &Job, note: &Note) -> Result<Option<Earlier>, Error> {
+fn earlier(
+    arguments: &Arguments,
+    job: &Job,
+    note: &Note,
+    selection: &Selection,
+) -> Result<Option<Earlier>, Error> {
     let path = Note::path(job);
     let noted = Note::read(&path);
     if arguments.force {
@@ -157,17 +184,17 @@ fn earlier(arguments: &Arguments, job: &Job, note: &Note) -> Result<Option<Earli
         (Some(_), Some(path)) if !arguments.resume => Err(Error::Unfinished { path }),
         (Some(earlier), Some(path)) => match note.differs(&earlier) {
             Some(reason) => Err(Error::Resume { path, reason }),
-            None => kept(job, &earlier).map(Some),
+            None => kept(job, &earlier, selection.number).map(Some),
         },
     }
 }
 
-/// What of each output is to be kept.
-fn kept(job: &Job, note: &Note) -> Result<Earlier, Error> {
+/// What of each output is to be kept; pictures have numbers from `number` on.
+fn kept(job: &Job, note: &Note, number: u64) -> Result<Earlier, Error> {
     let mut frames = note.frames;
     for output in &job.outputs {
         if let Target::Sequence(pattern) = &output.target {
-            let pictures = pictures::first_missing(pattern)?;
+            let pictures = pictures::present(pattern, number)?;
             frames = Some(frames.map_or(pictures, |frames| frames.min(pictures)));
         }
     }
@@ -192,11 +219,16 @@ fn kept(job: &Job, note: &Note) -> Result<Earlier, Error> {
 }
 
 /// Fails where an output cannot hold what the input has.
-fn check_fit(arguments: &Arguments, job: &Job, survey: &survey::Survey) -> Result<(), Error> {
+fn check_fit(
+    arguments: &Arguments,
+    job: &Job,
+    survey: &Survey,
+    selection: &Selection,
+) -> Result<(), Error> {
     let path = job.input.clone();
     for output in &job.outputs {
         if let Target::Picture(target) = &output.target
-            && survey.frames > 1
+            && selection.count(survey.frames) > 1
         {
             return Err(Error::OnePicture { path, target: target.clone() });
         }
@@ -220,13 +252,13 @@ fn check_fit(arguments: &Arguments, job: &Job, survey: &survey::Survey) -> Resul
 /// Mattes an input, and keeps what came of it.
 fn matte(
     arguments: &Arguments,
-    job: &Job,
-    settings: &Settings,
+    run: &Run<'_>,
     note: Note,
     earlier: Earlier,
-    survey: &survey::Survey,
     mut sinks: Vec<Sink>,
 ) -> Result<(), Error> {
+    let Run { job, survey, .. } = *run;
+    let all = run.selection.count(survey.frames);
     let note_path = Note::path(job);
     begin_sinks(&mut sinks, &earlier, arguments.force)?;
     let only_pictures = sinks.iter().all(|sink| matches!(sink, Sink::Pictures(_)));
@@ -236,8 +268,7 @@ fn matte(
     if notes_ahead {
         note.write(&note_path)?;
     }
-    let run = Run { job, settings, survey, done: earlier.frames, with_audio: !arguments.no_audio };
-    let progress = Progress::new(&job.input, survey.frames, earlier.frames);
+    let progress = Progress::new(&job.input, all, earlier.frames);
     let ended = run.run(&sinks, &progress);
     let frames_per_second = progress.finish(ended.as_ref().map_or(0, |ended| ended.frames));
     let ended = ended.and_then(|ended| match (ended.frames, ended.early) {
@@ -253,24 +284,24 @@ fn matte(
     for warning in &ended.warnings {
         eprintln!("matte_file: {}: {warning}", job.input.display());
     }
-    if !ended.early && ended.frames < survey.frames {
+    if !ended.early && ended.frames < all {
         eprintln!(
             "matte_file: {}: {} of {} stored frames came out of the decoder; the others are damaged, \
              or left out by an edit list",
             job.input.display(),
             ended.frames,
-            survey.frames
+            all
         );
     }
     keep(sinks, &ended)?;
-    conclude(job, note, &ended, survey, frames_per_second)
+    conclude(run, note, &ended, frames_per_second)
 }
 
 /// Where each output's frames go, kept from other runs.
-fn sinks(job: &Job) -> Result<Vec<Sink>, Error> {
+fn sinks(job: &Job, selection: &Selection) -> Result<Vec<Sink>, Error> {
     let sinks = job.outputs.iter().map(|output| match &output.target {
         Target::Video(_, path) => Ok(Sink::Video(Part::new(path)?, None)),
-        target => Ok(Sink::Pictures(Pictures::new(&job.input, target)?)),
+        target => Ok(Sink::Pictures(Pictures::new(&job.input, target, selection.number)?)),
     });
     sinks.collect()
 }
@@ -305,12 +336,12 @@ fn keep(sinks: Vec<Sink>, ended: &Ended) -> Result<(), Error> {
 
 /// Writes or removes the note, and tells what was done.
 fn conclude(
-    job: &Job,
+    run: &Run<'_>,
     mut note: Note,
     ended: &Ended,
-    survey: &survey::Survey,
     frames_per_second: f64,
 ) -> Result<(), Error> {
+    let Run { job, survey, selection, .. } = *run;
     let note_path = Note::path(job);
     let path = job.outputs.first().map(|output| output.target.path()).unwrap_or_default();
     let frames = ended.frames;
@@ -318,7 +349,7 @@ fn conclude(
         note.frames = Some(frames);
         note.streams = ended.streams.clone();
         note.write(&note_path)?;
-        let all = survey.frames.max(frames);
+        let all = selection.count(survey.frames).max(frames);
         eprintln!(
             "matte_file: interrupted; {} holds the first {frames} of {all} frames; go on with --resume",
             path.display()

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::own_file;
 use crate::part::{Part, beside};
 use crate::plan::Job;
+use crate::selection::Selection;
 use crate::settings::Settings;
 
 /// What was done, of what, and how.
@@ -36,12 +37,15 @@ impl Note {
     ///
     /// # Errors
     /// [`Error::Read`].
-    pub fn new(job: &Job, settings: &Settings) -> Result<Self, Error> {
+    pub fn new(job: &Job, settings: &Settings, selection: &Selection) -> Result<Self, Error> {
         let fail = |reason| Error::Read { path: job.input.clone(), reason };
         let metadata = std::fs::metadata(&job.input).map_err(fail)?;
         let modified = metadata.modified().map_err(fail)?.duration_since(UNIX_EPOCH);
         let mut all: BTreeMap<_, _> =
             settings.show().map(|(name, value)| (format!("--{name}"), value)).collect();
+        let first = Some(selection.number).filter(|number| *number > 0);
+        all.extend(selection.show().map(|range| ("--range".to_owned(), range)));
+        all.extend(first.map(|number| ("the first number".to_owned(), number.to_string())));
         for (option, output) in ["--output", "--matte"].iter().zip(&job.outputs) {
             let (kind, path) = (output.kind.name(), output.target.path());
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -61,7 +65,7 @@ impl Note {
 
     /// Where a job's note lies.
     pub fn path(job: &Job) -> PathBuf {
-        let target = job.outputs.first().map(|output| output.target.path());
+        let target = job.outputs.first().map(|output| output.target.own_path());
         beside(&target.unwrap_or_default(), "resume")
     }
 

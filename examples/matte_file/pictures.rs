@@ -13,11 +13,14 @@ use crate::survey::lock;
 pub struct Pictures {
     input: PathBuf,
     target: Target,
+    /// The number of the first picture.
+    number: u64,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// Of the pictures to come, counted from 0.
     next: u64,
     /// The only picture, which gets its name at the end; of a sequence, what keeps other runs from
     /// it, and never gets a name.
@@ -32,14 +35,15 @@ struct State {
 }
 
 impl Pictures {
-    /// Pictures of an input's frames. No other run writes them while this lives.
+    /// Pictures of an input's frames, numbered from `number` on. No other run writes them while this lives.
     ///
     /// # Errors
     /// [`Error::Write`] where the folder cannot be made, [`Error::Busy`].
-    pub fn new(input: &Path, target: &Target) -> Result<Arc<Self>, Error> {
+    pub fn new(input: &Path, target: &Target, number: u64) -> Result<Arc<Self>, Error> {
         let pictures = Self {
             input: input.to_owned(),
             target: target.clone(),
+            number,
             state: Mutex::new(State {
                 next: 0,
                 part: None,
@@ -53,12 +57,12 @@ impl Pictures {
         if let Target::Sequence(pattern) = target {
             state.folders = make_folders(&pattern.folder)?;
         }
-        state.part = Some(Part::new(&target.path())?);
+        state.part = Some(Part::new(&target.own_path())?);
         drop(state);
         Ok(Arc::new(pictures))
     }
 
-    /// Lets the first picture be that of frame `first`.
+    /// Lets so many pictures be there already.
     pub fn go_on_from(&self, first: u64) {
         lock(&self.state).next = first;
     }
@@ -84,7 +88,7 @@ impl Pictures {
         state.next += 1;
         match (&self.target, &state.part) {
             (Target::Sequence(pattern), _) => {
-                let path = pattern.path(number);
+                let path = pattern.path(self.number + number);
                 let part = Part::new(&path)?;
                 part.fill(png)?;
                 let is_new = path.symlink_metadata().is_err();
@@ -109,7 +113,7 @@ impl Pictures {
         match &self.target {
             Target::Sequence(pattern) => {
                 if complete {
-                    remove_from(pattern, state.next)?;
+                    remove_from(pattern, self.number + state.next)?;
                 }
                 // Also what a run that was killed has put aside.
                 Aside::of(pattern).remove();
@@ -158,7 +162,7 @@ struct Aside {
 impl Aside {
     /// Of a sequence, whether it is there or not.
     fn of(pattern: &Pattern) -> Self {
-        Self { pattern: pattern.clone(), folder: beside(&pattern.as_path(), "before") }
+        Self { pattern: pattern.clone(), folder: beside(&pattern.own_path(), "before") }
     }
 
     /// Puts pictures aside.
@@ -232,13 +236,14 @@ pub fn numbers(pattern: &Pattern) -> Result<Vec<u64>, Error> {
     Ok(numbers)
 }
 
-/// How many pictures there are from 0 on without a gap.
+/// How many pictures there are from number `first` on without a gap.
 ///
 /// # Errors
 /// [`Error::Write`], as it is the output that cannot be looked at.
-pub fn first_missing(pattern: &Pattern) -> Result<u64, Error> {
+pub fn present(pattern: &Pattern, first: u64) -> Result<u64, Error> {
     let numbers = numbers(pattern)?;
-    Ok((0..).zip(&numbers).take_while(|(at, number)| at == *number).count() as u64)
+    let numbers = numbers.iter().skip_while(|number| **number < first);
+    Ok((first..).zip(numbers).take_while(|(at, number)| at == *number).count() as u64)
 }
 
 /// Removes pictures of a longer sequence that this one replaces.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
+use crate::depth;
 use crate::error::Error;
 use crate::format::Target;
 use crate::gate::Gate;
@@ -15,12 +16,10 @@ use crate::pictures::Pictures;
 use crate::plan::{Job, Output};
 use crate::progress::Progress;
 use crate::reading::Packets;
+use crate::selection::Selection;
 use crate::settings::Settings;
 use crate::stop;
 use crate::survey::{Audio, Survey, missing_plugin, unreadable};
-
-/// Frames after which a matte depends no more on where matting began.
-const SETTLING: u64 = 30;
 
 /// Some decoders never end. No model takes so long for a frame that this could be mistaken.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -54,6 +53,7 @@ pub struct Run<'a> {
     pub job: &'a Job,
     pub settings: &'a Settings,
     pub survey: &'a Survey,
+    pub selection: &'a Selection,
     /// Frames that every output has already.
     pub done: u64,
     pub with_audio: bool,
@@ -71,6 +71,8 @@ pub struct Build<'a> {
     pub audio: Vec<(Audio, Arc<Packets>)>,
     /// Filters that take a colorimetry, and croppers to even sizes.
     pub fitted: Vec<gst::Element>,
+    /// Filters that go by the depth of what is decoded.
+    pub deepened: Vec<depth::Fitted>,
     pub feeders: Vec<Feeder>,
 }
 
@@ -82,16 +84,18 @@ impl Run<'_> {
     pub fn run(&self, sinks: &[Sink], progress: &Progress) -> Result<Ended, Error> {
         // Mattes depend on those before them. Some are made again, which leaves no seam; and where
         // mattes are carried, the model begins with a frame that it began with then.
-        let again = self.done.saturating_sub(SETTLING);
+        let Selection { frames, preroll, .. } = self.selection;
+        let again = (frames.start + self.done).saturating_sub(*preroll);
         let first = again - again % self.settings.inference_interval();
         let mut build = Build {
             run: self,
             pipeline: gst::Pipeline::new(),
-            gate: Gate::new(self.job.input.clone(), first, self.survey.frames),
+            gate: Gate::new(self.job.input.clone(), first, self.selection, self.survey.frames),
             done: Arc::new(AtomicU64::new(self.done)),
             encoded: Vec::new(),
             audio: Vec::new(),
             fitted: Vec::new(),
+            deepened: Vec::new(),
             feeders: Vec::new(),
         };
         let muxer = build.frames(first, sinks)?;
@@ -103,6 +107,7 @@ impl Run<'_> {
         let result = build.play(progress);
         let streams = self.job.outputs.iter().zip(&build.encoded);
         let streams = streams.map(|(output, (pad, _))| stream(output, pad)).collect();
+        build.gate.stop();
         // A pipeline can always be stopped.
         let _ = build.pipeline.set_state(gst::State::Null);
         for thread in threads {
@@ -115,7 +120,7 @@ impl Run<'_> {
             (None, Ok(warnings)) => warnings,
         };
         build.check_encoded()?;
-        if !build.gate.has_ended_early() {
+        if self.selection.is_whole && !build.gate.has_ended_early() {
             warnings.extend(build.check_audio()?);
         }
         Ok(Ended {

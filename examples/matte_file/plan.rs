@@ -1,6 +1,7 @@
 //! What is made of which input, found out before anything is begun.
 
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::arguments::{Arguments, Kind};
@@ -14,6 +15,20 @@ pub struct Job {
     pub input: PathBuf,
     /// What OUT asks for, and then what --matte does.
     pub outputs: Vec<Output>,
+}
+
+impl Job {
+    /// The same with pictures of such numbers.
+    #[must_use]
+    pub fn with_numbers(&self, numbers: &Range<u64>) -> Self {
+        let mut job = self.clone();
+        for output in &mut job.outputs {
+            if let Target::Sequence(pattern) = &output.target {
+                output.target = Target::Sequence(pattern.with_numbers(numbers.clone()));
+            }
+        }
+        job
+    }
 }
 
 /// Something to be written.

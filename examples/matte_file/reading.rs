@@ -8,7 +8,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use crate::error::Error;
-use crate::gate::{self, Gate};
+use crate::gate::{self, Gate, Place};
 use crate::pipeline::Build;
 use crate::survey::{Medium, add, link, link_pads, lock, make, medium, pad, source, swallow};
 
@@ -52,6 +52,7 @@ impl Build<'_> {
                 Some(way) => {
                     let audio = framed(pipeline, &queued()?, &way.caps)?;
                     way.packets.count(&audio);
+                    gate.shift(&audio);
                     cut_with_video(&audio, &gate);
                     link_pads(&audio, &way.into)
                 }
@@ -240,13 +241,15 @@ fn framed(
     pad(&parser, "src")
 }
 
-/// Ends audio where the video was ended early.
+/// Lets only audio through that belongs to the frames, and ends where they do.
 fn cut_with_video(audio: &gst::Pad, gate: &Arc<Gate>) {
     let gate = gate.clone();
     audio.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
-        if gate.covers(pad, buffer.pts()) {
-            return gst::PadProbeReturn::Ok;
+        match gate.place(pad, buffer) {
+            Place::Within => return gst::PadProbeReturn::Ok,
+            Place::Before => return gst::PadProbeReturn::Drop,
+            Place::After => {}
         }
         pad.push_event(gst::event::Eos::new());
         info.flow_res = Err(gst::FlowError::Eos);

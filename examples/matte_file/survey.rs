@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::error::Error;
+use crate::gate::running_time;
 use crate::mp4;
 use crate::reading::begin_at;
 use crate::stop;
@@ -18,6 +19,8 @@ pub struct Survey {
     pub frames: u64,
     /// Timestamps of those frames, in the order in which they are stored.
     times: Vec<gst::ClockTime>,
+    /// When they are shown, by the file's own beginning.
+    shown: Vec<gst::ClockTime>,
     framerate: Option<gst::Fraction>,
     /// The first timestamp of all that is seen or heard.
     pub earliest: Option<gst::ClockTime>,
@@ -132,9 +135,12 @@ fn count(
     };
     let survey = survey.clone();
     let types = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(types, move |_, info| {
+    pad.add_probe(types, move |pad, info| {
         match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => lock(&survey).add(counted, buffer),
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                let shown = buffer.pts().and_then(|time| running_time(pad, time));
+                lock(&survey).add(counted, buffer, shown);
+            }
             Some(gst::PadProbeData::Event(event)) => {
                 if let gst::EventView::Caps(caps) = event.view() {
                     lock(&survey).learn(counted, caps.caps());
@@ -244,7 +250,7 @@ impl Survey {
     }
 
     /// Counts a piece of a stream.
-    fn add(&mut self, counted: Counted, buffer: &gst::BufferRef) {
+    fn add(&mut self, counted: Counted, buffer: &gst::BufferRef, shown: Option<gst::ClockTime>) {
         self.pieces += 1;
         if !matches!(counted, Counted::Other) {
             self.earliest = self.earliest.into_iter().chain(buffer.pts()).min();
@@ -254,6 +260,7 @@ impl Survey {
             Counted::Video { is_still: false } => {
                 self.frames += 1;
                 self.times.extend(buffer.pts());
+                self.shown.extend(shown);
             }
             Counted::Audio(number) => {
                 if let Some(audio) = self.audio.get_mut(number) {
@@ -302,6 +309,13 @@ impl Survey {
             return Err(Error::NoFrames { path });
         }
         Ok(())
+    }
+
+    /// When frames are shown, in the order in which they are; of one that is shown never there is no time.
+    pub fn times_shown(&self) -> Vec<Duration> {
+        let mut times: Vec<Duration> = self.shown.iter().map(|&time| time.into()).collect();
+        times.sort_unstable();
+        times
     }
 
     /// Whether all frames last equally long, as far as Matroska's milliseconds tell.

@@ -7,6 +7,7 @@ use gst::prelude::*;
 
 use crate::alpha::alpha_only;
 use crate::arguments::Kind;
+use crate::depth;
 use crate::error::Error;
 use crate::format::Container;
 use crate::gate;
@@ -64,6 +65,8 @@ impl Build<'_> {
             }
             _ => return Err(Error::GStreamer("outputs and sinks do not match".into())),
         }
+        let deepened = std::mem::take(&mut self.deepened);
+        fit_at(&pad(&queue, "sink")?, deepened);
         let fitted = std::mem::take(&mut self.fitted);
         self.gate
             .guard(&entrance, move |caps| fitted.iter().for_each(|element| fit(element, caps)));
@@ -101,7 +104,8 @@ impl Build<'_> {
             true => self.done.clone(),
             false => Arc::default(),
         };
-        gate::count(&pad(&matte, "src")?, first, self.run.done, done);
+        let start = self.run.selection.frames.start;
+        gate::count(&pad(&matte, "src")?, first..start + self.run.done, start, done);
         Ok(matte)
     }
 
@@ -134,8 +138,12 @@ impl Build<'_> {
         let queue = self.branch(from)?;
         add(&self.pipeline, &[encoder.upcast_ref()])?;
         link(&queue, encoder.upcast_ref())?;
+        self.deepened.extend(depth::fitted(&encoder, output.kind));
+        // Of ProRes's cut-outs, what gives frames the depth does that as well.
+        let has_range = encoder.by_name("range").is_some();
+        let through = if has_range && output.kind == Kind::Cutout { "depth" } else { "through" };
         self.fitted
-            .extend(["even", "range", "through"].iter().filter_map(|name| encoder.by_name(name)));
+            .extend(["even", "range", through].iter().filter_map(|name| encoder.by_name(name)));
         match (container, encoder.by_name("encoder")) {
             (Container::Mov, Some(encoder)) => prores::tag_colors(&encoder),
             // Of frames that are reordered, mp4mux tells a length that cuts the last ones off where
@@ -149,7 +157,9 @@ impl Build<'_> {
         }
         let encoded = pad(encoder.upcast_ref(), "src")?;
         let count = Arc::default();
-        gate::count(&encoded, self.run.done, 0, Arc::clone(&count));
+        let done = self.run.done;
+        gate::count(&encoded, done..done, 0, Arc::clone(&count));
+        self.gate.shift(&encoded);
         self.encoded.push((encoded.clone(), count));
         match (sink, container.muxer()) {
             (Sink::Video(part, kept), Some(muxer)) => {
@@ -219,6 +229,17 @@ impl Build<'_> {
     }
 }
 
+/// Fits filters to the caps that come to a pad, before anything that follows is told them: converters ask
+/// what may come.
+fn fit_at(pad: &gst::Pad, deepened: Vec<depth::Fitted>) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
+            deepened.iter().for_each(|fitted| fitted.fit(caps.caps()));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// A queue of a few frames, so that what is before and after it works at once.
 fn short(queue: &gst::Element) {
     queue.set_property("max-size-buffers", 3_u32);
@@ -250,7 +271,11 @@ fn fit(element: &gst::Element, caps: &gst::CapsRef) {
         caps.make_mut().set("colorimetry", limited.to_string());
     } else {
         // videoconvert leaves the range as it is where the matrix stays.
-        let format = if caps.is_any() { "RGB" } else { "BGRA" };
+        let format = match (caps.is_any(), depth::is_deep(&info)) {
+            (true, false) => "RGB",
+            (false, false) => "BGRA",
+            (_, true) => "ARGB64",
+        };
         caps = gst::Caps::builder("video/x-raw").field("format", format).build();
     }
     element.set_property("caps", caps);

@@ -10,4 +10,5 @@ mod examples;
 mod files;
 mod formats;
 mod interruptions;
+mod ranges;
 mod refusals;
