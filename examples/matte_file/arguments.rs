@@ -20,8 +20,8 @@ const CODES: &str = "Exit codes (of several failures, the first one's):
 /// Takes the background away from people in videos and pictures.
 ///
 /// What is written goes by the ending of OUT: NAME.mov is ProRes 4444 with alpha, NAME.mkv FFV1
-/// with alpha, NAME.png one picture with alpha, NAME-%05d.png or a folder one picture with alpha
-/// for each frame, NAME.mp4 (H.264) and NAME.webm (VP9) are composited. Audio is taken over as it
+/// with alpha, NAME.png and NAME.exr one picture with alpha, NAME-%05d.png, NAME.%05d.exr or a folder one
+/// picture with alpha for each frame, NAME.mp4 (H.264) and NAME.webm (VP9) are composited. Audio is taken over as it
 /// is. Frames are turned upright, and keep their timestamps.
 ///
 /// Nothing has its name before it is complete, and what fails leaves nothing behind. Ctrl-C ends a
@@ -64,6 +64,9 @@ pub struct Arguments {
     pub part: Part,
 
     #[command(flatten)]
+    pub stills: Stills,
+
+    #[command(flatten)]
     pub look: Look,
 
     #[command(flatten)]
@@ -99,6 +102,31 @@ impl Part {
     pub fn is_asked_for(&self) -> bool {
         self.range.is_some() || self.from.is_some() || self.to.is_some()
     }
+}
+
+/// What pictures are written as.
+#[derive(Debug, clap::Args)]
+pub struct Stills {
+    /// What a folder is filled with
+    #[arg(long, value_enum, default_value_t = Format::Png)]
+    pub format: Format,
+
+    /// Bits of PNG's samples, 8 or 16
+    #[arg(long, value_name = "BITS", default_value_t = 8, value_parser = depth)]
+    pub depth: u8,
+
+    /// Multiply colours by alpha, in EXR, as Nuke and Blender expect it
+    #[arg(long)]
+    pub premultiplied: bool,
+}
+
+/// A kind of picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// PNG
+    Png,
+    /// OpenEXR: half floats, linear light
+    Exr,
 }
 
 /// What a matte and its background look like.
@@ -223,6 +251,15 @@ impl Background {
             Self::Image => "image",
             Self::Checkerboard => "checkerboard",
         }
+    }
+}
+
+/// PNG's depths.
+fn depth(text: &str) -> Result<u8, String> {
+    match text {
+        "8" => Ok(8),
+        "16" => Ok(16),
+        _ => Err("PNG has 8 bits or 16".into()),
     }
 }
 

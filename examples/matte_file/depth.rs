@@ -10,13 +10,25 @@ use crate::arguments::Kind;
 pub struct Fitted {
     filter: gst::Element,
     kind: Kind,
-    is_store: bool,
+    role: Role,
 }
 
-/// The filters of an encoder: `depth` for what the element gives, `store` for what the file holds.
+/// What a filter is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// What the element gives: `depth`.
+    Given,
+    /// The same with 16 bits wherever there are more than 8: `deep`.
+    Deep,
+    /// What the file holds: `store`.
+    Stored,
+}
+
+/// The filters of an encoder, by their names.
 pub fn fitted(encoder: &gst::Bin, kind: Kind) -> Vec<Fitted> {
-    let named = ["depth", "store"].into_iter().filter_map(|name| encoder.by_name(name));
-    named.map(|filter| Fitted { is_store: filter.name() == "store", filter, kind }).collect()
+    let roles = [("depth", Role::Given), ("deep", Role::Deep), ("store", Role::Stored)];
+    let named = roles.into_iter().filter_map(|(name, role)| Some((encoder.by_name(name)?, role)));
+    named.map(|(filter, role)| Fitted { filter, kind, role }).collect()
 }
 
 impl Fitted {
@@ -27,11 +39,12 @@ impl Fitted {
             return;
         }
         let cutout = cutout(&info);
-        let format = match (self.kind, self.is_store) {
+        let format = match (self.kind, self.role) {
+            (_, Role::Deep) => "RGBA64_LE",
             (Kind::Alpha, _) => "GRAY16_LE",
             (Kind::Composite, _) => return,
             // FFV1 has no 16 bits of colour.
-            (Kind::Cutout, true) if cutout == "ARGB64" => "GBRA_12LE",
+            (Kind::Cutout, Role::Stored) if cutout == "ARGB64" => "GBRA_12LE",
             (Kind::Cutout, _) => cutout,
         };
         let caps = gst::Caps::builder("video/x-raw").field("format", format).build();

@@ -16,13 +16,13 @@ pub enum Error {
     NoEffect { given: &'static str, other: String },
 
     #[error(
-        "{} says nothing of how to write it; let it end in .mov, .mkv, .mp4, .webm, .png, -%05d.png, or name a folder",
+        "{} says nothing of how to write it; let it end in .mov, .mkv, .mp4, .webm, .png, .exr, -%05d.png, or name a folder",
         path.display()
     )]
     Ending { path: PathBuf },
 
     #[error(
-        "{} cannot hold alpha, so no cut-out can be written there; choose .mov, .mkv or .png, or --output composite",
+        "{} cannot hold alpha, so no cut-out can be written there; choose .mov, .mkv, .png or .exr, or --output composite",
         path.display()
     )]
     NoAlpha { path: PathBuf },

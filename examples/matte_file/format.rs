@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::arguments::Kind;
+use crate::arguments::{Format, Kind, Stills};
 use crate::error::Error;
 use crate::survey::Audio;
 
@@ -18,8 +18,12 @@ pub enum Container {
     Mp4,
     /// WebM with VP9.
     Webm,
-    /// PNG.
+    /// PNG of 8 bits.
     Png,
+    /// PNG of 16 bits.
+    DeepPng,
+    /// OpenEXR, of half floats.
+    Exr,
 }
 
 /// Where output goes.
@@ -28,9 +32,9 @@ pub enum Target {
     /// Into one file, which holds all frames.
     Video(Container, PathBuf),
     /// Into one picture.
-    Picture(PathBuf),
+    Picture(Container, PathBuf),
     /// Into one picture for each frame.
-    Sequence(Pattern),
+    Sequence(Container, Pattern),
 }
 
 /// Names of pictures, with a number in them.
@@ -46,8 +50,8 @@ pub struct Pattern {
 
 impl Pattern {
     /// The numbered names in a folder.
-    fn of_folder(folder: &Path) -> Self {
-        let (before, after) = (String::new(), ".png".to_owned());
+    fn of_folder(folder: &Path, ending: &str) -> Self {
+        let (before, after) = (String::new(), format!(".{ending}"));
         Self { folder: folder.to_owned(), before, digits: 5, after, numbers: 0..u64::MAX }
     }
 
@@ -112,10 +116,22 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Ending`].
-    pub fn parse(path: &Path) -> Result<Self, Error> {
+    pub fn parse(path: &Path, stills: &Stills) -> Result<Self, Error> {
+        let png = if stills.depth == 16 { Container::DeepPng } else { Container::Png };
+        let in_folder = || {
+            let (container, ending) = match stills.format {
+                Format::Png => (png, "png"),
+                Format::Exr => (Container::Exr, "exr"),
+            };
+            Self::Sequence(container, Pattern::of_folder(path, ending))
+        };
+        let numbered = |container| match Pattern::parse(path) {
+            Some(pattern) => Self::Sequence(container, pattern),
+            None => Self::Picture(container, path.to_owned()),
+        };
         let text = path.as_os_str().to_string_lossy();
         if path.is_dir() || text.ends_with(std::path::MAIN_SEPARATOR) || text.ends_with('/') {
-            return Ok(Self::Sequence(Pattern::of_folder(path)));
+            return Ok(in_folder());
         }
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         Ok(match ending.as_deref() {
@@ -123,11 +139,9 @@ impl Target {
             Some("mkv") => Self::Video(Container::Mkv, path.to_owned()),
             Some("mp4") => Self::Video(Container::Mp4, path.to_owned()),
             Some("webm") => Self::Video(Container::Webm, path.to_owned()),
-            Some("png") => match Pattern::parse(path) {
-                Some(pattern) => Self::Sequence(pattern),
-                None => Self::Picture(path.to_owned()),
-            },
-            None => Self::Sequence(Pattern::of_folder(path)),
+            Some("png") => numbered(png),
+            Some("exr") => numbered(Container::Exr),
+            None => in_folder(),
             _ => return Err(Error::Ending { path: path.to_owned() }),
         })
     }
@@ -135,23 +149,24 @@ impl Target {
     /// The kind of file.
     pub fn container(&self) -> Container {
         match self {
-            Self::Video(container, _) => *container,
-            Self::Picture(_) | Self::Sequence(_) => Container::Png,
+            Self::Video(container, _)
+            | Self::Picture(container, _)
+            | Self::Sequence(container, _) => *container,
         }
     }
 
     /// The path as it is shown to the user.
     pub fn path(&self) -> PathBuf {
         match self {
-            Self::Video(_, path) | Self::Picture(path) => path.clone(),
-            Self::Sequence(pattern) => pattern.as_path(),
+            Self::Video(_, path) | Self::Picture(_, path) => path.clone(),
+            Self::Sequence(_, pattern) => pattern.as_path(),
         }
     }
 
     /// The path that locks and notes lie beside.
     pub fn own_path(&self) -> PathBuf {
         match self {
-            Self::Sequence(pattern) => pattern.own_path(),
+            Self::Sequence(_, pattern) => pattern.own_path(),
             _ => self.path(),
         }
     }
@@ -167,7 +182,12 @@ const LIBAV: &str = "gstreamer1.0-libav";
 impl Container {
     /// Whether a cut-out can be kept.
     pub fn holds_alpha(self) -> bool {
-        matches!(self, Self::Mov | Self::Mkv | Self::Png)
+        matches!(self, Self::Mov | Self::Mkv | Self::Png | Self::DeepPng | Self::Exr)
+    }
+
+    /// Whether it is a picture that holds one frame.
+    pub fn is_still(self) -> bool {
+        matches!(self, Self::Png | Self::DeepPng | Self::Exr)
     }
 
     /// The part of a pipeline that encodes, from what the element gives. `encoder` is the encoder; `depth` and
@@ -208,6 +228,19 @@ impl Container {
             (Self::Png, Kind::Cutout) => "capsfilter caps=video/x-raw,format=RGBA ! pngenc",
             (Self::Png, Kind::Alpha) => "capsfilter caps=video/x-raw,format=GRAY8 ! pngenc",
             (Self::Png, Kind::Composite) => "capsfilter caps=video/x-raw,format=RGB ! pngenc",
+            // The program encodes them itself.
+            (Self::DeepPng | Self::Exr, Kind::Cutout) => {
+                "capsfilter name=deep caps=video/x-raw,format=RGBA ! videoconvert dither=none ! \
+                 capsfilter caps=video/x-raw,format=RGBA64_LE"
+            }
+            (Self::DeepPng | Self::Exr, Kind::Alpha) => {
+                "capsfilter name=depth caps=video/x-raw,format=GRAY8 ! videoconvert dither=none ! \
+                 capsfilter caps=video/x-raw,format=GRAY16_LE"
+            }
+            (Self::DeepPng | Self::Exr, Kind::Composite) => {
+                "capsfilter name=deep caps=video/x-raw,format=RGB ! videoconvert dither=none ! \
+                 capsfilter caps=video/x-raw,format=RGBA64_LE"
+            }
         }
     }
 
@@ -218,7 +251,7 @@ impl Container {
             Self::Mkv => Some("matroskamux"),
             Self::Mp4 => Some("mp4mux"),
             Self::Webm => Some("webmmux"),
-            Self::Png => None,
+            Self::Png | Self::DeepPng | Self::Exr => None,
         }
     }
 
@@ -234,6 +267,7 @@ impl Container {
             Self::Mp4 => &[("x264enc", UGLY), ("mp4mux", GOOD), ("videocrop", GOOD)],
             Self::Webm => &[("vp9enc", GOOD), ("webmmux", GOOD)],
             Self::Png => &[("pngenc", GOOD)],
+            Self::DeepPng | Self::Exr => &[],
         }
     }
 

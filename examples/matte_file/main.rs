@@ -24,6 +24,7 @@ mod prores;
 mod reading;
 mod selection;
 mod settings;
+mod stills;
 mod stop;
 mod survey;
 mod upright;
@@ -90,7 +91,7 @@ fn work(arguments: &Arguments, job: &Job) -> Result<(), Error> {
     let settings = Settings::new(arguments, output.kind)?;
     let (job, selection, survey) = select(arguments, job)?;
     let job = &job;
-    let note = Note::new(job, &settings, &selection)?;
+    let note = Note::new(job, &settings, &selection, &arguments.stills)?;
     if earlier(arguments, job, &note, &selection)?.is_none() {
         return say_done(job);
     }
@@ -109,6 +110,7 @@ fn work(arguments: &Arguments, job: &Job) -> Result<(), Error> {
         selection: &selection,
         done: earlier.frames,
         with_audio: !arguments.no_audio,
+        premultiplied: arguments.stills.premultiplied,
     };
     matte(arguments, &run, note, earlier, sinks)
 }
@@ -171,8 +173,8 @@ fn earlier(
     let mut present = None;
     for output in &job.outputs {
         let is_there = match &output.target {
-            Target::Sequence(pattern) => !pictures::numbers(pattern)?.is_empty(),
-            Target::Video(_, path) | Target::Picture(path) => path.symlink_metadata().is_ok(),
+            Target::Sequence(_, pattern) => !pictures::numbers(pattern)?.is_empty(),
+            Target::Video(_, path) | Target::Picture(_, path) => path.symlink_metadata().is_ok(),
         };
         present = present.or(is_there.then(|| output.target.path()));
     }
@@ -193,7 +195,7 @@ fn earlier(
 fn kept(job: &Job, note: &Note, number: u64) -> Result<Earlier, Error> {
     let mut frames = note.frames;
     for output in &job.outputs {
-        if let Target::Sequence(pattern) = &output.target {
+        if let Target::Sequence(_, pattern) = &output.target {
             let pictures = pictures::present(pattern, number)?;
             frames = Some(frames.map_or(pictures, |frames| frames.min(pictures)));
         }
@@ -227,7 +229,7 @@ fn check_fit(
 ) -> Result<(), Error> {
     let path = job.input.clone();
     for output in &job.outputs {
-        if let Target::Picture(target) = &output.target
+        if let Target::Picture(_, target) = &output.target
             && selection.count(survey.frames) > 1
         {
             return Err(Error::OnePicture { path, target: target.clone() });
@@ -262,7 +264,8 @@ fn matte(
     let note_path = Note::path(job);
     begin_sinks(&mut sinks, &earlier, arguments.force)?;
     let only_pictures = sinks.iter().all(|sink| matches!(sink, Sink::Pictures(_)));
-    let is_sequence = job.outputs.iter().any(|output| matches!(output.target, Target::Sequence(_)));
+    let is_sequence =
+        job.outputs.iter().any(|output| matches!(output.target, Target::Sequence(..)));
     // Pictures tell themselves how many there are, even after the power failed.
     let notes_ahead = only_pictures && is_sequence;
     if notes_ahead {

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
+use crate::arguments::Stills;
 use crate::error::Error;
 use crate::own_file;
 use crate::part::{Part, beside};
@@ -37,7 +38,12 @@ impl Note {
     ///
     /// # Errors
     /// [`Error::Read`].
-    pub fn new(job: &Job, settings: &Settings, selection: &Selection) -> Result<Self, Error> {
+    pub fn new(
+        job: &Job,
+        settings: &Settings,
+        selection: &Selection,
+        stills: &Stills,
+    ) -> Result<Self, Error> {
         let fail = |reason| Error::Read { path: job.input.clone(), reason };
         let metadata = std::fs::metadata(&job.input).map_err(fail)?;
         let modified = metadata.modified().map_err(fail)?.duration_since(UNIX_EPOCH);
@@ -46,6 +52,8 @@ impl Note {
         let first = Some(selection.number).filter(|number| *number > 0);
         all.extend(selection.show().map(|range| ("--range".to_owned(), range)));
         all.extend(first.map(|number| ("the first number".to_owned(), number.to_string())));
+        all.extend((stills.depth != 8).then(|| ("--depth".to_owned(), stills.depth.to_string())));
+        all.extend(stills.premultiplied.then(|| ("--premultiplied".to_owned(), String::new())));
         for (option, output) in ["--output", "--matte"].iter().zip(&job.outputs) {
             let (kind, path) = (output.kind.name(), output.target.path());
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

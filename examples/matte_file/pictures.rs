@@ -54,12 +54,17 @@ impl Pictures {
             }),
         };
         let mut state = lock(&pictures.state);
-        if let Target::Sequence(pattern) = target {
+        if let Target::Sequence(_, pattern) = target {
             state.folders = make_folders(&pattern.folder)?;
         }
         state.part = Some(Part::new(&target.own_path())?);
         drop(state);
         Ok(Arc::new(pictures))
+    }
+
+    /// The path as it is shown to the user.
+    pub fn path(&self) -> PathBuf {
+        self.target.path()
     }
 
     /// Lets so many pictures be there already.
@@ -72,7 +77,7 @@ impl Pictures {
     /// # Errors
     /// [`Error::Write`].
     pub fn replace(&self) -> Result<(), Error> {
-        if let Target::Sequence(pattern) = &self.target {
+        if let Target::Sequence(_, pattern) = &self.target {
             lock(&self.state).replaced = Some(Aside::put(pattern)?);
         }
         Ok(())
@@ -87,7 +92,7 @@ impl Pictures {
         let number = state.next;
         state.next += 1;
         match (&self.target, &state.part) {
-            (Target::Sequence(pattern), _) => {
+            (Target::Sequence(_, pattern), _) => {
                 let path = pattern.path(self.number + number);
                 let part = Part::new(&path)?;
                 part.fill(png)?;
@@ -111,7 +116,7 @@ impl Pictures {
     pub fn keep(&self, complete: bool) -> Result<(), Error> {
         let mut state = lock(&self.state);
         match &self.target {
-            Target::Sequence(pattern) => {
+            Target::Sequence(_, pattern) => {
                 if complete {
                     remove_from(pattern, self.number + state.next)?;
                 }

@@ -1,7 +1,7 @@
 //! The pipeline as a whole: putting it together, playing it, telling what went wrong.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -57,6 +57,8 @@ pub struct Run<'a> {
     /// Frames that every output has already.
     pub done: u64,
     pub with_audio: bool,
+    /// Whether EXR gets colours that are multiplied by alpha.
+    pub premultiplied: bool,
 }
 
 /// A pipeline while it is put together.
@@ -73,6 +75,8 @@ pub struct Build<'a> {
     pub fitted: Vec<gst::Element>,
     /// Filters that go by the depth of what is decoded.
     pub deepened: Vec<depth::Fitted>,
+    /// What was decoded, as soon as that is known.
+    pub decoded: Arc<Mutex<Option<gst_video::VideoInfo>>>,
     pub feeders: Vec<Feeder>,
 }
 
@@ -96,6 +100,7 @@ impl Run<'_> {
             audio: Vec::new(),
             fitted: Vec::new(),
             deepened: Vec::new(),
+            decoded: Arc::default(),
             feeders: Vec::new(),
         };
         let muxer = build.frames(first, sinks)?;

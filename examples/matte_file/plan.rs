@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::arguments::{Arguments, Kind};
 use crate::error::Error;
-use crate::format::Target;
+use crate::format::{Container, Target};
 use crate::settings;
 
 /// One input and what is made of it.
@@ -23,8 +23,8 @@ impl Job {
     pub fn with_numbers(&self, numbers: &Range<u64>) -> Self {
         let mut job = self.clone();
         for output in &mut job.outputs {
-            if let Target::Sequence(pattern) = &output.target {
-                output.target = Target::Sequence(pattern.with_numbers(numbers.clone()));
+            if let Target::Sequence(container, pattern) = &output.target {
+                output.target = Target::Sequence(*container, pattern.with_numbers(numbers.clone()));
             }
         }
         job
@@ -63,14 +63,20 @@ pub fn jobs(arguments: &Arguments) -> Result<Vec<Job>, Error> {
 }
 
 fn job(arguments: &Arguments, input: &Path) -> Result<Job, Error> {
-    let target = Target::parse(&named_after(&arguments.out, input))?;
+    let target = Target::parse(&named_after(&arguments.out, input), &arguments.stills)?;
     let kind = settings::kind(arguments, &target)?;
+    if arguments.stills.premultiplied
+        && (target.container() != Container::Exr || kind != Kind::Cutout)
+    {
+        let other = format!("{}; only cut-outs in EXR are", arguments.out.display());
+        return Err(Error::NoEffect { given: "--premultiplied", other });
+    }
     let mut outputs = vec![Output { target, kind }];
     if let Some(matte) = &arguments.matte {
         if kind == Kind::Alpha {
             return Err(Error::NoEffect { given: "--matte", other: "--output alpha".into() });
         }
-        let target = Target::parse(&named_after(matte, input))?;
+        let target = Target::parse(&named_after(matte, input), &arguments.stills)?;
         outputs.push(Output { target, kind: Kind::Alpha });
     }
     Ok(Job { input: input.to_owned(), outputs })
@@ -103,8 +109,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// Whether a target would be written over a file.
 fn writes(target: &Target, file: &Path) -> bool {
     match target {
-        Target::Video(_, path) | Target::Picture(path) => settings::same_file(path, file),
-        Target::Sequence(pattern) => {
+        Target::Video(_, path) | Target::Picture(_, path) => settings::same_file(path, file),
+        Target::Sequence(_, pattern) => {
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
             let name = file.file_name().and_then(|name| name.to_str());
             settings::same_file(&pattern.folder, folder.unwrap_or(Path::new(".")))

@@ -1,7 +1,7 @@
 //! The part of the pipeline that mattes frames and writes them.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
@@ -16,7 +16,8 @@ use crate::pictures::Pictures;
 use crate::pipeline::{Build, Sink};
 use crate::plan::Output;
 use crate::prores;
-use crate::survey::{add, link, link_pads, make, pad};
+use crate::stills::Stills;
+use crate::survey::{add, link, link_pads, lock, make, pad};
 use crate::upright::upright;
 
 impl Build<'_> {
@@ -35,7 +36,7 @@ impl Build<'_> {
         link(&queue, &convert)?;
         link(&convert, &upright)?;
         let mut last = upright;
-        if outputs.iter().any(|output| output.target.container() == Container::Png) {
+        if outputs.iter().any(|output| output.target.container().is_still()) {
             last = self.square_pixels(&last)?;
         }
         let entrance = pad(&last, "src")?;
@@ -66,7 +67,7 @@ impl Build<'_> {
             _ => return Err(Error::GStreamer("outputs and sinks do not match".into())),
         }
         let deepened = std::mem::take(&mut self.deepened);
-        fit_at(&pad(&queue, "sink")?, deepened);
+        fit_at(&pad(&queue, "sink")?, deepened, self.decoded.clone());
         let fitted = std::mem::take(&mut self.fitted);
         self.gate
             .guard(&entrance, move |caps| fitted.iter().for_each(|element| fit(element, caps)));
@@ -168,7 +169,12 @@ impl Build<'_> {
                 Ok(Some(muxer))
             }
             (Sink::Pictures(pictures), _) => {
-                self.write_pictures(&encoded, pictures.clone())?;
+                let encodes = !container.is_still() || container == Container::Png;
+                let stills = (!encodes).then(|| {
+                    let premultiplied = self.run.premultiplied;
+                    Stills::new(container, output.kind, premultiplied, self.decoded.clone())
+                });
+                self.write_pictures(&encoded, pictures.clone(), stills)?;
                 Ok(None)
             }
             (Sink::Video(..), None) => Err(Error::GStreamer("a video has no muxer".into())),
@@ -205,7 +211,13 @@ impl Build<'_> {
         }
     }
 
-    fn write_pictures(&self, encoded: &gst::Pad, pictures: Arc<Pictures>) -> Result<(), Error> {
+    /// Writes pictures: the encoder's, or those that `stills` makes of raw frames.
+    fn write_pictures(
+        &self,
+        encoded: &gst::Pad,
+        pictures: Arc<Pictures>,
+        stills: Option<Stills>,
+    ) -> Result<(), Error> {
         let sink = make("appsink")?;
         sink.set_property("sync", false);
         sink.set_property("async", false);
@@ -217,8 +229,17 @@ impl Build<'_> {
         let gate = self.gate.clone();
         let write = move |sink: &gst_app::AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let png = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
-            pictures.write(&png.ok_or(gst::FlowError::Error)?).map_err(|error| {
+            let written = match &stills {
+                Some(stills) => stills
+                    .encode(&sample)
+                    .map_err(|reason| Error::Encode { path: pictures.path(), reason })
+                    .and_then(|bytes| pictures.write(&bytes)),
+                None => {
+                    let png = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
+                    pictures.write(&png.ok_or(gst::FlowError::Error)?)
+                }
+            };
+            written.map_err(|error| {
                 gate.fail(error);
                 gst::FlowError::Error
             })?;
@@ -231,10 +252,15 @@ impl Build<'_> {
 
 /// Fits filters to the caps that come to a pad, before anything that follows is told them: converters ask
 /// what may come.
-fn fit_at(pad: &gst::Pad, deepened: Vec<depth::Fitted>) {
+fn fit_at(
+    pad: &gst::Pad,
+    deepened: Vec<depth::Fitted>,
+    decoded: Arc<Mutex<Option<gst_video::VideoInfo>>>,
+) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
             deepened.iter().for_each(|fitted| fitted.fit(caps.caps()));
+            *lock(&decoded) = gst_video::VideoInfo::from_caps(caps.caps()).ok();
         }
         gst::PadProbeReturn::Ok
     });

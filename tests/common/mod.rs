@@ -1,7 +1,7 @@
 //! What the integration tests share: the element in a harness, frames, and pipelines that end.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
-mod deep;
+pub mod deep;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Once, mpsc};

@@ -5,6 +5,7 @@ mod at_once;
 mod audio;
 #[path = "../common/mod.rs"]
 mod common;
+mod deep;
 #[path = "../common/examples.rs"]
 mod examples;
 mod files;
