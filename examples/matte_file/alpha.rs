@@ -144,7 +144,7 @@ mod imp {
             let (offset, step, stride) = (offset as usize, step as usize, stride as usize);
             let to_stride = to.comp_stride(0) as usize;
             let (plane, depth) = (from.comp_plane(ALPHA), from.comp_depth(ALPHA));
-            let is_big = from.info().format_info().flags().contains(VideoFormatFlags::LE) == false;
+            let is_big = !from.info().format_info().flags().contains(VideoFormatFlags::LE);
             let pixels = from.plane_data(plane).map_err(unmappable)?;
             let gray = to.plane_data_mut(0).map_err(unmappable)?;
             for (from, to) in pixels.chunks(stride).zip(gray.chunks_mut(to_stride)) {

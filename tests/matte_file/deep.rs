@@ -121,9 +121,11 @@ fn read_exr(path: &Path) -> (Vec<[f32; 4]>, Option<String>) {
         .from_file(path)
         .unwrap();
     let alpha =
-        image.layer_data.attributes.other.get(&exr::prelude::Text::from("alpha")).map(|value| match value {
-            exr::prelude::attribute::AttributeValue::Text(text) => text.to_string(),
-            other => panic!("{other:?}"),
+        image.layer_data.attributes.other.get(&exr::prelude::Text::from("alpha")).map(|value| {
+            match value {
+                exr::prelude::attribute::AttributeValue::Text(text) => text.to_string(),
+                other => panic!("{other:?}"),
+            }
         });
     (image.layer_data.channel_data.pixels, alpha)
 }
