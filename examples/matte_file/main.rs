@@ -27,6 +27,7 @@ mod settings;
 mod stills;
 mod stop;
 mod survey;
+mod timecode;
 mod upright;
 mod whole;
 mod writing;

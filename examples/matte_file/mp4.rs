@@ -25,6 +25,50 @@ impl Video {
     }
 }
 
+/// A track of timecode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timecode {
+    /// The first frame's number.
+    pub first: u32,
+    /// Ticks a second, and of a frame.
+    pub scale: u32,
+    pub lasts: u32,
+    /// Whether numbers are left out, so that it keeps up with the clock.
+    pub drops: bool,
+}
+
+/// The timecode of a file that is of this kind and has such a track.
+pub fn timecode(path: &Path) -> Option<Timecode> {
+    let film = film(path).ok()??;
+    let mut tracks = boxes(&film).filter(|(name, _)| name == b"trak").filter_map(|(_, track)| {
+        let media = find(track, *b"mdia")?;
+        let handler = find(media, *b"hdlr")?.get(8..12)?;
+        (handler == b"tmcd").then(|| find(find(media, *b"minf")?, *b"stbl")).flatten()
+    });
+    let samples = tracks.next()?;
+    let number =
+        |bytes: &[u8], at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    // After version, flags and count: an entry with its size, name, six bytes and an index before its own.
+    let entry = find(samples, *b"stsd")?.get(8..)?;
+    let [flags, scale, lasts] = [20, 24, 28].map(|at| number(entry, at));
+    let at = match (find(samples, *b"stco"), find(samples, *b"co64")) {
+        (Some(table), _) => number(table, 8)?.into(),
+        (None, Some(table)) => u64::from_be_bytes(table.get(8..16)?.try_into().ok()?),
+        (None, None) => return None,
+    };
+    let mut first = [0; 4];
+    let mut file = File::open(path).ok()?;
+    file.seek(SeekFrom::Start(at)).ok()?;
+    file.read_exact(&mut first).ok()?;
+    let (scale, lasts) = (scale?, lasts?);
+    (scale > 0 && lasts > 0).then_some(Timecode {
+        first: u32::from_be_bytes(first),
+        scale,
+        lasts,
+        drops: flags? & 1 == 1,
+    })
+}
+
 /// The first track with pictures of a file that is of this kind. What is damaged has none, which the
 /// demuxer tells better.
 pub fn video(path: &Path) -> Option<Video> {

@@ -1,21 +1,26 @@
 //! Raw frames of 16 bits to the bytes of a picture: PNG of 16 bits, and EXR.
 
 use std::io::Cursor;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use exr::prelude::attribute::{AttributeValue, Chromaticities};
+use exr::prelude::attribute::{AttributeValue, Chromaticities, TimeCode};
 use exr::prelude::{
     Encoding, Image, ImageAttributes, IntegerBounds, Layer, LayerAttributes, SpecificChannels,
     Text, Vec2, WritableImage as _, f16,
 };
 use gst_video::prelude::*;
-use gst_video::{VideoColorPrimaries, VideoFrameRef, VideoInfo, VideoTransferFunction};
+use gst_video::{
+    ValidVideoTimeCode, VideoColorPrimaries, VideoFrameRef, VideoInfo, VideoTimeCodeFlags,
+    VideoTransferFunction,
+};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
 
 use crate::arguments::Kind;
 use crate::format::Container;
 use crate::survey::lock;
+use crate::timecode::Timecode;
 
 /// Light of reference white in cd/m², which is 1.0 of EXR, and PQ's greatest (ITU-R BT.2408, BT.2100).
 const REFERENCE_WHITE: f64 = 203.0;
@@ -32,6 +37,9 @@ pub struct Stills {
     decoded: Arc<Mutex<Option<VideoInfo>>>,
     /// Linear light of every code.
     light: Mutex<Option<(VideoTransferFunction, Arc<[f32]>)>>,
+    timecode: Option<Timecode>,
+    /// The next frame's number, counted from the input's first.
+    next: AtomicU64,
 }
 
 impl Stills {
@@ -41,7 +49,20 @@ impl Stills {
         is_premultiplied: bool,
         decoded: Arc<Mutex<Option<VideoInfo>>>,
     ) -> Self {
-        Self { container, kind, is_premultiplied, decoded, light: Mutex::default() }
+        Self {
+            container,
+            kind,
+            is_premultiplied,
+            decoded,
+            light: Mutex::default(),
+            timecode: None,
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// With the timecode of an input, of which the first frame to come has the number `frame`.
+    pub fn with_timecode(self, timecode: Option<Timecode>, frame: u64) -> Self {
+        Self { timecode, next: AtomicU64::new(frame), ..self }
     }
 
     /// The bytes of a picture file.
@@ -85,6 +106,8 @@ impl Stills {
         let light = self.light(colors.transfer());
         let mut attributes = ImageAttributes::new(IntegerBounds::from_dimensions(size));
         attributes.chromaticities = chromaticities(colors.primaries());
+        let frame = self.next.fetch_add(1, Ordering::SeqCst);
+        attributes.time_code = self.timecode.as_ref().map(|timecode| told(&timecode.at(frame)));
         let par = info.par();
         attributes.pixel_aspect = par.numer() as f32 / par.denom() as f32;
         let alpha = match (self.kind, self.is_premultiplied) {
@@ -154,6 +177,22 @@ impl Stills {
                 light
             }
         }
+    }
+}
+
+/// Timecode as EXR has it.
+fn told(code: &ValidVideoTimeCode) -> TimeCode {
+    let byte = |number: u32| u8::try_from(number).unwrap_or(0);
+    TimeCode {
+        hours: byte(code.hours()),
+        minutes: byte(code.minutes()),
+        seconds: byte(code.seconds()),
+        frame: byte(code.frames()),
+        drop_frame: code.flags().contains(VideoTimeCodeFlags::DROP_FRAME),
+        color_frame: false,
+        field_phase: false,
+        binary_group_flags: [false; 3],
+        binary_groups: [0; 8],
     }
 }
 

@@ -226,3 +226,50 @@ fn pictures_of_frames_of_eight_bits_may_be_deep() {
     let several = matte(&input, &folder.path("x.exr")).output().unwrap();
     assert!(failure_of(USAGE, &several).contains("more than one frame"));
 }
+
+fn timecode(path: &Path) -> Option<String> {
+    let output = std::process::Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-show_entries", "stream_tags=timecode"])
+        .args(["-of", "default=nokey=1:noprint_wrappers=1"])
+        .arg(path)
+        .output()
+        .ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Drop-frame counts leave out two numbers at each full minute, and so at this hour's.
+#[test]
+fn timecode_goes_with_the_frames() {
+    let folder = Folder::new();
+    let input = folder.path("in.mov");
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i"])
+        .arg("testsrc2=size=160x90:rate=30000/1001:duration=1")
+        .args(["-timecode", "00:59:59;20", "-c:v", "prores_ks"])
+        .arg(&input)
+        .status();
+    if made.is_err() {
+        return crate::examples::skip::missing("ffmpeg", "install ffmpeg");
+    }
+    assert!(made.unwrap().success());
+    let out = folder.path("out.mov");
+    for (options, expected) in [
+        (&[][..], "00:59:59;20"),
+        (&["--range", "9..20"], "00:59:59;29"),
+        (&["--range", "10..20"], "01:00:00;00"),
+        (&["--range", "15..29"], "01:00:00;05"),
+    ] {
+        done(matte(&input, &out).arg("--force").args(options));
+        assert_eq!(timecode(&out).as_deref(), Some(expected), "{options:?}");
+    }
+    done(matte(&input, &folder.path("x.exr")).args(["--range", "15..15"]));
+    let image = exr::prelude::read_first_flat_layer_from_file(folder.path("x.exr")).unwrap();
+    let code = image.attributes.time_code.unwrap();
+    assert_eq!((code.hours, code.minutes, code.seconds, code.frame), (1, 0, 0, 5));
+    assert!(code.drop_frame);
+    let rate = image.layer_data.attributes.frames_per_second;
+    assert_eq!(rate, Some((30000, 1001)));
+    // What has no such track tells none.
+    done(matte(&folder.clip(), &out).arg("--force"));
+    assert_eq!(timecode(&out).as_deref(), Some(""));
+}
