@@ -156,7 +156,6 @@ mod tests {
             r#"
             [input]
             name = "src"
-            range = "picture-max"
             size = { short = 512, multiple = 32, max = 1024 }
             [[constant]]
             name = "downsample_ratio"
