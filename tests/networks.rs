@@ -292,6 +292,23 @@ fn a_state_that_grows_is_told_by_its_shapes() {
     });
 }
 
+/// Closer looks would be at something else than its colours belong to, also where a network remembers nothing.
+#[test]
+fn a_network_with_colours_of_its_own_is_not_refined_in_vain() {
+    ends(|| {
+        let sidecar = "[output]\nname = \"foreground\"\n[foreground]\nname = \"normal\"";
+        let (_folder, model) = described("multitask.onnx", sidecar);
+        let properties = [("output", "alpha"), ("model", &*model), ("refine", "zoom")];
+        let mut filter = Filter::new(&properties);
+        let caps = video("GRAY8", 64, 64);
+        filter.negotiate(&caps, "video/x-raw,format=GRAY8");
+        filter.matte(picture(&caps, |_, _, _| 90));
+        let messages = filter.messages();
+        let [(gst::MessageType::Warning, warning)] = &messages[..] else { panic!("{messages:?}") };
+        assert!(warning.to_string().contains("refine=none"), "{warning}");
+    });
+}
+
 /// A network whose colours of the person are the picture's complement: where its matte is soft, composites and
 /// cut-outs show those, with all the frame's detail, and elsewhere the frame and what is behind it.
 #[test]

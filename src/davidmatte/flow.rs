@@ -383,7 +383,7 @@ impl DavidMatte {
         let is_live = self.upstream_is_live();
         let settings = lock(&self.settings).clone();
         self.fit_inference(&settings, is_live)?;
-        let (latency, refines, remembers) = {
+        let (latency, refines, sees_whole_frames) = {
             let mut streaming = lock(&self.streaming);
             let streaming = streaming
                 .as_mut()
@@ -392,12 +392,12 @@ impl DavidMatte {
                 .negotiate(negotiated, &settings, is_live)
                 .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
             let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
-            (latency, streaming.refines(), streaming.remembers())
+            (latency, streaming.refines(), streaming.sees_whole_frames())
         };
         if settings.refine != RefineKind::None && !refines {
-            let why = match remembers {
+            let why = match sees_whole_frames {
                 true => {
-                    "the network remembers what it saw, and is shown each frame once; set refine=none"
+                    "the network has a memory or colours of its own, and is shown each frame once; set refine=none"
                 }
                 false => "no frame waits for its own; set pacing=exact, or refine=none",
             };

@@ -98,11 +98,10 @@ impl Streaming {
         let rate = negotiated.sink.fps();
         self.frame = (rate.numer() > 0)
             .then(|| Duration::from_secs_f64(f64::from(rate.denom()) / f64::from(rate.numer())));
-        let memory = self.stream.memory();
-        let refines = settings.refine != RefineKind::None && !memory.is_any();
+        let refines = settings.refine != RefineKind::None && !self.sees_whole_frames();
         let timing = Timing { is_live, frame: self.frame };
         let in_flight = settings.frames_in_flight as usize;
-        let one_by_one = refines || memory.previous;
+        let one_by_one = refines || self.stream.memory().previous;
         self.pacing = Pacing::choose(settings.pacing.into(), timing, in_flight, one_by_one);
         self.refines = refines && self.pacing.is_exact();
         let Negotiated { from, to, output, .. } = negotiated;
@@ -123,9 +122,9 @@ impl Streaming {
         self.refines
     }
 
-    /// Whether the network remembers what it saw, and so sees whole frames, and each once.
-    pub fn remembers(&self) -> bool {
-        self.stream.memory().is_any()
+    /// Whether the network is shown whole frames only, each once.
+    pub fn sees_whole_frames(&self) -> bool {
+        self.stream.sees_whole_frames()
     }
 
     /// The negotiated output.

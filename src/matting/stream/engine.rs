@@ -269,6 +269,11 @@ impl Engine {
         self.runner.shape().memory
     }
 
+    /// Whether the network is shown whole frames only, each once.
+    pub fn sees_whole_frames(&self) -> bool {
+        self.runner.shape().sees_whole_frames()
+    }
+
     /// Forgets every frame there was.
     pub fn forget(&mut self) {
         self.runner.discard();
@@ -326,7 +331,7 @@ impl Engine {
         look: Look,
         stats: &mut Stats,
     ) {
-        let look = if self.runner.shape().sees_whole_frames() { Look::Frame } else { look };
+        let look = if self.sees_whole_frames() { Look::Frame } else { look };
         let Some(fitted) = &mut self.fitted else { return };
         let whole = Region::whole(fitted.frame);
         let since = fitted.searched.map(|last| frame.saturating_sub(last));

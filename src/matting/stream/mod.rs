@@ -188,6 +188,11 @@ impl<F: Frame> Stream<F> {
         self.front.engine.memory()
     }
 
+    /// Whether the network at work is shown whole frames only, each once.
+    pub fn sees_whole_frames(&self) -> bool {
+        self.front.engine.sees_whole_frames()
+    }
+
     /// How the masks of the network at work lie on frames.
     pub fn masks(&self) -> MaskLayout {
         self.front.engine.masks()
