@@ -93,7 +93,7 @@ pub struct Part {
     pub preroll: u64,
 
     /// The number of the input's first frame among pictures; film uses 1001
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..1_000_000_000))]
     pub first: u64,
 }
 

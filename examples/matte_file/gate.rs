@@ -162,20 +162,15 @@ impl Gate {
             return Err(gst::FlowError::Error);
         }
         if self.closed.load(Ordering::SeqCst) {
-            if !self.over.load(Ordering::SeqCst) {
-                self.ended.store(true, Ordering::SeqCst);
-                pad.push_event(gst::event::Eos::new());
-            }
-            return Err(gst::FlowError::Eos);
+            let is_over = self.over.load(Ordering::SeqCst);
+            self.ended.fetch_or(!is_over, Ordering::SeqCst);
+            return Err(self.end(pad));
         }
         let mut state = lock(&self.state);
         let frame = state.frames;
         if frame >= self.selection.frames.end {
             drop(state);
-            if !self.over.load(Ordering::SeqCst) {
-                pad.push_event(gst::event::Eos::new());
-            }
-            return Err(gst::FlowError::Eos);
+            return Err(self.end(pad));
         }
         state.frames += 1;
         if frame == self.most {
@@ -206,6 +201,14 @@ impl Gate {
             self.begun.notify_all();
         }
         Ok(frame >= self.first)
+    }
+
+    /// Ends the stream of a pad, which the guard takes note of.
+    fn end(&self, pad: &gst::Pad) -> gst::FlowError {
+        if !self.over.load(Ordering::SeqCst) {
+            pad.push_event(gst::event::Eos::new());
+        }
+        gst::FlowError::Eos
     }
 
     /// How audio lies to the frames that are let through. Waits until it is known where they begin.

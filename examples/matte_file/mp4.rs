@@ -40,14 +40,8 @@ pub struct Timecode {
 /// The timecode of a file that is of this kind and has such a track.
 pub fn timecode(path: &Path) -> Option<Timecode> {
     let film = film(path).ok()??;
-    let mut tracks = boxes(&film).filter(|(name, _)| name == b"trak").filter_map(|(_, track)| {
-        let media = find(track, *b"mdia")?;
-        let handler = find(media, *b"hdlr")?.get(8..12)?;
-        (handler == b"tmcd").then(|| find(find(media, *b"minf")?, *b"stbl")).flatten()
-    });
-    let samples = tracks.next()?;
-    let number =
-        |bytes: &[u8], at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let samples = |track| find(find(find(track, *b"mdia")?, *b"minf")?, *b"stbl");
+    let samples = tracks(&film, b"tmcd").find_map(samples)?;
     // After version, flags and count: an entry with its size, name, six bytes and an index before its own.
     let entry = find(samples, *b"stsd")?.get(8..)?;
     let [flags, scale, lasts] = [20, 24, 28].map(|at| number(entry, at));
@@ -74,17 +68,27 @@ pub fn timecode(path: &Path) -> Option<Timecode> {
 pub fn video(path: &Path) -> Option<Video> {
     let film = film(path).ok()??;
     let whole = duration(find(&film, *b"mvhd")?, 4)?;
-    let tracks = boxes(&film).filter(|(name, _)| name == b"trak");
-    let mut videos = tracks.filter_map(|(_, track)| {
-        let handler = find(find(track, *b"mdia")?, *b"hdlr")?.get(8..12)?;
-        (handler == b"vide").then(|| find(track, *b"tkhd")).flatten()
-    });
-    let header = videos.next()?;
+    let header = tracks(&film, b"vide").find_map(|track| find(track, *b"tkhd"))?;
     // Times are of 4 bytes or of 8.
     let at = if header.first() == Some(&1) { 52 } else { 40 };
-    let number = |at| Some(i32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?));
+    let number = |at| Some(number(header, at)?.cast_signed());
     let matrix = [number(at)?, number(at + 4)?, number(at + 12)?, number(at + 16)?];
     Some(Video { matrix, lasts: duration(header, 8)?, whole })
+}
+
+/// The tracks of a kind.
+fn tracks<'a>(film: &'a [u8], kind: &'static [u8; 4]) -> impl Iterator<Item = &'a [u8]> {
+    let is_one = move |track| {
+        let handler = find(find(track, *b"mdia")?, *b"hdlr")?.get(8..12)?;
+        Some(handler == kind)
+    };
+    let tracks = boxes(film).filter(|(name, _)| name == b"trak").map(|(_, track)| track);
+    tracks.filter(move |track| is_one(track).unwrap_or(false))
+}
+
+/// The number at a place.
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// The box that tells of all tracks.

@@ -49,9 +49,9 @@ impl Note {
         let modified = metadata.modified().map_err(fail)?.duration_since(UNIX_EPOCH);
         let mut all: BTreeMap<_, _> =
             settings.show().map(|(name, value)| (format!("--{name}"), value)).collect();
-        let first = Some(selection.number).filter(|number| *number > 0);
+        let first = Some(selection.number - selection.frames.start).filter(|first| *first > 0);
         all.extend(selection.show().map(|range| ("--range".to_owned(), range)));
-        all.extend(first.map(|number| ("the first number".to_owned(), number.to_string())));
+        all.extend(first.map(|first| ("--first".to_owned(), first.to_string())));
         all.extend((stills.depth != 8).then(|| ("--depth".to_owned(), stills.depth.to_string())));
         all.extend(stills.premultiplied.then(|| ("--premultiplied".to_owned(), String::new())));
         for (option, output) in ["--output", "--matte"].iter().zip(&job.outputs) {

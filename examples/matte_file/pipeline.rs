@@ -20,6 +20,7 @@ use crate::selection::Selection;
 use crate::settings::Settings;
 use crate::stop;
 use crate::survey::{Audio, Survey, missing_plugin, unreadable};
+use crate::timecode::Timecode;
 
 /// Some decoders never end. No model takes so long for a frame that this could be mistaken.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -75,6 +76,8 @@ pub struct Build<'a> {
     pub fitted: Vec<gst::Element>,
     /// Filters that go by the depth of what is decoded.
     pub deepened: Vec<depth::Fitted>,
+    /// The input's, where its frames last equally long.
+    pub timecode: Option<Timecode>,
     /// What was decoded, as soon as that is known.
     pub decoded: Arc<Mutex<Option<gst_video::VideoInfo>>>,
     pub feeders: Vec<Feeder>,
@@ -100,6 +103,7 @@ impl Run<'_> {
             audio: Vec::new(),
             fitted: Vec::new(),
             deepened: Vec::new(),
+            timecode: Timecode::of(&self.job.input).filter(|_| self.survey.is_even()),
             decoded: Arc::default(),
             feeders: Vec::new(),
         };

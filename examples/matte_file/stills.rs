@@ -43,11 +43,14 @@ pub struct Stills {
 }
 
 impl Stills {
+    /// For frames of which the first has the number `next`.
     pub fn new(
         container: Container,
         kind: Kind,
         is_premultiplied: bool,
         decoded: Arc<Mutex<Option<VideoInfo>>>,
+        timecode: Option<Timecode>,
+        next: u64,
     ) -> Self {
         Self {
             container,
@@ -55,14 +58,9 @@ impl Stills {
             is_premultiplied,
             decoded,
             light: Mutex::default(),
-            timecode: None,
-            next: AtomicU64::new(0),
+            timecode,
+            next: AtomicU64::new(next),
         }
-    }
-
-    /// With the timecode of an input, of which the first frame to come has the number `frame`.
-    pub fn with_timecode(self, timecode: Option<Timecode>, frame: u64) -> Self {
-        Self { timecode, next: AtomicU64::new(frame), ..self }
     }
 
     /// The bytes of a picture file.

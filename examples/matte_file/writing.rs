@@ -18,7 +18,6 @@ use crate::plan::Output;
 use crate::prores;
 use crate::stills::Stills;
 use crate::survey::{add, link, link_pads, lock, make, pad};
-use crate::timecode;
 use crate::upright::upright;
 
 impl Build<'_> {
@@ -172,13 +171,14 @@ impl Build<'_> {
             (Sink::Pictures(pictures), _) => {
                 let encodes = !container.is_still() || container == Container::Png;
                 let stills = (!encodes).then(|| {
-                    let premultiplied = self.run.premultiplied;
-                    let selection = self.run.selection;
-                    Stills::new(container, output.kind, premultiplied, self.decoded.clone())
-                        .with_timecode(
-                            timecode::Timecode::of(&self.run.job.input),
-                            selection.frames.start + self.run.done,
-                        )
+                    Stills::new(
+                        container,
+                        output.kind,
+                        self.run.premultiplied,
+                        self.decoded.clone(),
+                        self.timecode.clone(),
+                        self.run.selection.frames.start + self.run.done,
+                    )
                 });
                 self.write_pictures(&encoded, pictures.clone(), stills)?;
                 Ok(None)
@@ -202,8 +202,7 @@ impl Build<'_> {
         link(muxer, &file)?;
         let video = muxer.request_pad_simple("video_%u");
         let video = video.ok_or_else(|| Error::GStreamer("the muxer takes no video".into()))?;
-        let timecode = timecode::Timecode::of(&self.run.job.input);
-        if let Some(timecode) = timecode.filter(|_| self.run.survey.is_even()) {
+        if let Some(timecode) = &self.timecode {
             timecode.begin(&video, self.run.selection.frames.start);
         }
         let timescale = self.run.survey.timescale();
