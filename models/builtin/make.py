@@ -48,6 +48,8 @@ def main() -> None:
     step.add_argument("--distractors", type=float, default=None, help="0 to 1; by default it grows with training")
     step.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
     step.add_argument("--threads", type=int, default=1, help="of the network")
+    step.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: an NVIDIA GPU, with larger pictures and batches; give it --workers for every core")
+    step.add_argument("--remember", action="store_true", help="train a second network beside it, on the same pictures, that is given the matte of the frame before")
     step.add_argument("--resume", action="store_true",
                       help="start from models/builtin/checkpoint.safetensors where the build folder has no checkpoint")
     step = steps.add_parser("blend", help="draw checkpoint.safetensors towards the state that training went on from")

@@ -102,9 +102,12 @@ class Climb(nn.Module):
 
 
 class Network(nn.Module):
-    """Returns logits (N, 1, H, W) of alpha, and in training those at 1/8 of the resolution too."""
+    """Returns logits (N, 1, H, W) of alpha, and in training those at 1/8 of the resolution too.
 
-    def __init__(self) -> None:
+    remembers: it is given the matte of the frame before as well, (N, 1, H, W) in [0, 1], all zeros where there is none.
+    """
+
+    def __init__(self, remembers: bool = False) -> None:
         super().__init__()
         half, quarter, eighth, low = WIDTHS
         self.stem, self.bn0, self.blocks = Same(3, STEM, 3, 2), _normalisation(STEM), _encoder_blocks()
@@ -115,6 +118,9 @@ class Network(nn.Module):
         self.out = nn.Conv2d(half, 4, 3, 1, 1)  # four pixels of the full resolution per place
         self.shuffle = nn.PixelShuffle(2)
         self.coarse_out = nn.Conv2d(eighth, 1, 1)
+        self.memory = Same(1, STEM, 3, 2) if remembers else None
+        if self.memory is not None:
+            nn.init.zeros_(self.memory.weight)  # begins as the network without memory
 
     def encoder(self) -> list[nn.Module]:
         """The modules whose weights were learnt on ImageNet."""
@@ -127,9 +133,12 @@ class Network(nn.Module):
             module.eval()
         return self
 
-    def features(self, x: Tensor) -> list[Tensor]:
+    def features(self, x: Tensor, previous: Tensor | None) -> list[Tensor]:
         """What the encoder sees at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
-        x = F.relu6(self.bn0(self.stem((x.flip(1) * 255 - 127) / 128)))
+        x = self.stem((x.flip(1) * 255 - 127) / 128)
+        if self.memory is not None and previous is not None:
+            x = x + self.memory(previous)
+        x = F.relu6(self.bn0(x))
         seen = []
         for block in self.blocks:
             if block.stride == 2:
@@ -137,8 +146,8 @@ class Network(nn.Module):
             x = block(x)
         return [*seen, x]
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        half, quarter, eighth, sixteenth, coarse = (reduce(seen) for reduce, seen in zip(self.reduce, self.features(x)))
+    def forward(self, x: Tensor, previous: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        half, quarter, eighth, sixteenth, coarse = (reduce(seen) for reduce, seen in zip(self.reduce, self.features(x, previous)))
         coarse = coarse + self.whole(coarse)
         eighth = self.up[1](self.up[0](coarse, sixteenth), eighth)
         logits = self.shuffle(self.out(self.up[3](self.up[2](eighth, quarter), half)))
@@ -152,5 +161,5 @@ class Matte(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.clamp((torch.sigmoid(self.network(x)) - HAZE) * (1 / (1 - 2 * HAZE)), 0.0, 1.0)
+    def forward(self, x: Tensor, previous: Tensor | None = None) -> Tensor:
+        return torch.clamp((torch.sigmoid(self.network(x, previous)) - HAZE) * (1 / (1 - 2 * HAZE)), 0.0, 1.0)

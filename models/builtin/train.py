@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-import ctypes
 import json
-import multiprocessing
 import os
 import signal
 import time
@@ -22,13 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from . import paths, weights
+from . import paths, priors, weights
+from .feeding import Supply
 from .network import Matte, Network
 
-SIDE = 320         # pixels of a picture as it is made
-CAPACITY = 2000    # pictures kept at hand
-REUSE = 2.0        # times a picture is used on the average, each time cropped and mirrored anew
-PHOTOGRAPHS = 0.5  # of the pictures come from labelled photographs
+CAPACITY, CAPACITY_OF_GPU = 2000, 16_000  # pictures kept at hand
 ENCODER_RATE = 1 / 6  # of the decoder's learning rate
 WARM_UP = 200      # steps
 CHECKPOINT_SECONDS, VALIDATION_SECONDS = 150, 900
@@ -36,94 +32,8 @@ VALIDATION_SIDE = 320  # as it is run for files
 AVERAGE = 0.998    # of the running average of the weights
 # Until so many pictures were seen: sides that a picture is shrunk to, with how many make a batch; each step draws one.
 CURRICULUM = ((16_000, ((160, 20),)), (None, ((192, 14), (192, 14), (256, 8), (320, 5))))
+CURRICULUM_OF_GPU = ((None, ((256, 64), (320, 48), (384, 32))),)
 DISTRACTION_FROM, DISTRACTION_FULL = 8_000, 60_000  # pictures seen: clutter starts late
-
-
-# ----------------------------------------------------------------------------------------------------- pictures
-
-class Sources:
-    """Pictures (SIDE, SIDE, 3) uint8 BGR with alpha (SIDE, SIDE) uint8: composites and photographs by turns of chance."""
-
-    def __init__(self) -> None:
-        from .compose import Composer
-        from .photographs import Photographs
-
-        self.composer = Composer(SIDE)
-        self.photographs = Photographs(self.composer)
-
-    def sample(self, rng: np.random.Generator, distraction: float) -> tuple[np.ndarray, np.ndarray]:
-        source = self.photographs if rng.random() < PHOTOGRAPHS else self.composer
-        return source.sample(rng, distraction)
-
-
-def _fill(buffer, made, used, distraction, stop, seed: int) -> None:
-    """A process that fills the ring of pictures, (SIDE, SIDE, 4) uint8: BGR and alpha."""
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
-    ring = np.frombuffer(buffer, np.uint8).reshape(CAPACITY, SIDE, SIDE, 4)
-    sources, rng = Sources(), np.random.default_rng(seed)
-    count = 0
-    while not stop.value and os.getppid() == parent:
-        if made.value > CAPACITY + used.value / REUSE:
-            time.sleep(0.02)
-            continue
-        photo, alpha = sources.sample(rng, distraction.value)
-        with made.get_lock():
-            slot = made.value % CAPACITY
-            made.value += 1
-        ring[slot, ..., :3], ring[slot, ..., 3] = photo, alpha
-        count += 1
-        if count % 1500 == 0:
-            sources.composer.refresh()
-
-
-class Supply:
-    """Pictures from other processes, handed out in batches."""
-
-    def __init__(self, workers: int) -> None:
-        context = multiprocessing.get_context("fork")
-        self._memory = context.RawArray(ctypes.c_uint8, CAPACITY * SIDE * SIDE * 4)
-        self._ring = torch.frombuffer(self._memory, dtype=torch.uint8).view(CAPACITY, SIDE, SIDE, 4)
-        self._made, self._used = context.Value("l", 0), context.RawValue("l", 0)
-        self.distraction, self._stop = context.RawValue("d", 0.0), context.RawValue("b", 0)
-        self._context, self._count = context, workers
-        self._workers: list[multiprocessing.process.BaseProcess] = []
-
-    def start(self, distraction: float, seed: int) -> None:
-        self.distraction.value = distraction
-        self._workers = [self._context.Process(target=_fill, daemon=True, args=(
-            self._memory, self._made, self._used, self.distraction, self._stop, seed + index)) for index in range(self._count)]
-        for worker in self._workers:
-            worker.start()
-
-    def batch(self, count: int, side: int) -> tuple[Tensor, Tensor]:
-        """Pictures (count, 3, side, side) and alphas (count, 1, side, side), float32 in [0, 1]."""
-        while True:
-            if not all(worker.is_alive() for worker in self._workers):
-                raise RuntimeError("a process that makes pictures ended; are there renders, backgrounds and photographs?")
-            if self._made.value > 400:
-                break
-            time.sleep(0.2)
-        known = min(self._made.value, CAPACITY)
-        chosen = self._ring[torch.randint(0, known - 8, (count,))]
-        # One crop for the whole batch: cheap, and of another part each time.
-        part = SIDE if torch.rand(()) < 0.35 else int(SIDE * (0.62 + 0.38 * torch.rand(())))
-        top, left = (int(torch.randint(0, SIDE - part + 1, ())) for _ in range(2))
-        planes = chosen[:, top:top + part, left:left + part].permute(0, 3, 1, 2).float().div_(255)
-        if torch.rand(()) < 0.5:
-            planes = planes.flip(3)
-        if part != side:
-            shrink = part > side * 1.3
-            planes = F.interpolate(planes, size=(side, side), mode="area") if shrink else F.interpolate(planes, size=(side, side), mode="bilinear", align_corners=False)
-        self._used.value += count
-        return planes[:, :3].contiguous(memory_format=torch.channels_last), planes[:, 3:].contiguous()
-
-    def close(self) -> None:
-        self._stop.value = 1
-        for worker in self._workers:
-            worker.join(5)
 
 
 # --------------------------------------------------------------------------------------------------------- loss
@@ -162,15 +72,21 @@ def _parameter_groups(network: Network) -> list[dict]:
 
 
 class Trainer:
-    """The network, its running average and its optimiser, with what is needed to stop and go on."""
+    """The network, its running average and its optimiser, with what is needed to stop and go on.
 
-    def __init__(self, rate: float) -> None:
+    remembers: the network is given previous mattes, and has files of its own.
+    """
+
+    def __init__(self, rate: float, remembers: bool = False) -> None:
         torch.manual_seed(2026)
-        self.network = Network().to(memory_format=torch.channels_last)
+        self.remembers = remembers
+        self.network = Network(remembers).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(_parameter_groups(self.network), lr=rate)
         self.seen = self.steps = self.since_start = 0
-        self.file = paths.work() / "checkpoint.pt"
+        self.device = torch.device("cpu")
+        self.file, self.cooled = (paths.work() / f"{name}{'-remembers' if remembers else ''}.{kind}"
+                                  for name, kind in (("checkpoint", "pt"), ("cooled", "safetensors")))
 
     def load(self, from_project: bool) -> None:
         """Goes on from the build folder's checkpoint, else, if wanted, from the project's own weights, else from ImageNet's."""
@@ -183,24 +99,33 @@ class Trainer:
             self.since_start = WARM_UP
         elif from_project and paths.WARM_START.exists():
             state, note = weights.load(paths.WARM_START)
-            self.network.load_state_dict(state)
-            self.average.load_state_dict(state)
+            for network in (self.network, self.average):
+                network.load_state_dict(network.state_dict() | state)
             self.seen, self.steps = int(note.get("seen", 0)), int(note.get("steps", 0))  # the optimiser starts anew
         else:
             encoder = weights.imagenet()
             for network in (self.network, self.average):
                 network.load_state_dict(network.state_dict() | encoder)
 
+    def move(self, device: torch.device) -> None:
+        """Goes on on ``device``."""
+        self.device = device
+        self.network.to(device)
+        self.average.to(device)
+        self.optimiser.load_state_dict(self.optimiser.state_dict())  # which takes its state to where the weights are
+
     def save(self) -> None:
         with paths.replacing(self.file) as partial:
             torch.save({"raw": self.network.state_dict(), "average": self.average.state_dict(),
                         "optimiser": self.optimiser.state_dict(), "seen": self.seen, "steps": self.steps}, partial)
 
-    def step(self, pictures: Tensor, truth: Tensor, rate: float) -> float:
+    def step(self, pictures: Tensor, truth: Tensor, rate: float) -> Tensor:
+        """Learns from a batch; returns its loss, which stays on the device until somebody wants to know."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["share"] * min(1.0, (self.since_start + 1) / WARM_UP)
         self.network.train()
-        logits, coarse = self.network(pictures)
+        previous = priors.previous(truth) if self.remembers else None
+        logits, coarse = self.network(pictures, previous)
         loss = loss_of(logits, coarse, truth)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -212,24 +137,25 @@ class Trainer:
             averaged, current = self.average.state_dict(), self.network.state_dict()
             floats = [name for name, value in averaged.items() if value.dtype.is_floating_point]
             torch._foreach_lerp_([averaged[name] for name in floats], [current[name] for name in floats], 1 - keep)
-        return float(loss.detach())
+        return loss.detach()
 
     def validate(self, side: int) -> dict[str, float]:
-        """Scores of the averaged weights on held-out pictures, see ``evaluate.brief``."""
+        """Scores of the averaged weights on held-out pictures, without memory; see ``evaluate.brief``."""
         from . import evaluate
 
         matte = Matte(self.average).eval()
 
         def predict(batch: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                return matte(torch.from_numpy(batch)).numpy()
+                return matte(torch.from_numpy(batch).to(self.device)).cpu().numpy()
 
         return evaluate.brief(evaluate.Model("training", predict, side, "pad-square"))
 
 
 def _plan(seen: int, options: argparse.Namespace) -> tuple[int, int, float]:
     """Side and batch of the coming step, and how much clutter pictures show."""
-    choices = next(choices for until, choices in CURRICULUM if until is None or seen < until)
+    curriculum = CURRICULUM if options.device == "cpu" else CURRICULUM_OF_GPU
+    choices = next(choices for until, choices in curriculum if until is None or seen < until)
     side, batch = choices[int(torch.randint(len(choices), ()))]
     clutter = min(1.0, max(0.0, (seen - DISTRACTION_FROM) / (DISTRACTION_FULL - DISTRACTION_FROM)))
     return options.size or side, options.batch or batch, clutter if options.distractors is None else options.distractors
@@ -238,10 +164,15 @@ def _plan(seen: int, options: argparse.Namespace) -> tuple[int, int, float]:
 def run(options: argparse.Namespace) -> None:
     """Trains until ``--minutes`` are over, the cool-down ends, or the process is asked to stop."""
     (paths.work() / "train.pid").write_text(f"{os.getpid()}\n")
-    supply = Supply(options.workers)
-    trainer = Trainer(options.learning_rate)
-    trainer.load(options.resume)
-    supply.start(_plan(trainer.seen, options)[2], seed=2026 + trainer.seen)  # other composites after each resumption
+    device = torch.device(options.device)
+    trainers = [Trainer(options.learning_rate, remembers) for remembers in ((False, True) if options.remember else (False,))]
+    for trainer in trainers:
+        trainer.load(options.resume)
+    first = trainers[0]
+    supply = Supply(options.workers, CAPACITY if device.type == "cpu" else CAPACITY_OF_GPU, device)
+    supply.start(_plan(first.seen, options)[2], seed=2026 + first.seen)  # other composites after each resumption
+    for trainer in trainers:
+        trainer.move(device)
     torch.set_num_threads(options.threads)
     asked_to_stop = False
 
@@ -253,44 +184,54 @@ def run(options: argparse.Namespace) -> None:
     signal.signal(signal.SIGINT, stop)
     minutes = options.cooldown or options.minutes
     spent, saved, validated, losses = 0.0, 0.0, 0.0, []
-    bar = tqdm(desc="cool-down" if options.cooldown else "train", unit=" pictures", initial=trainer.seen, mininterval=10, maxinterval=30)
+    bar = tqdm(desc="cool-down" if options.cooldown else "train", unit=" pictures", initial=first.seen, mininterval=10, maxinterval=30)
     try:
         while not asked_to_stop and (minutes is None or spent < minutes * 60):
             began = time.monotonic()
-            side, batch, supply.distraction.value = _plan(trainer.seen, options)
+            side, batch, supply.distraction.value = _plan(first.seen, options)
             rate = options.learning_rate
             if options.cooldown:
                 rate *= max(1.0 - spent / (options.cooldown * 60), 0.005)
-            losses.append(trainer.step(*supply.batch(batch, side), rate))
+            pictures = supply.batch(batch, side)
+            losses.append([trainer.step(*pictures, rate) for trainer in trainers])
             bar.update(batch)
             if len(losses) % 20 == 0:
-                bar.set_postfix(side=side, loss=f"{np.mean(losses[-200:]):.3f}", clutter=f"{supply.distraction.value:.2f}", refresh=False)
+                bar.set_postfix(side=side, loss=" ".join(f"{loss:.3f}" for loss in _mean(losses[-200:])), made=supply.made,
+                                clutter=f"{supply.distraction.value:.2f}", refresh=False)
             # A step that was halted from outside counts as a short one, or a cool-down would be cut short.
             spent += min(time.monotonic() - began, 2.0)
             if not options.cooldown and spent - saved > CHECKPOINT_SECONDS:
-                trainer.save()
+                for trainer in trainers:
+                    trainer.save()
                 saved = spent
             if not options.cooldown and spent - validated > VALIDATION_SECONDS:
                 validated = spent
-                _log(trainer, losses, options)
+                for index, trainer in enumerate(trainers):
+                    _log(trainer, [loss[index] for loss in losses], options)
     finally:
         bar.close()
         supply.close()
-    if not options.cooldown:
-        trainer.save()
-    scores = _log(trainer, losses, options)
-    note = {"seen": trainer.seen, "steps": trainer.steps, "held_out": json.dumps(scores)}
-    if options.cooldown and not asked_to_stop:
-        cooled = paths.work() / "cooled.safetensors"
-        weights.save(trainer.average.state_dict(), note, cooled)
-        print(f"wrote {cooled}")
+    for index, trainer in enumerate(trainers):
+        if not options.cooldown:
+            trainer.save()
+        elif not asked_to_stop:
+            weights.save(trainer.average.state_dict(), {"seen": trainer.seen, "steps": trainer.steps}, trainer.cooled)
+            print(f"wrote {trainer.cooled}")
+        scores = _log(trainer, [loss[index] for loss in losses], options)
+        if options.cooldown and not asked_to_stop:
+            weights.save(trainer.average.state_dict(), {"seen": trainer.seen, "steps": trainer.steps, "held_out": json.dumps(scores)}, trainer.cooled)
 
 
-def _log(trainer: Trainer, losses: list[float], options: argparse.Namespace) -> dict[str, float]:
+def _mean(losses: list[list[Tensor]]) -> list[float]:
+    """Mean losses of each trainer over some steps."""
+    return torch.stack([torch.stack(step) for step in losses]).mean(0).tolist()
+
+
+def _log(trainer: Trainer, losses: list[Tensor], options: argparse.Namespace) -> dict[str, float]:
     """Held-out scores, always at one size, so that they can be compared."""
     scores = trainer.validate(VALIDATION_SIDE)
-    entry = {"time": time.strftime("%FT%T"), "seen": trainer.seen, "side": VALIDATION_SIDE, "cooldown": bool(options.cooldown),
-             "loss": float(np.mean(losses[-300:])) if losses else None, **scores}
+    entry = {"time": time.strftime("%FT%T"), "seen": trainer.seen, "side": VALIDATION_SIDE, "cooldown": bool(options.cooldown), "remembers": trainer.remembers,
+             "loss": float(torch.stack(losses[-300:]).mean()) if losses else None, **scores}
     with open(paths.work() / "train-log.jsonl", "a") as file:
         file.write(json.dumps(entry) + "\n")
     tqdm.write(json.dumps(entry))

@@ -157,7 +157,7 @@ def test_weights_between_two_states():
 
 def test_haze_is_taken_off_and_full_cover_is_reached():
     class Levels(torch.nn.Module):
-        def forward(self, alpha):
+        def forward(self, alpha, previous=None):
             return torch.logit(alpha)
 
     given = torch.tensor([1e-4, HAZE / 2, HAZE, 0.5, 1 - HAZE, 1 - 1e-4])

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from builtin import paths, train, weights
+from builtin import feeding, paths, train, weights
 from builtin.network import Network
 
 
@@ -70,11 +70,11 @@ def test_the_encoder_is_trained_slowly():
 
 @pytest.mark.parametrize("seen", [0, 15_999, 16_000, 10**6])
 def test_every_plan_fits_the_network(seen):
-    free = SimpleNamespace(size=None, batch=None, distractors=None)
+    free = SimpleNamespace(size=None, batch=None, distractors=None, device="cpu")
     for _ in range(20):
         side, count, clutter = train._plan(seen, free)
-        assert side % 32 == 0 and side <= train.SIDE and count > 0 and 0 <= clutter <= 1
-    assert train._plan(seen, SimpleNamespace(size=224, batch=3, distractors=0.5)) == (224, 3, 0.5)
+        assert side % 32 == 0 and side <= feeding.SIDE and count > 0 and 0 <= clutter <= 1
+    assert train._plan(seen, SimpleNamespace(size=224, batch=3, distractors=0.5, device="cpu")) == (224, 3, 0.5)
 
 
 def test_the_loss_is_least_for_the_truth():
