@@ -1,7 +1,8 @@
 """The avatars' colours: textures, or the preview picture projected onto the mesh and what is guessed where it saw nothing.
 
-VALID's avatars have their textures. Of Rocketbox's there are only previews: the side the preview shows takes its colours from it, the hidden side from its mirror image in X, what neither
-shows from the nearest coloured vertex of the same material.
+VALID's avatars have their textures. Of Rocketbox's there are only previews: the side the preview shows takes its
+colours from it, the hidden side from its mirror image in X, what neither shows from the nearest coloured vertex of
+the same material.
 """
 from __future__ import annotations
 
@@ -73,8 +74,8 @@ def sampled(picture: np.ndarray, uvs: np.ndarray) -> np.ndarray:
     """(V, 3) float32 in [0, 1]: colours of a picture (H, W, 3) uint8 at ``uvs`` (V, 2), between pixels as OpenGL does."""
     height, width = picture.shape[:2]
     spots = (uvs * [width, height] - 0.5).astype("f4")[:, None]
-    # OpenCV's coordinates have fewer than 2^15 rows at a time.
-    parts = [cv2.remap(picture, part, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for part in np.array_split(spots, len(spots) // 30000 + 1)]
+    parts = [cv2.remap(picture, part, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+             for part in np.array_split(spots, len(spots) // 30000 + 1)]  # OpenCV takes no more than 32,767 rows at once
     return np.concatenate(parts)[:, 0].astype("f4") / 255
 
 
@@ -95,23 +96,25 @@ def load(name: str) -> tuple[meshes.Mesh, Appearance]:
 
 
 def _textured(mesh: meshes.Mesh) -> Appearance:
-    """Colours by texture; which parts are what follows from the bones that move them."""
+    """Colours by texture; which vertices are clothes, head or hands follows from the bones that move them."""
     picture, skin = valid.texture(mesh.name), poses.Skin(mesh)
-    colours = sampled(picture, mesh.uvs)
+    colours, points, joint = sampled(picture, mesh.uvs), mesh.positions, mesh.joint("Head")
     hand_bones = [bone for bone in mesh.bone_names if bone[2:].startswith(("Hand", "Finger"))]
     head, hands = skin.weight_of("Head", "Neck", "LEye", "REye", "HeadEnd"), skin.weight_of(*hand_bones)
-    wig = np.zeros(len(colours), bool)
+    wig = np.zeros(len(points), bool)
     if "Hair" in mesh.material_names:
         wig[mesh.triangles[mesh.materials == mesh.material_names.index("Hair")].ravel()] = True
-    kinds = np.where(wig | (head > 0.5) | (hands > 0.5), HEAD, BODY).astype("f4")
-    on_head = np.where(wig | (head > 0.5), HEAD, BODY)
-    tone = _skin_of(mesh, np.where(wig, BODY, on_head), colours, ~wig)
-    joint, points = mesh.joint("Head"), mesh.positions
-    skull = (head > 0.5) & (points[:, 2] > joint[2] + 0.05) & ~((points[:, 1] < joint[1] - 0.03) & (points[:, 2] < joint[2] + 0.13))
+    is_head = (head > 0.5) & ~wig
+
+    tone = _skin_of(mesh, np.where(is_head, HEAD, BODY), colours, ~wig)
+    roots = _hair_roots(mesh, colours, np.where(wig, HAIR_CARD, np.where(is_head, HEAD, BODY)), tone)
+    in_face = (points[:, 1] < joint[1] - 0.03) & (points[:, 2] < joint[2] + 0.13)
+    skull = is_head & (points[:, 2] > joint[2] + 0.05) & ~in_face
     cloth = np.where(wig, 0.0, np.clip(1.5 - 2 * (head + hands), 0, 1))
     parts = np.stack([cloth, wig | skull, hands * (hands > 0.9)], 1).astype("f4")
-    waist = mesh.joint("Spine1")[2] - 0.05
-    return Appearance(picture, None, colours, mesh.uvs, kinds, tone, float(waist), _hair_roots(mesh, colours, np.where(wig, HAIR_CARD, on_head), tone), parts)
+    # Wigs are opaque, and hands keep their colours: both are drawn as heads are.
+    kinds = np.where(wig | is_head | (hands > 0.5), HEAD, BODY).astype("f4")
+    return Appearance(picture, None, colours, mesh.uvs, kinds, tone, float(mesh.joint("Spine1")[2] - 0.05), roots, parts)
 
 
 def _projected(mesh: meshes.Mesh) -> Appearance:

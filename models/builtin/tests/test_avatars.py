@@ -1,5 +1,7 @@
 """Reading of VALID's avatars, their bind pose, their textures, and hands. All files and skeletons here are made up."""
+import concurrent.futures
 import json
+import multiprocessing
 import struct
 
 import cv2
@@ -198,3 +200,53 @@ def test_shards_know_their_numbers_and_avatars(tmp_path):
     shard = render.Shard(path.with_suffix(".npz"))
     assert render.number_of(path) == 12 and list(shard.avatars) == ["White_F_2_Busi", "Asian_M_3_Util"]
     assert (shard.crop(1)[0] == 200).all()
+
+
+def square_person() -> tuple[meshes.Mesh, appearance.Appearance]:
+    """A square of two metres that faces -Y, its texture red on the person's left and green above on the right."""
+    picture = np.zeros((8, 8, 3), "u1")
+    picture[:, 4:], picture[:4, :4] = (255, 0, 0), (0, 255, 0)
+    points = np.float32([[-1, 0, 0], [1, 0, 0], [1, 0, 2], [-1, 0, 2]])
+    mesh = meshes.Mesh(
+        name="square", positions=points, normals=np.tile(np.float32([0, -1, 0]), (4, 1)), triangles=np.array([[0, 1, 2], [0, 2, 3]], "i4"),
+        materials=np.zeros(2, "i4"), material_names=["Body"], bone_names=["Head"], bone_heads=np.zeros((1, 3)), bone_parents=np.array([-1]),
+        skin_weights=np.tile(np.float32([1, 0, 0, 0]), (4, 1)), skin_bones=np.zeros((4, 4), "i4"), uvs=np.float32([[0, 1], [1, 1], [1, 0], [0, 0]]))
+    look = appearance.Appearance(picture, None, appearance.sampled(picture, mesh.uvs), mesh.uvs, np.zeros(4, "f4"), np.array([0.7, 0.5, 0.4]), -10.0,
+                                 np.zeros(0, int), np.float32([[1, 0, 0]] * 4))
+    return mesh, look
+
+
+def drawn(recolour: float) -> np.ndarray | None:
+    """(32, 32, 4) uint8: the square with its clothes in their own colours (0) or in blue (1); None where nothing can be drawn."""
+    from builtin.renderer import Renderer
+
+    try:
+        renderer = Renderer(32)
+    except Exception:  # no EGL here
+        return None
+    mesh, look = square_person()
+    black = (0.0, 0.0, 0.0)
+    renderer.set(sky=(1.0, 1.0, 1.0), ground=(1.0, 1.0, 1.0), lamp1=(0.0, -1.0, 0.0), lamp1_colour=black, lamp2=(0.0, -1.0, 0.0), lamp2_colour=black, shine=0.0,
+                 recolour=(recolour, recolour, 0.0), upper_colour=(0.0, 0.0, 1.0), lower_colour=black, hair_colour=black, pattern_colour=black, pattern=0,
+                 pattern_style=(1.0, 0.0, 0.0), skin_tint=(1.0, 1.0, 1.0), grain=0.0)
+    renderer.picture(look.picture, shrinks=True)
+    view = render.look_at(np.array([0, 0, 1.0]), 2.5, 0, 0, 0, 30, (0, 0))
+    renderer.begin(view.matrix, view.focal, view.centre)
+    renderer.person(mesh, look, mesh.positions, mesh.normals, np.zeros(4, "f4"))
+    return renderer.finish().copy()
+
+
+@pytest.mark.parametrize("recolour", [0.0, 1.0])
+def test_textures_are_drawn_upright_and_take_other_clothes(recolour):
+    pytest.importorskip("moderngl")
+    # In a process of its own: PyTorch crashes in one that has loaded Mesa's drivers before.
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        picture = pool.submit(drawn, recolour).result()
+    if picture is None:
+        pytest.skip("no OpenGL")
+    assert picture[16, 16, 3] == 255 and picture[0, 0, 3] == 0
+    upper_left, right = picture[8, 8, :3].astype(int), picture[16, 24, :3].astype(int)
+    if recolour:
+        assert upper_left[2] > 2 * upper_left[:2].max() and right[2] > 2 * right[:2].max()
+    else:
+        assert upper_left[1] > 200 and upper_left[[0, 2]].max() < 20 and right[0] > 200 and right[1:].max() < 20
