@@ -50,7 +50,7 @@ class Scene:
         self.side = HEIGHT * OVERSAMPLING
         self.renderer = Renderer(self.side)
         self.person = render.Person(AVATAR)
-        self.renderer.picture(self.person.look.preview)
+        self.renderer.picture(self.person.look.picture)
         mesh, look = self.person.mesh, self.person.look
         rng = np.random.default_rng(11)
         strands = [hair.grow(mesh, look.hair_roots, look.colours.astype("f8") ** 2.2, rng, style)

@@ -140,12 +140,14 @@ class Composer:
     model's contract does; otherwise (for validation) return the frames as they are, longer side ``side``.
     extras: draw what is hard besides clutter (things on heads, people who look like their background, bodies
     without heads, H.264); only the first held-out composites are without, see ``validation``.
+    number: which held-out shard to take people from.
     """
 
-    def __init__(self, side: int, held_out: bool = False, padded: bool = True, extras: bool = True) -> None:
+    def __init__(self, side: int, held_out: bool = False, padded: bool = True, extras: bool = True, number: int = 1) -> None:
         cv2.setNumThreads(0)
         codec.be_quiet()
-        self.side, self.held_out, self.padded, self.extras = side, held_out, padded, extras
+        self.side, self.held_out, self.padded, self.extras, self.number = side, held_out, padded, extras, number
+        self.shown: list[str] = []  # avatars of the last sample, as far as the shards name them
         self.refresh()
         noise = np.random.default_rng(5)
         self._grain = noise.normal(0, 1, (6, 2 * side, 2 * side, 3)).astype("f4")
@@ -161,10 +163,8 @@ class Composer:
         self._by_framing = {name: [np.where(shard.framings == name)[0] for shard in self.people] for name in render.FRAMINGS}
 
     def _mine(self, shards: list) -> list:
-        """Of the held-out shards only the first is without extras."""
-        if not self.held_out:
-            return shards
-        return shards[1:] if self.extras else shards[:1]
+        """Held-out shards are not mixed: each is a set of its own."""
+        return [path for path in shards if render.number_of(path) == self.number] if self.held_out else shards
 
     @staticmethod
     def _fractal(rng: np.random.Generator, side: int) -> np.ndarray:
@@ -294,6 +294,8 @@ class Composer:
             shard, index = self.people[number], int(rng.choice(members[number]))
             if shard.boxes[index, 1] > 0 or rng.random() < headless:
                 break
+        if shard.avatars is not None:
+            self.shown.append(str(shard.avatars[index]))
         return (*shard.crop(index), shard.side)
 
     def _persons(self, rng: np.random.Generator, frame: tuple[int, int]) -> list[Placed]:
@@ -377,7 +379,7 @@ class Composer:
 
     def sample(self, rng: np.random.Generator, distraction: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) uint8 BGR and its alpha (H, W) uint8; ``distraction`` in [0, 1] adds clutter."""
-        side = self.side
+        side, self.shown = self.side, []
         if not self.held_out and rng.random() < 0.25:
             distraction *= 0.25  # most of what cameras see is plain
         natural = not self.padded or rng.random() < 0.4
@@ -505,24 +507,42 @@ def pad_square(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
     return (cv2.copyMakeBorder(photo, *border, cv2.BORDER_REPLICATE), cv2.copyMakeBorder(mask, *border, cv2.BORDER_REPLICATE))
 
 
-def renders_are_there() -> bool:
-    """Whether held-out composites can be made."""
-    return backgrounds.file(True).exists() and bool(render.shards(True, False))
+VALIDATIONS = {"": 0, "extras": 1, "valid": render.HELD_OUT_VALID}  # sets of held-out composites and their shards
 
 
-def validation(count: int = 300, side: int = 384, extras: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+def renders_are_there(kind: str = "") -> bool:
+    """Whether held-out composites of a kind can be made."""
+    return backgrounds.file(True).exists() and any(render.number_of(path) == VALIDATIONS[kind] for path in render.shards(True))
+
+
+def _validation(kind: str, count: int, side: int) -> dict[str, np.ndarray]:
+    """``photo0``, ``alpha0`` and so on of fixed held-out composites, and ``avatars``: those in each, joined by spaces."""
+    file = paths.work() / f"validation-{side}-{count}{kind and '-'}{kind}.npz"
+    if not file.exists():
+        composer = Composer(side, held_out=True, padded=False, extras=kind != "", number=VALIDATIONS[kind])
+        rng, fields, avatars = np.random.default_rng(77), {}, []
+        for index in range(count):
+            fields[f"photo{index}"], fields[f"alpha{index}"] = composer.sample(rng)
+            avatars.append(" ".join(composer.shown))
+        with paths.replacing(file) as partial:
+            np.savez_compressed(partial, **fields, avatars=np.array(avatars))
+    with np.load(file) as data:
+        return {name: data[name] for name in data.files}
+
+
+def validation(count: int = 300, side: int = 384, extras: bool = False, valid: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
     """Fixed composites of held-out avatars before held-out places: pictures BGR and alphas, uint8.
 
-    Without extras they are what they were from the beginning, so that scores can be compared over time.
+    Without extras they are what they were from the beginning, so that scores can be compared over time; ``valid``: with
+    extras, of VALID's persons.
     """
-    file = paths.work() / f"validation-{side}-{count}{'-extras' if extras else ''}.npz"
-    if not file.exists():
-        composer, rng = Composer(side, held_out=True, padded=False, extras=extras), np.random.default_rng(77)
-        pairs = [composer.sample(rng) for _ in range(count)]
-        with paths.replacing(file) as partial:
-            np.savez_compressed(partial, **{f"{kind}{index}": pair[place] for index, pair in enumerate(pairs) for place, kind in enumerate(("photo", "alpha"))})
-    with np.load(file) as data:
-        return [(data[f"photo{index}"], data[f"alpha{index}"]) for index in range(count)]
+    data = _validation("valid" if valid else "extras" if extras else "", count, side)
+    return [(data[f"photo{index}"], data[f"alpha{index}"]) for index in range(count)]
+
+
+def validation_avatars(count: int = 300, side: int = 384) -> list[list[str]]:
+    """Names of the avatars in each composite of ``validation(valid=True)``; they begin with group and sex."""
+    return [str(names).split() for names in _validation("valid", count, side)["avatars"]]
 
 
 def nobody(count: int = 150) -> list[np.ndarray]:

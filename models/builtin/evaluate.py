@@ -95,6 +95,12 @@ def composites(extras: bool) -> list[Entry]:
     return [(str(index), photo, alpha / np.float32(255)) for index, (photo, alpha) in pairs if (alpha > 127).mean() > 0.003]
 
 
+def valid_composites() -> list[Entry]:
+    """Composites of VALID's held-out persons, labelled with their avatars' names."""
+    pairs = zip(compose.validation_avatars(), compose.validation(valid=True))
+    return [(" ".join(names), photo, alpha / np.float32(255)) for names, (photo, alpha) in pairs if (alpha > 127).mean() > 0.003]
+
+
 def nobody() -> list[Entry]:
     """Held-out places."""
     return [(str(index), picture, np.zeros(picture.shape[:2], "f4")) for index, picture in enumerate(compose.nobody())]
@@ -120,8 +126,11 @@ def choosing_sets() -> dict[str, Callable[[], list[Entry]]]:
             sets[f"photographs {name}"] = lambda name=name: photographs.held_out(name)
     if compose.renders_are_there():
         sets["composites"] = lambda: composites(False)
-        sets["composites with extras"] = lambda: composites(True)
         sets["nobody"] = nobody
+    if compose.renders_are_there("extras"):
+        sets["composites with extras"] = lambda: composites(True)
+    if compose.renders_are_there("valid"):
+        sets["composites of valid"] = valid_composites
     return sets
 
 
@@ -169,6 +178,8 @@ def run(model: str | None, sides: list[int], only: str | None, grid: str | None,
         _print_rows(name, summary[name])
         if name == "report: people":
             _by_share(entries, results)
+        if name == "composites of valid":
+            _by_person(entries, results)
         if grid and name != "nobody":
             best = results[models[len(sides) - 1].name]
             worst += [(scores["iou"], f"{name} {entry[0]}", entry[1], models[len(sides) - 1].matte(entry[1])) for scores, entry in zip(best, entries)]
@@ -192,6 +203,16 @@ def _by_share(entries: list[Entry], results: dict[str, list[dict[str, float]]]) 
         if len(members):
             print(f"  people fill {low:.0%} to {min(high, 1):.0%} of {len(members)} pictures: IoU "
                   + ", ".join(f"{who} {np.mean([rows[index]['iou'] for index in members]):.3f}" for who, rows in results.items()))
+
+
+def _by_person(entries: list[Entry], results: dict[str, list[dict[str, float]]]) -> None:
+    """IoU by group, and by sex, of the pictures that show people of one only."""
+    kinds = [[paths.group_and_sex(avatar) for avatar in label.split()] for label, _, _ in entries]
+    for part in (0, 1):
+        for kind in sorted({pair[part] for pairs in kinds for pair in pairs}):
+            members = [index for index, pairs in enumerate(kinds) if {pair[part] for pair in pairs} == {kind}]
+            print(f"  {kind} in {len(members)} pictures: IoU "
+                  + ", ".join(f"{who} {np.mean([rows[index]['iou'] for index in members]):.3f}" for who, rows in results.items() if members))
 
 
 def _grid(entries: list, tile: int = 230) -> np.ndarray:

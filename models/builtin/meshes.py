@@ -1,11 +1,12 @@
-"""Step ``meshes``: the avatars' meshes, skeletons and skin weights, read from FBX with Blender's ``bpy``.
+"""Step ``meshes``: the avatars' meshes, skeletons and skin weights.
 
-Rocketbox files hold one mesh with one set of texture coordinates and a skeleton whose transform carries the
-scale to metres. What is kept is in metres, Z up, the person facing -Y with the left hand at +X.
+Rocketbox's are read from FBX with Blender's ``bpy``: one mesh with one set of texture coordinates, and a skeleton
+whose transform carries the scale to metres. VALID's are read from glTF, see ``valid``. What is kept is in metres,
+Z up, the person facing -Y with the left hand at +X, the arms lowered by about 45 degrees.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ class Mesh:
     bone_parents: np.ndarray  # (B,) int64, -1 at the root
     skin_weights: np.ndarray  # (V, 4) float32, rows sum to 1 (or 0 where no bone moves the vertex)
     skin_bones: np.ndarray    # (V, 4) int32
+    # (V, 2) float32 in a picture of textures, (0, 0) its upper left and (1, 1) its lower right corner; (0, 2) without.
+    uvs: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), "f4"))
 
     def bone(self, name: str) -> int | None:
         """Index of a bone by its name, None where this skeleton lacks it."""
@@ -102,11 +105,15 @@ def _read_fbx(path: Path) -> Mesh:
 
 def run() -> None:
     """Read every avatar that has not been read yet."""
-    for name in tqdm(paths.avatar_names(), desc="meshes"):
-        target = folder() / f"{name}.npz"
+    from . import valid  # which builds on this module
+
+    readers = {"rocketbox": _read_fbx, "valid": valid.read}
+    files = [(library, paths.avatar_file(name)) for library in readers for name in paths.avatar_names(library=library)]
+    for library, path in tqdm(files, desc="meshes"):
+        target = folder() / f"{path.stem}.npz"
         if target.exists():
             continue
-        mesh = _read_fbx(paths.assets() / "rocketbox" / f"{name}.fbx")
+        mesh = readers[library](path)
         fields = {key: np.asarray(value) for key, value in vars(mesh).items() if key != "name"}
         with paths.replacing(target) as partial:
             np.savez(partial, **fields)

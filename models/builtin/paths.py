@@ -20,7 +20,7 @@ def _place(variable: str, default: Path) -> Path:
 
 
 def assets() -> Path:
-    """Folder with ``rocketbox/NAME.fbx``, ``rocketbox/NAME.png`` and ``hdri/PLACE.hdr``."""
+    """Folder with ``rocketbox/NAME.fbx``, ``rocketbox/NAME.png``, ``valid/NAME.glb`` and ``hdri/PLACE.hdr``."""
     return _place("DAVIDMATTE_ASSETS", REPO / ".." / "shared" / "assets")
 
 
@@ -58,7 +58,14 @@ HELD_OUT_AVATARS = frozenset({
     "Military_Male_04", "Sports_Female_02",
 })
 HELD_OUT_PLACES = frozenset({"lobby", "workshop", "esplanade"})
+# Persons of VALID, a woman and a man of each group, in whatever they wear.
+HELD_OUT_PERSONS = frozenset({
+    "AIAN_F_2", "AIAN_M_2", "Asian_F_1", "Asian_M_3", "Black_F_3", "Black_M_1", "Hispanic_F_1", "Hispanic_M_2",
+    "MENA_F_2", "MENA_M_1", "NHPI_M_2", "X_NHPI_F_2", "White_F_3", "White_M_2",
+})
 
+# Libraries of avatars, each a folder of ``assets``, and how their files end.
+LIBRARIES = {"rocketbox": "fbx", "valid": "glb"}
 
 PHOTOGRAPH_SETS = ("congress", "18f", "asl", "walking")
 
@@ -80,10 +87,27 @@ def labelled(name: str, held_out: bool) -> list[Path]:
             if path.with_suffix(".jpg").exists() and is_held_out(path) == held_out]
 
 
-def avatar_names(held_out: bool | None = None) -> list[str]:
-    """Names of all avatars, or only of those (not) held out of training."""
-    names = sorted(path.stem for path in (assets() / "rocketbox").glob("*.fbx"))
-    return [name for name in names if held_out is None or (name in HELD_OUT_AVATARS) == held_out]
+def is_held_out(avatar: str) -> bool:
+    """Whether an avatar is never trained on; those of VALID are named ``PERSON_OUTFIT``."""
+    return avatar in HELD_OUT_AVATARS or avatar.rpartition("_")[0] in HELD_OUT_PERSONS
+
+
+def avatar_names(held_out: bool | None = None, library: str = "rocketbox") -> list[str]:
+    """Names of all avatars of a library, or only of those (not) held out of training."""
+    names = sorted(path.stem for path in (assets() / library).glob(f"*.{LIBRARIES[library]}"))
+    return [name for name in names if held_out is None or is_held_out(name) == held_out]
+
+
+def group_and_sex(avatar: str) -> tuple[str, str]:
+    """Ethnic group and ``F`` or ``M`` of an avatar of VALID; people without validated labels have ``X_`` before them."""
+    group, sex = avatar.removeprefix("X_").split("_")[:2]
+    return group, sex
+
+
+def avatar_file(name: str) -> Path:
+    """The file of an avatar, in whichever library it is."""
+    files = [assets() / library / f"{name}.{ending}" for library, ending in LIBRARIES.items()]
+    return next((path for path in files if path.exists()), files[0])
 
 
 def places(held_out: bool | None = None) -> list[Path]:

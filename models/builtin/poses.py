@@ -13,6 +13,7 @@ from .meshes import Mesh
 Pose = dict[str, float]
 _X, _Y, _Z = np.eye(3)
 SIDES = (("L", 1.0), ("R", -1.0))
+_FANNED = (1.0, 0.25, -0.4, -1.1)  # how far each finger, from the first to the little one, goes towards the thumb when they spread
 
 
 def rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
@@ -21,6 +22,14 @@ def rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     angle = np.deg2rad(degrees)
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(3, 3): the smallest rotation that takes one direction to another."""
+    start, end = start / np.linalg.norm(start), end / np.linalg.norm(end)
+    axis = np.cross(start, end)
+    length = np.linalg.norm(axis)
+    return np.eye(3) if length < 1e-9 else rotation(axis, np.rad2deg(np.arctan2(length, start @ end)))
 
 
 def _arm(rng: np.random.Generator, seated: bool) -> tuple[float, float, float, float]:
@@ -94,9 +103,17 @@ def _rotations(mesh: Mesh, pose: Pose) -> dict[int, np.ndarray]:
              @ rotation(upper, sign * angle(f"{side} arm twist")))
         turn(f"{side} Hand", rotation(forearm, angle(f"{side} hand twist")) @ rotation(_Y, angle(f"{side} hand side"))
              @ rotation(_X, angle(f"{side} hand bend")))
+        curl = np.cross(forearm, -_X * sign)
+        palm = np.cross(curl, forearm)
         for finger in range(1, 5):
             for joint in ("", "1", "2"):
-                turn(f"{side} Finger{finger}{joint}", rotation(np.cross(forearm, -_X * sign), angle(f"{side} fingers")))
+                turn(f"{side} Finger{finger}{joint}", rotation(curl, angle(f"{side} fingers") + angle(f"{side} finger {finger}")))
+            turn(f"{side} Finger{finger}", rotation(palm, sign * _FANNED[finger - 1] * angle(f"{side} spread")))
+        # The thumb goes before the palm, and bends across it.
+        thumb = angle(f"{side} finger 0")
+        turn(f"{side} Finger0", rotation(forearm, sign * 0.8 * thumb) @ rotation(palm, -sign * 0.4 * thumb))
+        for joint in ("1", "2"):
+            turn(f"{side} Finger0{joint}", rotation(palm, -sign * thumb))
         turn(f"{side} Thigh", rotation(_X, -angle(f"{side} hip")) @ rotation(_Y, -sign * angle(f"{side} hip spread")))
         turn(f"{side} Calf", rotation(_X, angle(f"{side} knee")))
         turn(f"{side} Foot", rotation(_X, -angle(f"{side} foot")))
@@ -133,9 +150,13 @@ class Skin:
         found = [index for index in (self.mesh.bone(bone) for bone in bones) if index is not None]
         return np.asarray(self._weights[:, found].sum(1)).ravel()
 
-    def transforms(self, pose: Pose) -> np.ndarray:
-        """(B, 4, 4): where each bone takes a point of the bind pose."""
-        mesh, turned = self.mesh, _rotations(self.mesh, pose)
+    def transforms(self, pose: Pose, instead: dict[int, np.ndarray] | None = None) -> np.ndarray:
+        """(B, 4, 4): where each bone takes a point of the bind pose; ``instead``: own rotations that replace the pose's."""
+        return self.placed(_rotations(self.mesh, pose) | (instead or {}))
+
+    def placed(self, turned: dict[int, np.ndarray]) -> np.ndarray:
+        """The same for each moved bone's own rotation, (3, 3), in the axes of the bind pose."""
+        mesh = self.mesh
         placed = np.zeros((len(mesh.bone_names), 4, 4))
         for bone in self._order:
             parent = mesh.bone_parents[bone]

@@ -14,14 +14,20 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from . import appearance, cameras, hair, headgear, paths, poses, solids
+from . import appearance, cameras, hair, hands, headgear, paths, poses, solids, valid
 
 SIDE = 320            # pixels of a render
 PEOPLE_PER_SHARD = 1000
 THINGS_PER_SHARD = 120
 AVATARS_PER_SHARD = 50
+VALID_SHARE = 0.4     # of a shard's avatars have textures
+# Held-out shards by number: 0 as it was from the beginning, 1 with extras, 2 of VALID's persons and with all that is drawn.
+HELD_OUT_VALID = 2
 FRAMINGS = ("face", "bust", "half", "full", "far")
+NEAR_FRAMINGS = FRAMINGS[:3]
 _FRAMING_WEIGHTS = (0.12, 0.30, 0.20, 0.26, 0.12)
+_GESTURES = 0.27      # of the near framings show a raised hand
+_OWN_CLOTHES = 0.55   # of the pictures of textured avatars show their clothes as they are
 _HAIR_COLOURS = [(0.01, 0.008, 0.006), (0.03, 0.015, 0.01), (0.1, 0.05, 0.02), (0.3, 0.18, 0.07), (0.25, 0.06, 0.02),
                  (0.35, 0.35, 0.35), (0.55, 0.42, 0.25)]
 
@@ -93,8 +99,8 @@ def look_at(target: np.ndarray, height: float, yaw: float, pitch: float, roll: f
     return View(matrix, 2 * distance / height, centre)
 
 
-def random_view(rng: np.random.Generator, framing: str, points: np.ndarray, head: np.ndarray) -> View:
-    """points: (V, 3) of the posed body; head: where it is, metres."""
+def random_view(rng: np.random.Generator, framing: str, points: np.ndarray, head: np.ndarray, yaw: float | None = None) -> View:
+    """points: (V, 3) of the posed body; head: where it is, metres; yaw: degrees, by chance where not given."""
     low, high = points.min(0), points.max(0)
     size, middle = max(high[2] - low[2], 0.8 * np.ptp(points[:, 0])), (low + high) / 2
     if framing == "face":
@@ -110,7 +116,8 @@ def random_view(rng: np.random.Generator, framing: str, points: np.ndarray, head
         height, target = rng.uniform(1.0, 1.25) * size, middle
     else:
         height, target = rng.uniform(1.25, 1.8) * size, middle
-    yaw = rng.normal(0, 38) if rng.random() < 0.68 else rng.uniform(-180, 180)
+    if yaw is None:
+        yaw = rng.normal(0, 38) if rng.random() < 0.68 else rng.uniform(-180, 180)
     pitch = rng.normal(4, 9) if rng.random() < 0.85 else rng.uniform(-25, 50)
     roll = rng.normal(0, 5) if rng.random() < 0.93 else rng.normal(0, 35)
     reach = 0.35 if framing in ("face", "bust", "half") else 0.25
@@ -131,6 +138,17 @@ def bare_limbs(rng: np.random.Generator, skin: poses.Skin) -> np.ndarray:
     return np.clip(bare * 3 - 1, 0, 1).astype("f4")  # a sharp hem
 
 
+@dataclass
+class Motion:
+    """What is chosen for a picture's pose: its framing, and a shown hand's arm."""
+
+    pose: poses.Pose
+    framing: str | None = None                      # by chance, later, where None
+    instead: dict[int, np.ndarray] | None = None    # own rotations of bones that replace the pose's
+    yaw: float | None = None                        # of the camera, degrees
+    shown: str | None = None                        # the side whose hand is shown
+
+
 # ------------------------------------------------------------------------------------------------- one picture
 
 class Person:
@@ -140,23 +158,26 @@ class Person:
         self.mesh, self.look = appearance.load(name)
         self.skin = poses.Skin(self.mesh)
 
-    def random_picture(self, renderer, rng: np.random.Generator, extras: np.random.Generator | None) -> tuple[np.ndarray, str]:
+    def random_picture(self, renderer, rng: np.random.Generator, extras: np.random.Generator | None,
+                       gestures: np.random.Generator | None = None) -> tuple[np.ndarray, str]:
         """(SIDE, SIDE, 4) premultiplied RGBA, and its framing.
 
         extras: source of what people wear on their heads, hold to their faces and sit in; None for none of it.
+        gestures: source of raised hands and of fingers that bend one by one, likewise.
         """
         mesh, look = self.mesh, self.look
         pose = poses.random_pose(rng)
         raised = None if extras is None or extras.random() > 0.1 else "LR"[extras.integers(2)]
         if raised:
             pose = self._hand_to_face(pose, raised, extras)
-        placed = self.skin.transforms(pose)
+        motion = Motion(pose) if gestures is None else self._gesture(pose, gestures, allowed=not raised)
+        placed = self.skin.transforms(motion.pose, motion.instead)
         loose = np.where(mesh.positions[:, 2] > look.waist, rng.uniform(-0.002, 0.022), rng.uniform(-0.002, 0.016))
         loose *= (look.kinds == appearance.BODY) * (rng.random() < 0.5) * (1 - self.skin.weight_of("L Hand", "R Hand"))
         body = mesh.positions + mesh.normals * loose[:, None].astype("f4")
         points, normals = self.skin.apply(placed, body)
         stature = np.diag([*rng.uniform(0.9, 1.14, 2), 1.0])
-        if rng.random() < 0.07:  # lying on the back, the belly or a side
+        if rng.random() < 0.07 and not motion.shown:  # lying on the back, the belly or a side
             stature = poses.rotation([0, 0, 1], rng.uniform(0, 360)) @ poses.rotation([1, 0, 0], rng.choice([-90, 90])) \
                 @ poses.rotation([0, 0, 1], rng.uniform(-90, 90)) @ stature
         points, normals = (points @ stature.T).astype("f4"), (normals @ stature.T).astype("f4")
@@ -166,16 +187,23 @@ class Person:
 
         head_bone = mesh.bone("Head")
         head = (placed[head_bone] @ np.append(mesh.bone_heads[head_bone] + [0, 0, 0.08], 1))[:3]
-        framing = str(rng.choice(FRAMINGS, p=_FRAMING_WEIGHTS))
-        view = random_view(rng, framing, points, head)
+        framing = motion.framing or str(rng.choice(FRAMINGS, p=_FRAMING_WEIGHTS))
+        middle = head
+        if motion.shown:  # both are looked at
+            palm = (placed[mesh.bone(f"{motion.shown} Hand")] @ np.append(self._fingers(motion.shown), 1))[:3]
+            middle = head + np.clip(0.4 * (palm - head), -0.2, 0.2) * [1, 0, 1]
+        view = random_view(rng, framing, points, middle, motion.yaw)
         clothes, light = random_clothes(rng), random_light(rng)
+        if look.camera is None and gestures is not None and gestures.random() < _OWN_CLOTHES:
+            clothes["recolour"] = (0.0, 0.0, clothes["recolour"][2])
         renderer.set(**clothes, **light)
         renderer.begin(view.matrix, view.focal, view.centre)
-        renderer.person(mesh, look, points, normals, bare_limbs(rng, self.skin))
+        bare = bare_limbs(rng, self.skin)
+        renderer.person(mesh, look, points, normals, bare * look.parts[:, 0] if len(look.parts) else bare)
 
         if rng.random() < 0.30:
             self._carry(renderer, rng, placed)
-        hidden_above = np.inf if extras is None else self._dress_up(renderer, extras, placed, pose, raised)
+        hidden_above = np.inf if extras is None else self._dress_up(renderer, extras, placed, motion.pose, raised)
         if len(look.hair_roots) and rng.random() < 0.8:
             albedo = look.colours.astype("f8") ** 2.2
             if clothes["recolour"][2]:
@@ -184,6 +212,23 @@ class Person:
             if strands is not None:
                 renderer.strands(*strands.ribbons(placed[head_bone]), strands.width)
         return renderer.finish(), framing
+
+    def _gesture(self, pose: poses.Pose, rng: np.random.Generator, allowed: bool) -> Motion:
+        """The pose with fingers of its own, and often, where ``allowed`` and seen from near, with a hand that shows something."""
+        framing = str(rng.choice(FRAMINGS, p=_FRAMING_WEIGHTS))
+        for side, _ in poses.SIDES:
+            if rng.random() < 0.75:
+                pose = pose | hands.random_fingers(rng, side)
+        if not allowed or framing not in NEAR_FRAMINGS or rng.random() > _GESTURES:
+            return Motion(pose, framing)
+        shown = "LR"[rng.integers(2)]
+        yaw, name = rng.normal(0, 25), hands.random_gesture(rng)
+        near = {"face": 1.0, "bust": 0.5, "half": 0.0}[framing]
+        pose, instead = hands.raised(self.skin, pose, shown, name, rng, yaw + rng.normal(0, 12), near)
+        if rng.random() < 0.2:
+            pose, other = hands.raised(self.skin, pose, "RL"["LR".index(shown)], name if rng.random() < 0.5 else hands.random_gesture(rng), rng, yaw, near)
+            instead = instead | other
+        return Motion(pose, framing, instead, yaw, shown)
 
     def _paint(self, renderer, rng: np.random.Generator) -> None:
         """Chooses colour and pattern of the next solid."""
@@ -302,6 +347,7 @@ class Shard:
         with np.load(path.with_suffix(".npz")) as data:
             self.boxes, self.side = data["boxes"], int(data["side"])
             self.framings = data["framings"] if "framings" in data.files else None
+            self.avatars = data["avatars"] if "avatars" in data.files else None  # (N,) names
         self._bytes = np.memmap(path.with_suffix(".bin"), np.uint8, "r")
 
     def __len__(self) -> int:
@@ -317,6 +363,11 @@ def name_of(shard: int, held_out: bool, things: bool = False) -> str:
     return f"{'held-out' if held_out else 'train'}-{'things' if things else 'people'}-{shard:04d}"
 
 
+def number_of(path: Path) -> int:
+    """Number of a shard by its file's name."""
+    return int(path.stem[-4:])
+
+
 def shards(held_out: bool, things: bool = False) -> list[Path]:
     """All complete shards so far."""
     pattern = name_of(0, held_out, things)[:-4] + "*.npz"
@@ -324,7 +375,7 @@ def shards(held_out: bool, things: bool = False) -> list[Path]:
 
 
 def _textures(rng: np.random.Generator, held_out: bool) -> list[np.ndarray]:
-    """Pictures to wrap around things: clothes from the previews and pieces of panoramas, uint8 RGB."""
+    """Pictures to wrap around things: clothes from previews and textures, and pieces of panoramas, uint8 RGB."""
     from . import backgrounds
 
     pictures = []
@@ -334,13 +385,24 @@ def _textures(rng: np.random.Generator, held_out: bool) -> list[np.ndarray]:
         pixels, _ = cameras.project(appearance.load(str(name))[0].positions, look.camera)
         left, top = pixels.min(0).astype(int)
         right, bottom = pixels.max(0).astype(int)
-        cut = look.preview[max(0, top):bottom, max(0, left):right]
+        cut = look.picture[max(0, top):bottom, max(0, left):right]
         height, width = cut.shape[:2]
         pictures.append(cut[int(height * 0.25):int(height * 0.6), int(width * 0.3):int(width * 0.7)])
+    if not held_out:
+        pictures += [valid.cloth(str(name)) for name in rng.choice(paths.avatar_names(False, "valid"), 5)]
     for path in rng.choice(paths.places(held_out), 3):
         panorama = backgrounds.load_panorama(path)
         pictures.append((np.clip(panorama * 0.25 / max(np.median(panorama), 1e-3), 0, 1) ** (1 / 2.2) * 255).astype("u1"))
     return pictures
+
+
+def _cast(rng: np.random.Generator, shard: int, held_out: bool) -> np.ndarray:
+    """Names of the avatars of a shard."""
+    if held_out:
+        return rng.permutation(paths.avatar_names(True, "valid" if shard == HELD_OUT_VALID else "rocketbox"))[:AVATARS_PER_SHARD]
+    textured = round(VALID_SHARE * AVATARS_PER_SHARD)
+    return np.concatenate([rng.permutation(paths.avatar_names(False))[:AVATARS_PER_SHARD - textured],
+                           rng.permutation(paths.avatar_names(False, "valid"))[:textured]])
 
 
 def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> None:
@@ -349,24 +411,25 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng([2026, shard, int(held_out)])
-    # The first held-out shard stays as it was before there were extras: scores can be compared over time.
+    # The first held-out shards stay as they were before there were extras and gestures: scores can be compared over time.
     extras = None if held_out and shard == 0 else np.random.default_rng([2028, shard, int(held_out)])
+    gestures = None if held_out and shard < HELD_OUT_VALID else np.random.default_rng([2029, shard, int(held_out)])
     renderer = Renderer(SIDE)
-    names = paths.avatar_names(held_out)
-    chosen = rng.permutation(names)[:AVATARS_PER_SHARD]
-    people, framings, things = [], [], []
+    chosen = _cast(rng, shard, held_out)
+    people, framings, avatars, things = [], [], [], []
     each = -(-PEOPLE_PER_SHARD // len(chosen))
     with tqdm(total=PEOPLE_PER_SHARD, desc=f"shard {shard}", disable=not progress) as bar:
         for name in chosen:
             person = Person(str(name))
-            renderer.picture(person.look.preview)
+            renderer.picture(person.look.picture, shrinks=person.look.camera is None)
             for _ in range(min(each, PEOPLE_PER_SHARD - len(people))):
                 while True:
-                    picture, framing = person.random_picture(renderer, rng, extras)
+                    picture, framing = person.random_picture(renderer, rng, extras, gestures)
                     if (picture[..., 3] > 127).mean() > 0.004:
                         break
                 people.append(picture.copy())
                 framings.append(framing)
+                avatars.append(str(name))
                 bar.update()
     textures = _textures(rng, held_out)
     while len(things) < THINGS_PER_SHARD:
@@ -374,7 +437,7 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
         if (picture[..., 3] > 127).mean() > 0.01:
             things.append(picture.copy())
     save(folder() / name_of(shard, held_out, things=True), things)
-    save(folder() / name_of(shard, held_out), people, framings=np.array(framings))
+    save(folder() / name_of(shard, held_out), people, framings=np.array(framings), avatars=np.array(avatars))
 
 
 def _make(job: tuple[int, bool]) -> int:

@@ -46,7 +46,7 @@ _SURFACE_FRAGMENT = """#version 330
 in vec3 to_normal; in vec3 to_bind; in vec4 to_paint; in vec2 to_seen; in vec3 to_eye; in float to_bare;
 out vec4 result;
 uniform sampler2D picture;
-uniform int source;            // 0: plain colour, 1: the preview projected, 2: any picture wrapped around
+uniform int source;            // 0: plain colour, 1: the preview projected, 2: any picture wrapped around, 3: textures, "seen" is where in them
 uniform mat3 preview_rotation; uniform vec4 preview_lens;   // focal, centre x, centre y, distance
 uniform vec4 wrap;             // scale x, scale z, offset x, offset z
 uniform mat3 view_rotation;
@@ -67,16 +67,20 @@ void main() {
     if (mirrored > 0.) albedo = mix(albedo, projected(vec3(-b.x, b.yz)), mirrored);
     if (direct > 0.) albedo = mix(albedo, projected(b), direct);
   } else if (source == 2) albedo = texture(picture, b.xz * wrap.xy + wrap.zw + b.y * .37).rgb;
+  else if (source == 3) albedo = texture(picture, to_seen).rgb;
   albedo = pow(albedo, vec3(2.2));
   float kind = to_paint.a;
   vec3 skin_linear = pow(skin, vec3(2.2));
   float tone = brightness(albedo), skin_tone = brightness(skin_linear);
   float is_skin = 0.;
-  if (source == 1) {
+  if (source == 1 || source == 3) {
     vec3 unlike = albedo / (tone + .01) - skin_linear / (skin_tone + .01);
     is_skin = (1. - smoothstep(.33, .55, length(unlike))) * smoothstep(.12 * skin_tone, .35 * skin_tone, tone);
   }
-  if (kind < .5) {
+  // How far this is clothes or hair; with textures "paint" tells that, and bare hands, instead of a colour.
+  float cloth_share = source == 3 ? to_paint.r : float(kind < .5), hair_share = source == 3 ? to_paint.g : float(kind >= .5 && kind != 2.);
+  if (source == 3) is_skin = max(is_skin, to_paint.b);
+  if (cloth_share > 0.) {
     bool upper = b.z > waist;
     vec3 cloth = (upper ? upper_colour : lower_colour) * clamp(.35 + .65 * pow(tone / .2, .6), .1, 2.2);
     vec3 q = b * pattern_style.x; float mark = 0.;
@@ -87,10 +91,11 @@ void main() {
     else if (pattern == 5) mark = step(.75, noise(q * 1.7 + 7.));                              // spots
     else if (pattern == 6) mark = .6 * noise(q * 4.);
     if (upper || pattern_style.z > .5) cloth = mix(cloth, pattern_colour * clamp(.3 + tone * 3., .2, 1.5), mark * pattern_style.y);
-    albedo = mix(albedo, cloth, (upper ? recolour.x : recolour.y) * (1. - is_skin));
+    albedo = mix(albedo, cloth, (upper ? recolour.x : recolour.y) * (1. - is_skin) * cloth_share);
     albedo = mix(albedo, skin_linear * clamp(.75 + tone, .8, 1.15), to_bare);
     is_skin = max(is_skin, to_bare);
-  } else if (kind != 2.) albedo = mix(albedo, hair_colour * (.3 + 3. * tone), (1. - is_skin) * recolour.z);
+  }
+  if (hair_share > 0.) albedo = mix(albedo, hair_colour * (.3 + 3. * tone), (1. - is_skin) * recolour.z * hair_share);
   albedo *= mix(vec3(1.), skin_tint, is_skin);
   if (grain > 0.) albedo *= 1. + grain * (noise(b * 420.) + noise(b * 137.) - 1.);
   vec3 n = normalize(to_normal); if (dot(view_rotation * n, to_eye) > 0.) n = -n;
@@ -163,11 +168,14 @@ class Renderer:
                     else:
                         program[name].value = tuple(value) if isinstance(value, (np.ndarray, list)) else value
 
-    def picture(self, pixels: np.ndarray) -> None:
-        """The picture that surfaces are painted with, (H, W, 3) uint8 RGB."""
+    def picture(self, pixels: np.ndarray, shrinks: bool = False) -> None:
+        """The picture that surfaces are painted with, (H, W, 3) uint8 RGB; ``shrinks``: without glitter where it is drawn small."""
         if self._texture is not None:
             self._texture.release()
         self._texture = self.context.texture(pixels.shape[1::-1], 3, np.ascontiguousarray(pixels).tobytes(), alignment=1)
+        if shrinks:
+            self._texture.build_mipmaps()
+            self._texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
         self._texture.use(0)
 
     def begin(self, view: np.ndarray, focal: float, centre: tuple[float, float]) -> None:
@@ -184,12 +192,14 @@ class Renderer:
 
     def person(self, mesh: Mesh, look: Appearance, positions: np.ndarray, normals: np.ndarray, bare: np.ndarray) -> None:
         """Draws a posed avatar: first what is opaque, then hair cards blended over it."""
-        rotation = cameras.rotation(*look.camera[:2])
-        self.set(source=1, preview_rotation=rotation, preview_lens=tuple(look.camera[2:]), skin=look.skin,
-                 waist=look.waist, cards=0.0)
-        paint = np.concatenate([look.colours, look.kinds[:, None]], 1)
+        if look.camera is None:
+            self.set(source=3)
+        else:
+            self.set(source=1, preview_rotation=cameras.rotation(*look.camera[:2]), preview_lens=tuple(look.camera[2:]))
+        self.set(skin=look.skin, waist=look.waist, cards=0.0)
+        paint = np.concatenate([look.colours if look.camera is not None else look.parts, look.kinds[:, None]], 1)
         is_card = (look.kinds[mesh.triangles] == 3).all(1)
-        fields = positions, normals, bare, mesh.positions, paint, look.visible
+        fields = positions, normals, bare, mesh.positions, paint, look.places
         self._draw(*fields, mesh.triangles[~is_card])
         if is_card.any():
             self.set(cards=1.0)
