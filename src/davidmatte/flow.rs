@@ -128,6 +128,9 @@ impl DavidMatte {
     fn introduce(&self, loaded: Loaded, keeps_pace: bool) -> Box<dyn Runner> {
         let Loaded { runner, interrupter, model, active_device, side, library, .. } = loaded;
         gst::info!(CAT, imp = self, "model {model} on {active_device}, by {library}");
+        if let Some(uncaptured) = loaded.uncaptured {
+            gst::debug!(CAT, imp = self, "runs are not captured and replayed: {uncaptured}");
+        }
         if let Some(measured) = loaded.measured {
             gst::debug!(CAT, imp = self, "measured: {measured}");
         }

@@ -34,6 +34,8 @@ pub struct Loaded {
     pub fallback: Option<String>,
     /// What `auto` measured before it chose.
     pub measured: Option<String>,
+    /// Why runs are not captured and replayed, on a device where they could be.
+    pub uncaptured: Option<String>,
     /// Its licence, where that forbids its use for money.
     pub noncommercial: Option<&'static str>,
 }
@@ -53,6 +55,7 @@ fn load(settings: &Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) -> Result
     let library = session.library().to_owned();
     let fallback = session.fallback().map(ToString::to_string);
     let measured = session.measured().map(ToOwned::to_owned);
+    let uncaptured = session.uncaptured().map(ToString::to_string);
     let worker = Worker::new(Box::new(session), clock.clone())?;
     let interrupter = worker.interrupter();
     let (runner, model) = (Box::new(worker), settings.model.clone());
@@ -66,6 +69,7 @@ fn load(settings: &Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) -> Result
         library,
         fallback,
         measured,
+        uncaptured,
         noncommercial,
     })
 }

@@ -193,13 +193,12 @@ impl Contract {
         shape
     }
 
-    /// Whether it is a picture and a matte of 32 bits, and nothing else.
+    /// Whether it is a picture and a matte, and nothing else.
     pub fn is_plain(&self) -> bool {
         self.constants.is_empty()
             && self.states.is_empty()
             && self.previous.is_empty()
             && self.foreground.is_none()
-            && [&self.picture, &self.matte].iter().all(|port| port.ty == Type::F32)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use once_cell::sync::Lazy;
+use ort::ErrorCode;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
@@ -102,7 +103,9 @@ impl Place {
                     .map(|(index, adapter)| format!("{index} ({})", adapter.name))
                     .collect();
                 unavailable(match &list[..] {
-                    [] => "its provider finds no device that it can use".into(),
+                    [] => "its provider finds no device that it can use; install the driver of the \
+                           GPU, with Vulkan, and let this program see the device"
+                        .into(),
                     list => format!(
                         "there is no device-id {}, but {}",
                         options.device_id,
@@ -227,7 +230,22 @@ fn commit(
         ModelBytes::File(path) => builder.commit_from_file(path),
         ModelBytes::Builtin(bytes) => builder.commit_from_memory(bytes),
     };
-    session.map_err(|error| unreadable(one_line(&error)))
+    session.map_err(|error| {
+        // What is neither the file's fault nor the network's is the device's, such as one without float16.
+        let is_of_the_model = matches!(
+            error.code(),
+            ErrorCode::NoSuchFile
+                | ErrorCode::NoModel
+                | ErrorCode::InvalidProtobuf
+                | ErrorCode::InvalidGraph
+                | ErrorCode::InvalidArgument
+        );
+        match place.device() {
+            Device::Cpu => unreadable(one_line(&error)),
+            _ if is_of_the_model => unreadable(one_line(&error)),
+            _ => unavailable(one_line(&error)),
+        }
+    })
 }
 
 fn session_builder(

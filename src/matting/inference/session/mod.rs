@@ -84,6 +84,8 @@ pub struct Session {
     library: String,
     fallback: Option<Error>,
     measured: Option<String>,
+    /// Why its runs on a device that could replay them are not captured.
+    uncaptured: Option<Error>,
     /// Somebody ended its runs.
     ended: Arc<AtomicBool>,
     retreat: Option<Retreat>,
@@ -195,11 +197,15 @@ impl Session {
         };
         let Some(memories) = place.memories() else { return bind(load(false)?, None) };
         // A network with control flow, or with operators that the device lacks, cannot be captured.
-        // ONNX Runtime says so while it loads, or in the first run.
+        // ONNX Runtime says so while it loads, or in the first run. What a version does not do with tensors
+        // on a device shows in that, too, or when its matte is received.
         let captured = load(true)
             .and_then(|loaded| bind(loaded, Some(&memories)))
-            .and_then(|mut session| session.infer().map(|()| session));
-        captured.or_else(|_| bind(load(false)?, None))
+            .and_then(|mut session| session.try_out().map(|()| session));
+        captured.or_else(|reason| {
+            let session = bind(load(false)?, None)?;
+            Ok(Self { uncaptured: Some(reason), ..session })
+        })
     }
 
     /// Binds a stream's tensors: in `memories`, where there are some.
@@ -246,6 +252,7 @@ impl Session {
             library: String::new(),
             fallback: None,
             measured: None,
+            uncaptured: None,
             ended: Arc::new(AtomicBool::new(false)),
             retreat: None,
         })
@@ -269,6 +276,11 @@ impl Session {
     /// What [`Device::Auto`] measured before it chose, where there was a choice.
     pub fn measured(&self) -> Option<&str> {
         self.measured.as_deref()
+    }
+
+    /// Why runs are not captured and replayed, on a device where they could be.
+    pub fn uncaptured(&self) -> Option<&Error> {
+        self.uncaptured.as_ref()
     }
 
     /// Runs the network.
@@ -305,16 +317,25 @@ impl Session {
         }
     }
 
+    /// A run all the way, whose matte nobody wants.
+    fn try_out(&mut self) -> Result<(), Error> {
+        self.infer()?;
+        self.bound.tensors.receive().map(drop).map_err(not_received)
+    }
+
     fn run_or_fail(&mut self, mask: &mut [f32]) -> Result<(), Error> {
         self.infer()?;
-        let failed = |error: ort::Error| Error::Inference { reason: one_line(&error) };
-        let raw = self.bound.tensors.receive().map_err(failed)?;
+        let raw = self.bound.tensors.receive().map_err(not_received)?;
         let output = &self.contract.description.output;
         decode::extract(raw, self.sizes.output, output, &mut self.range, mask)?;
         let Bound { tensors, extras, .. } = &mut self.bound;
         extras.receive(tensors.picture(), mask);
         Ok(())
     }
+}
+
+fn not_received(error: ort::Error) -> Error {
+    Error::Inference { reason: one_line(&error) }
 }
 
 impl Bound {
@@ -407,6 +428,8 @@ mod tests {
 
     /// Its matte depends on every value of its input.
     const KEYER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keyer.onnx");
+    /// The same in 16 bits.
+    const HALF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/half.onnx");
 
     #[test]
     fn streams_share_what_is_loaded() {
@@ -443,22 +466,25 @@ mod tests {
             eprintln!("skipped: ORT_DYLIB_PATH is not set");
             return;
         }
-        let (source, options) = (ModelSource::find(KEYER).unwrap(), SessionOptions::default());
-        let memories = Memories { device: AllocationDevice::CPU, host: AllocationDevice::CPU };
-        let masks = [None, Some(&memories)].map(|memories| {
-            let (runtime, place) = (Runtime::get().unwrap(), Place::BuiltIn(Device::Cpu));
-            let loaded = Loaded::get(&runtime, &source, &options, &place, false).unwrap();
-            let mut session = Session::bind(loaded, &source, &options, memories).unwrap();
-            let mut mask = vec![0.0; session.shape().mask.area()];
-            for run in 0..3 {
-                for (i, value) in session.input().iter_mut().enumerate() {
-                    *value = ((i + run) * 37 % 251) as f32 / 250.0;
+        for model in [KEYER, HALF] {
+            let (source, options) = (ModelSource::find(model).unwrap(), SessionOptions::default());
+            let memories = Memories { device: AllocationDevice::CPU, host: AllocationDevice::CPU };
+            let masks = [None, Some(&memories)].map(|memories| {
+                let (runtime, place) = (Runtime::get().unwrap(), Place::BuiltIn(Device::Cpu));
+                let loaded = Loaded::get(&runtime, &source, &options, &place, false).unwrap();
+                let mut session = Session::bind(loaded, &source, &options, memories).unwrap();
+                session.try_out().unwrap();
+                let mut mask = vec![0.0; session.shape().mask.area()];
+                for run in 0..3 {
+                    for (i, value) in session.input().iter_mut().enumerate() {
+                        *value = ((i + run) * 37 % 251) as f32 / 250.0;
+                    }
+                    session.run(&mut mask).unwrap();
                 }
-                session.run(&mut mask).unwrap();
-            }
-            mask
-        });
-        assert_eq!(masks[0], masks[1]);
-        assert!(masks[0].iter().any(|&value| value != masks[0][0]));
+                mask
+            });
+            assert_eq!(masks[0], masks[1], "{model}");
+            assert!(masks[0].iter().any(|&value| value != masks[0][0]));
+        }
     }
 }

@@ -99,7 +99,7 @@ pub enum Tensors {
         bind_again: bool,
     },
     /// In a device's memory, at the same place for every run.
-    Device { picture: Staged, matte: Staged },
+    Device { picture: ToDevice, matte: FromDevice },
 }
 
 impl Tensors {
@@ -117,7 +117,7 @@ impl Tensors {
         Ok(Self::Host { picture, matte, bind_again })
     }
 
-    /// Makes and binds them in a device's memory; both have to be of 32 bits.
+    /// Makes and binds them in a device's memory.
     pub fn on_device(
         contract: &Contract,
         sizes: &Sizes,
@@ -126,11 +126,10 @@ impl Tensors {
         memories: &Memories,
         id: i32,
     ) -> ort::Result<Self> {
-        let staged = |shape: &[i64]| Staged::new(session, shape, memories, id);
-        let picture = staged(&sizes.picture)?;
-        let mut matte = staged(&sizes.matte)?;
-        binding.bind_input(contract.picture.name.as_str(), &picture.device)?;
-        binding.bind_output(contract.matte.name.as_str(), &mut matte.device)?;
+        let picture = ToDevice::new(&contract.picture, session, &sizes.picture, memories, id)?;
+        let mut matte = FromDevice::new(&contract.matte, session, &sizes.matte, memories, id)?;
+        picture.bind(binding, &contract.picture.name)?;
+        matte.bind(binding, &contract.matte.name)?;
         Ok(Self::Device { picture, matte })
     }
 
@@ -138,7 +137,7 @@ impl Tensors {
     pub fn picture(&mut self) -> &mut [f32] {
         match self {
             Self::Host { picture, .. } => picture.values_mut(),
-            Self::Device { picture, .. } => picture.host(),
+            Self::Device { picture, .. } => picture.values_mut(),
         }
     }
 
@@ -152,7 +151,7 @@ impl Tensors {
                     false => Ok(()),
                 }
             }
-            Self::Device { picture, .. } => picture.host.copy_into(&mut picture.device),
+            Self::Device { picture, .. } => picture.send(),
         }
     }
 
@@ -163,42 +162,147 @@ impl Tensors {
                 matte.receive();
                 Ok(matte.values())
             }
-            Self::Device { matte, .. } => {
-                matte.device.copy_into(&mut matte.host)?;
-                Ok(matte.host())
+            Self::Device { matte, .. } => matte.receive(),
+        }
+    }
+}
+
+/// What the program writes and a device reads.
+pub enum ToDevice {
+    Single { from: PageLocked, device: Tensor<f32> },
+    Half { values: Vec<f32>, from: Tensor<f16>, device: Tensor<f16> },
+}
+
+impl ToDevice {
+    fn new(
+        port: &Port,
+        session: &Session,
+        shape: &[i64],
+        memories: &Memories,
+        id: i32,
+    ) -> ort::Result<Self> {
+        let device = allocator(session, &memories.device, id)?;
+        Ok(match Floats::new(port, shape)? {
+            Floats::Single(_) => Self::Single {
+                from: PageLocked::new(session, shape, &memories.host, id)?,
+                device: Tensor::new(&device, shape.to_vec())?,
+            },
+            Floats::Half(from, values) => {
+                Self::Half { values, from, device: Tensor::new(&device, shape.to_vec())? }
+            }
+        })
+    }
+
+    fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
+        match self {
+            Self::Single { device, .. } => binding.bind_input(name, device),
+            Self::Half { device, .. } => binding.bind_input(name, device),
+        }
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Single { from, .. } => from.values_mut(),
+            Self::Half { values, .. } => values,
+        }
+    }
+
+    fn send(&mut self) -> ort::Result<()> {
+        match self {
+            Self::Single { from, device } => from.tensor.copy_into(device),
+            Self::Half { values, from, device } => {
+                from.extract_tensor_mut().1.convert_from_f32_slice(values);
+                from.copy_into(device)
             }
         }
     }
 }
 
-/// A tensor on a device, and its copy that the program sees.
-pub struct Staged {
-    host: Tensor<f32>,
-    device: Tensor<f32>,
+/// What a device writes and the program reads.
+///
+/// It is received in the program's own memory: ONNX Runtime 1.28 does not copy from a device's memory to
+/// page-locked memory, which it counts among the device's ("dst_data != src_data was false").
+pub enum FromDevice {
+    Single { device: Tensor<f32>, to: Tensor<f32> },
+    Half { device: Tensor<f16>, to: Tensor<f16>, values: Vec<f32> },
+}
+
+impl FromDevice {
+    fn new(
+        port: &Port,
+        session: &Session,
+        shape: &[i64],
+        memories: &Memories,
+        id: i32,
+    ) -> ort::Result<Self> {
+        let device = allocator(session, &memories.device, id)?;
+        Ok(match Floats::new(port, shape)? {
+            Floats::Single(to) => {
+                Self::Single { device: Tensor::new(&device, shape.to_vec())?, to }
+            }
+            Floats::Half(to, values) => {
+                Self::Half { device: Tensor::new(&device, shape.to_vec())?, to, values }
+            }
+        })
+    }
+
+    fn bind(&mut self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
+        match self {
+            Self::Single { device, .. } => binding.bind_output(name, device),
+            Self::Half { device, .. } => binding.bind_output(name, device),
+        }
+    }
+
+    fn receive(&mut self) -> ort::Result<&[f32]> {
+        match self {
+            Self::Single { device, to } => {
+                device.copy_into(&mut *to)?;
+                Ok(to.extract_tensor().1)
+            }
+            Self::Half { device, to, values } => {
+                device.copy_into(&mut *to)?;
+                to.extract_tensor().1.convert_to_f32_slice(values);
+                Ok(values)
+            }
+        }
+    }
+}
+
+/// Memory that a device reads by itself, and the program writes.
+pub struct PageLocked {
+    tensor: Tensor<f32>,
     len: usize,
 }
 
-impl Staged {
-    fn new(session: &Session, shape: &[i64], memories: &Memories, id: i32) -> ort::Result<Self> {
-        let tensor = |memory: &AllocationDevice<'static>| {
-            let memory =
-                MemoryInfo::new(memory.clone(), id, AllocatorType::Device, MemoryType::Default)?;
-            Tensor::<f32>::new(&Allocator::new(session, memory)?, shape.to_vec())
-        };
+impl PageLocked {
+    /// All zeros.
+    fn new(
+        session: &Session,
+        shape: &[i64],
+        memory: &AllocationDevice<'static>,
+        id: i32,
+    ) -> ort::Result<Self> {
+        let mut tensor = Tensor::<f32>::new(&allocator(session, memory, id)?, shape.to_vec())?;
         let len = shape.iter().product::<i64>() as usize;
-        let mut staged =
-            Self { host: tensor(&memories.host)?, device: tensor(&memories.device)?, len };
         // SAFETY: `Memories::host` is memory that the program sees, and holds `len` values; it may
         // not have been written yet, which is made up for here.
-        unsafe { staged.host.data_ptr_mut().cast::<f32>().write_bytes(0, len) };
-        Ok(staged)
+        unsafe { tensor.data_ptr_mut().cast::<f32>().write_bytes(0, len) };
+        Ok(Self { tensor, len })
     }
 
-    /// The copy that the program sees. ort refuses to show page-locked memory, which ONNX Runtime
-    /// counts among the device's from 1.23 on.
-    fn host(&mut self) -> &mut [f32] {
+    /// ort refuses to show page-locked memory, which ONNX Runtime counts among the device's from 1.23 on.
+    fn values_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `new`, which initialised all `len` values; the tensor is borrowed for as
         // long as the slice lives.
-        unsafe { slice::from_raw_parts_mut(self.host.data_ptr_mut().cast::<f32>(), self.len) }
+        unsafe { slice::from_raw_parts_mut(self.tensor.data_ptr_mut().cast::<f32>(), self.len) }
     }
+}
+
+fn allocator(
+    session: &Session,
+    memory: &AllocationDevice<'static>,
+    id: i32,
+) -> ort::Result<Allocator> {
+    let memory = MemoryInfo::new(memory.clone(), id, AllocatorType::Device, MemoryType::Default)?;
+    Allocator::new(session, memory)
 }
