@@ -2,6 +2,7 @@
 
 //! What a composite shows behind the person, as rows of the output's format.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::matting::compose::blur::{BackdropRow, Blur};
@@ -83,12 +84,19 @@ impl<S: Sample> Backdrop<S> {
         }
     }
 
-    /// Row `y` of plane `plane`; samples of alpha and padding may hold anything.
-    pub fn row<'a>(&'a self, plane: usize, y: usize, scratch: &'a mut BackdropRow<S>) -> &'a [S] {
+    /// Row `y` of plane `plane`, of which the samples of `needed` are right; those of alpha and padding may
+    /// hold anything.
+    pub fn row<'a>(
+        &'a self,
+        plane: usize,
+        y: usize,
+        needed: impl Iterator<Item = Range<usize>>,
+        scratch: &'a mut BackdropRow<S>,
+    ) -> &'a [S] {
         match self {
             Self::Flat(frame, _) => frame.samples(plane, 0),
             Self::Still(frame) => frame.samples(plane, y),
-            Self::Blurred(blur) => blur.row(plane, y, scratch),
+            Self::Blurred(blur) => blur.row(plane, y, needed, scratch),
         }
     }
 }
@@ -169,7 +177,8 @@ mod tests {
                 for component in to.format.color_components() {
                     for y in 0..component.height(21) {
                         let want = want.row(component.plane, y);
-                        let row = backdrop.row(component.plane, y, &mut scratch);
+                        let whole = std::iter::once(0..to.format.row_samples(component.plane, 37));
+                        let row = backdrop.row(component.plane, y, whole, &mut scratch);
                         for x in 0..component.width(37) {
                             let at = x * component.step + component.offset;
                             assert!(row[at].abs_diff(want[at]) <= 1, "{:?}", to.format);
@@ -188,7 +197,7 @@ mod tests {
         let mut backdrop = Backdrop::<u8>::new(&Background::Blur(0.2), &gray, &gray).unwrap();
         backdrop.update(&frame.view(), &mut matte);
         let mut scratch = BackdropRow::default();
-        let row = backdrop.row(0, 32, &mut scratch);
+        let row = backdrop.row(0, 32, std::iter::once(0..64), &mut scratch);
         assert!(row[34..].iter().all(|&code| code < 54), "{row:?}");
     }
 }

@@ -3,10 +3,13 @@
 //! The frame itself, blurred, as a background.
 
 use std::marker::PhantomData;
+use std::ops::Range;
+
+use multiversion::multiversion;
 
 use crate::matting::frame::color::Affine;
 use crate::matting::frame::conversion::conversion;
-use crate::matting::frame::pixel_format::{Component, Depth};
+use crate::matting::frame::pixel_format::{Component, Depth, MAX_PLANES};
 use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView};
@@ -19,8 +22,6 @@ use crate::matting::matte::enlarge::MatteRows;
 #[derive(Default)]
 pub struct BackdropRow<S> {
     row: Vec<S>,
-    /// Between two rows of the small picture.
-    between: Vec<f32>,
 }
 
 /// The frame, blurred at a size at which the blur is a few samples wide.
@@ -34,12 +35,16 @@ pub struct Blur<S> {
     to_codes: Affine,
     matte_columns: PackedOperator,
     matte_rows: AxisBins,
+    /// The background's share of the frame's columns, summed over the rows of a bin.
+    shares: Vec<f32>,
     /// Colour components times weight, and the weight.
     planes: [Vec<f32>; 4],
     gaussian: Gaussian,
     to: FrameLayout,
     depth: Depth,
     enlargers: Vec<Enlarger>,
+    /// Rows of the small picture as wide as the output's, for each of its planes; what is not colour holds 0.
+    wide: [Vec<f32>; MAX_PLANES],
     samples: PhantomData<S>,
 }
 
@@ -67,6 +72,7 @@ impl<S: Sample> Blur<S> {
         let size = Size { width: small(from.width), height: small(from.height) };
         let horizontal = AxisOperator::area(from.width, size.width);
         let vertical = AxisOperator::area(from.height, size.height);
+        let matte_columns = horizontal.pack(1);
         // What is blurred is left as it is in the target's codes, so that rows only enlarge.
         let to_codes = conversion(from, to);
         let enlargers = to
@@ -86,13 +92,19 @@ impl<S: Sample> Blur<S> {
             ],
             reducer: Reducer::new(from, &horizontal, &vertical),
             to_codes,
-            matte_columns: horizontal.pack(1),
             matte_rows: AxisBins { frame: from.height, bins: size.height },
+            shares: vec![0.0; matte_columns.padded_inputs()],
+            matte_columns,
             planes: std::array::from_fn(|_| vec![0.0; size.area()]),
             gaussian: Gaussian::new(size.area()),
             to: *to,
             depth: to.format.depth(),
             enlargers,
+            wide: std::array::from_fn(|plane| {
+                let is_one = plane < to.format.planes();
+                let samples = if is_one { to.format.row_samples(plane, to.width) } else { 0 };
+                vec![0.0; samples * size.height]
+            }),
             samples: PhantomData,
             size,
         }
@@ -122,60 +134,98 @@ impl<S: Sample> Blur<S> {
                 *value /= weight;
             }
         }
+        self.widen();
     }
 
     /// The share of background in each sample of the small picture.
     fn weigh(&mut self, matte: &mut dyn MatteRows<S>) {
         let width = self.size.width;
-        let weights = &mut self.planes[3];
-        weights.fill(0.0);
         let AxisBins { frame, bins } = self.matte_rows;
-        for y in 0..frame {
-            let row = matte.row(y).values;
-            let bin = (y * bins / frame).min(bins - 1);
-            let rows_in_bin = frame as f32 / bins as f32;
-            for (x, weight) in weights[bin * width..][..width].iter_mut().enumerate() {
-                let (first, taps) = self.matte_columns.row(x);
-                let person: f32 =
-                    row[first..].iter().zip(taps).map(|(matte, tap)| matte * tap).sum();
-                *weight += (1.0 - person) / rows_in_bin;
+        let rows_in_bin = frame as f32 / bins as f32;
+        for (bin, weights) in self.planes[3].chunks_exact_mut(width).enumerate() {
+            self.shares.fill(0.0);
+            for y in (bin * frame).div_ceil(bins)..((bin + 1) * frame).div_ceil(bins) {
+                add_rests(matte.row(y).values, &mut self.shares);
             }
-        }
-        for weight in weights {
-            *weight = weight.clamp(0.0, 1.0) + FAINT;
+            for (x, weight) in weights.iter_mut().enumerate() {
+                let (first, taps) = self.matte_columns.row(x);
+                let sum: f32 =
+                    self.shares[first..].iter().zip(taps).map(|(share, tap)| share * tap).sum();
+                *weight = (sum / rows_in_bin).clamp(0.0, 1.0) + FAINT;
+            }
         }
     }
 
+    /// Brings the rows of the small picture to the output's width, once for all rows between them.
+    fn widen(&mut self) {
+        let width = self.size.width;
+        for (picture, Enlarger { component, columns, .. }) in
+            self.planes.iter().zip(&self.enlargers)
+        {
+            let wide = &mut self.wide[component.plane];
+            let samples = wide.len() / self.size.height;
+            for (row, out) in picture.chunks_exact(width).zip(wide.chunks_exact_mut(samples)) {
+                let out = out[component.offset..].iter_mut().step_by(component.step);
+                for (x, out) in out.take(component.width(self.to.width)).enumerate() {
+                    let (first, weights) = columns.row(x);
+                    // There is a tap without weight behind the last column.
+                    let next = row[(first + 1).min(width - 1)];
+                    *out = row[first] * weights[0] + next * weights[1];
+                }
+            }
+        }
+    }
+
+    /// Row `y` of a plane; the samples of `needed` are made.
     pub(super) fn row<'a>(
         &self,
         plane: usize,
         y: usize,
+        needed: impl Iterator<Item = Range<usize>>,
         scratch: &'a mut BackdropRow<S>,
     ) -> &'a [S] {
-        let BackdropRow { row, between } = scratch;
-        let width = self.size.width;
-        let samples = self.to.format.row_samples(plane, self.to.width);
-        row.resize(samples, S::NONE);
-        between.resize(width + 2, 0.0);
-        for (index, enlarger) in self.enlargers.iter().enumerate() {
-            let component = enlarger.component;
-            if component.plane != plane {
-                continue;
-            }
-            let picture = &self.planes[index];
-            let (first, weights) = enlarger.rows.row(y);
-            let below = (first + 1).min(self.size.height - 1);
-            let upper = &picture[first * width..][..width];
-            let lower = &picture[below * width..][..width];
-            for ((out, upper), lower) in between.iter_mut().zip(upper).zip(lower) {
-                *out = upper * weights[0] + lower * weights[1];
-            }
-            for x in 0..component.width(self.to.width) {
-                let (first, weights) = enlarger.columns.row(x);
-                let code = between[first] * weights[0] + between[first + 1] * weights[1];
-                row[x * component.step + component.offset] = S::encode(code, self.depth);
-            }
+        let wide = &self.wide[plane];
+        let samples = wide.len() / self.size.height;
+        scratch.row.resize(samples, S::NONE);
+        // The components of a plane have equally many rows.
+        let Some(enlarger) = self.enlargers.iter().find(|of| of.component.plane == plane) else {
+            return &scratch.row;
+        };
+        let (first, weights) = enlarger.rows.row(y);
+        let below = (first + 1).min(self.size.height - 1);
+        let [upper, lower] = [first, below].map(|row| &wide[row * samples..][..samples]);
+        for span in needed {
+            let (upper, lower) = (&upper[span.clone()], &lower[span.clone()]);
+            encode_between(
+                upper,
+                lower,
+                [weights[0], weights[1]],
+                self.depth,
+                &mut scratch.row[span],
+            );
         }
-        row
+        &scratch.row
+    }
+}
+
+/// Adds what a row of a matte leaves of 1.
+#[multiversion(targets = "simd")]
+fn add_rests(row: &[f32], sums: &mut [f32]) {
+    for (sum, matte) in sums.iter_mut().zip(row) {
+        *sum += 1.0 - matte;
+    }
+}
+
+/// The samples of codes between two rows.
+#[multiversion(targets = "simd")]
+fn encode_between<S: Sample>(
+    upper: &[f32],
+    lower: &[f32],
+    weights: [f32; 2],
+    depth: Depth,
+    out: &mut [S],
+) {
+    for ((out, upper), lower) in out.iter_mut().zip(upper).zip(lower) {
+        *out = S::encode(upper * weights[0] + lower * weights[1], depth);
     }
 }

@@ -433,7 +433,8 @@ impl<S: Width> Composer<S> {
             for (index, y) in plane_rows(format, plane, top, rows).enumerate() {
                 let full = if index == 0 { upper } else { lower };
                 let mut front = front.map(|frame| frame.samples::<S>(plane, y));
-                let behind = backdrop.row(plane, y, &mut self.behind);
+                let seen = self.spans.samples(plane, |cover| cover != Cover::Opaque);
+                let behind = backdrop.row(plane, y, seen, &mut self.behind);
                 let row = target.samples_mut::<S>(plane, y);
                 if let Some(person) = person {
                     if let Some(front) = front.take() {
