@@ -16,6 +16,7 @@ from numba import njit
 from . import backgrounds, codec, paths, render
 
 HARD_SHARE = 0.2    # of the training's pictures lie before surroundings that were mined, see ``mining``
+CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
 _GREY = np.float32([0.299, 0.587, 0.114])
@@ -306,6 +307,9 @@ class Composer:
             return []
         if self.extras and kind == "one" and rng.random() < 0.12:
             return [self._headless(rng, frame)]
+        # Held-out composites stay what they were before there were any.
+        if kind == "one" and not self.held_out and rng.random() < CLOSE:
+            return [self._close(rng, frame)]
         stretch = 1.0
         if self.padded and rows == columns:
             # A square stands for a frame of any aspect ratio squeezed into it.
@@ -342,6 +346,13 @@ class Composer:
                                            ((level + rng.normal(0, 0.03)) * rows, across * columns), rng.random() < 0.5)))
             placed = [member for _, member in sorted(members, key=lambda member: member[0])]
         return placed
+
+    def _close(self, rng: np.random.Generator, frame: tuple[int, int]) -> Placed:
+        """A head and shoulders that fill the frame."""
+        crop, top, left, side = self._pick(rng, {"face": 0.6, "bust": 0.4}, headless=0.0)
+        size = max(np.exp(rng.uniform(0.3, 0.9)) * frame[0], frame[1]) / side
+        offset = (rng.normal(0, 0.12) * frame[0], rng.normal(0, 0.12) * frame[1])
+        return place(crop, top, left, (side, side), frame, (size, size), offset, rng.random() < 0.5)
 
     def _headless(self, rng: np.random.Generator, frame: tuple[int, int]) -> Placed:
         """A close look at legs, a lap or a back: the head is out of the frame."""

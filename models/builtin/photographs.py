@@ -22,6 +22,8 @@ CLUTTERED = 0.5     # of the surroundings of cut-outs have all clutter, the othe
 GREY = 0.07         # of the pictures, besides those that every camera makes grey
 ON_EDGES = 0.8      # of the cut-outs stay on the frame's edges where the photograph cut them
 WHOLE_SIZES, CUT_OUT_SIZES = (0.55, 1.0), (0.35, 1.3)  # of crops to the photograph, of cut-outs to the frame's height
+CLOSE = 0.25        # of the pictures are taken from closer: of a body that fills the frame the middle has to be known, too
+CLOSE_WHOLE_SIZES, CLOSE_CUT_OUT_SIZES = (0.3, 0.6), (1.2, 2.4)
 
 
 def own_colours(photo: np.ndarray, alpha: np.ndarray, spread: float = 2.5) -> np.ndarray:
@@ -86,8 +88,9 @@ class Photographs:
     def _as_it_is(self, entry: Photograph, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A photograph or a part of it, padded to a square: (side, side, 3) RGB and (side, side), float32 in [0, 1]."""
         photo, alpha = entry.photo, entry.alpha
-        if rng.random() < CROPPED:
-            rows, columns = (int(length * rng.uniform(*WHOLE_SIZES)) for length in alpha.shape)
+        sizes = CLOSE_WHOLE_SIZES if rng.random() < CLOSE else WHOLE_SIZES
+        if sizes is CLOSE_WHOLE_SIZES or rng.random() < CROPPED:
+            rows, columns = (int(length * rng.uniform(*sizes)) for length in alpha.shape)
             top, left = rng.integers(0, alpha.shape[0] - rows + 1), rng.integers(0, alpha.shape[1] - columns + 1)
             photo, alpha = photo[top:top + rows, left:left + columns], alpha[top:top + rows, left:left + columns]
         square = compose.pad_square(np.ascontiguousarray(photo), np.ascontiguousarray(alpha))
@@ -114,7 +117,7 @@ class Photographs:
     def _placed(self, pixels: np.ndarray, rng: np.random.Generator) -> compose.Placed:
         """A cut-out scaled and put somewhere, mostly so that edges where it was cut lie on the frame's."""
         rows, columns = pixels.shape[:2]
-        scale = self.side / rows * rng.uniform(*CUT_OUT_SIZES)
+        scale = self.side / rows * rng.uniform(*(CLOSE_CUT_OUT_SIZES if rng.random() < CLOSE else CUT_OUT_SIZES))
         flip = bool(rng.random() < 0.5)
         if rng.random() < ON_EDGES:
             if compose.is_cut(pixels[:, 0]) and compose.is_cut(pixels[:, -1]):

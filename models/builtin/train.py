@@ -31,7 +31,7 @@ CHECKPOINT_SECONDS, VALIDATION_SECONDS = 150, 900
 VALIDATION_SIDE = 320  # as it is run for files
 AVERAGE = 0.998    # of the running average of the weights
 # Until so many pictures were seen: sides that a picture is shrunk to, with how many make a batch; each step draws one.
-CURRICULUM = ((16_000, ((160, 20),)), (None, ((192, 14), (192, 14), (256, 8), (320, 5))))
+CURRICULUM = ((16_000, ((160, 20),)), (None, ((192, 14), (256, 8), (320, 5), (384, 4))))
 CURRICULUM_OF_GPU = ((None, ((256, 64), (320, 48), (384, 32))),)
 DISTRACTION_FROM, DISTRACTION_FULL = 8_000, 60_000  # pictures seen: clutter starts late
 
