@@ -4,7 +4,7 @@
 
 use ort::value::{TensorElementType, ValueType};
 
-use super::ports::{Outlet, Port, Type, names, show};
+use super::ports::{Outlet, Port, names, show};
 use crate::matting::frame::size::Size;
 use crate::matting::inference::decode::OutputLayout;
 use crate::matting::inference::network::{Memory, NetworkShape, OpenSides};

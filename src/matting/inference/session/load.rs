@@ -103,9 +103,11 @@ impl Place {
                     .map(|(index, adapter)| format!("{index} ({})", adapter.name))
                     .collect();
                 unavailable(match &list[..] {
-                    [] => "its provider finds no device that it can use; install the driver of the \
+                    [] => {
+                        "its provider finds no device that it can use; install the driver of the \
                            GPU, with Vulkan, and let this program see the device"
-                        .into(),
+                            .into()
+                    }
                     list => format!(
                         "there is no device-id {}, but {}",
                         options.device_id,
@@ -257,9 +259,9 @@ fn session_builder(
     // What goes wrong comes back as an error; warnings on stderr would only repeat or frighten. That holds
     // for this session alone: the process may have others.
     let builder = builder.with_log_level(LogLevel::Fatal)?;
-    // Within a run its threads spin while they wait for each other, which is quick; between the
-    // frames of a live stream that would take whole cores.
-    let builder = builder.with_config_entry("session.force_spinning_stop", "1")?;
+    // Threads that spin while they wait for each other take as much of the processor again as a small
+    // network needs, and on a busy machine longer as well.
+    let builder = builder.with_intra_op_spinning(false)?;
     // Work is dealt out in pieces that become smaller, so that a thread whose core is taken for the
     // next frame keeps the others waiting for less.
     Ok(builder.with_config_entry("session.dynamic_block_base", "4")?)
