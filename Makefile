@@ -1,6 +1,6 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure carry foreground edges soak deny clean
+.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges soak deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ bench: setup ## measure speed
 
 measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx" DEVICE=cuda
 	scripts/env cargo bench --quiet --bench measure -- $(MODELS)
+
+processor: setup ## measure what a frame costs the processor, step by step: CLIP=talk.mp4 PROPERTIES="background=image ..."
+	scripts/env cargo bench --quiet --bench processor -- $(CLIP) $(PROPERTIES)
+
+device: setup ## measure networks on a device, and their mattes against the processor's: DEVICE=cuda MODELS="builtin path.onnx"
+	scripts/env cargo bench --quiet --bench device -- $(MODELS)
 
 carry: setup ## measure how well a matte is carried, beside holding it and beside DIS optical flow
 	build/venv/bin/python tests/reference/carry.py
