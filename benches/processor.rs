@@ -16,7 +16,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "processor [CLIP] [PROPERTY=VALUE…]: measure on this clip, with these properties";
+const USAGE: &str =
+    "processor [CLIP] [PROPERTY=VALUE…]: measure on this clip, with these properties";
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/media/person.mp4");
 const SIZES: [[u32; 2]; 3] = [[1280, 720], [1920, 1080], [3840, 2160]];
 /// Frames of the clip that are kept at hand, and how often each set of properties plays them.
@@ -102,7 +103,7 @@ impl Frames {
             samples.push(sample);
         }
         pipeline.set_state(gst::State::Null)?;
-        let caps = samples.first().and_then(gst::Sample::caps_owned).ok_or("no frames")?;
+        let caps = samples.first().and_then(|sample| sample.caps_owned()).ok_or("no frames")?;
         // Copies, so that the decoder's pool is free.
         let copies = samples.iter().filter_map(|sample| sample.buffer()?.copy_deep().ok());
         Ok(Self { size, caps, buffers: copies.collect() })
@@ -116,7 +117,7 @@ impl Frames {
         let source = pipeline.by_name("source").ok_or("no source")?;
         let source = source.downcast::<gst_app::AppSrc>().map_err(|_| "no source")?;
         source.set_caps(Some(&self.caps));
-        source.set_max_buffers(2);
+        source.set_max_bytes(u64::from(self.size[0] * self.size[1] * 3));
         source.set_property("block", true);
         pipeline.set_state(gst::State::Playing)?;
         // Loading and what is made once are not of a frame.

@@ -180,6 +180,36 @@ fn between_inferences_mattes_are_carried() {
 }
 
 #[test]
+fn with_an_interval_of_0_the_network_rests_until_something_moves() {
+    let mut filter = in_flight("luma.onnx", "2");
+    filter.set("inference-interval", "0");
+    let caps = video("GRAY8", 192, 108);
+    filter.negotiate(&caps, "video/x-raw");
+    let frame = |index: u64| {
+        // A hand that is raised in the 20th frame, and noise as of a sensor.
+        let inside = |at: usize, from: usize| (from..from + 12).contains(&at);
+        let noise = |x, y| Noise::new((x + 192 * (y + 108 * index as usize)) as u64).below(4);
+        let mut frame =
+            picture(&caps, |_, x, y| match index >= 20 && inside(x, 90) && inside(y, 40) {
+                true => 220,
+                false => (20 + x / 2 + noise(x, y) as usize) as u8,
+            });
+        frame.make_mut().set_pts(MS(40 * index));
+        frame
+    };
+    (0..40).for_each(|index| assert!(filter.harness.push(frame(index)).is_ok()));
+    filter.harness.push_event(gst::event::Eos::new());
+    let frames: Vec<_> = std::iter::from_fn(|| filter.harness.try_pull()).collect();
+    assert_eq!(frames.len(), 40);
+    assert_eq!(filter.stat("inferences"), 2, "{}", filter.stats());
+    assert_eq!(filter.stat("carried-mattes"), 38);
+    let at_the_hand = |index: usize| frames[index].map_readable().unwrap()[46 * 192 + 96];
+    assert!(at_the_hand(19) < 120, "{}", at_the_hand(19));
+    // The first frame that shows it has its matte.
+    assert!(at_the_hand(20) > 200, "{}", at_the_hand(20));
+}
+
+#[test]
 fn an_interval_can_begin_at_any_frame() {
     let mut filter = in_flight("luma.onnx", "1");
     let caps = video("GRAY8", 32, 32);

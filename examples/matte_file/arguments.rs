@@ -202,7 +202,7 @@ pub struct Inference {
     #[arg(long, value_parser = ["none", "zoom"])]
     pub refine: Option<String>,
 
-    /// Run the model on every n-th frame, and carry its matte to those in between
+    /// Run the model on every n-th frame, and carry its matte to those in between; 0: whenever something moves
     #[arg(long, value_name = "N")]
     pub inference_interval: Option<u32>,
 }

@@ -294,8 +294,7 @@ fn pacing_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("inference-interval")
             .nick("Inference interval")
-            .blurb("Run the model on every n-th frame and carry its matte to those in between")
-            .minimum(1)
+            .blurb("Run the model on every n-th frame and carry its matte to those in between (0 = whenever something moves)")
             .default_value(defaults.inference_interval)
             .mutable_playing()
             .build(),

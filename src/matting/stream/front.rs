@@ -12,9 +12,12 @@ use super::{Clock, Frame, FrameSettings, Notice, Runner, Stats, StreamOptions};
 use crate::matting::error::Error;
 use crate::matting::frame::view::FrameView;
 use crate::matting::time::guide::{Guide, Guides};
+use crate::matting::time::stillness::Stillness;
 
 /// So many frames in a row may go without inference because they are late: a second of video.
 const MAX_SKIPPED: u32 = 30;
+/// So many may because nothing moves.
+const MAX_STILL: u32 = 150;
 
 /// All but what is kept of frames that left: while one of those is composed, it may take in another.
 pub struct Front<F> {
@@ -34,6 +37,8 @@ pub struct Front<F> {
     pub next_id: u64,
     /// Frames since the last one that was inferred.
     pub since_inference: u32,
+    /// What the frame showed that was inferred last.
+    pub stillness: Stillness,
     /// Whether mattes have to be carried, as far as is known.
     pub carries: bool,
     pub notices: VecDeque<Notice>,
@@ -57,6 +62,7 @@ impl<F: Frame> Front<F> {
             queue: Queue::default(),
             next_id: 0,
             since_inference: 0,
+            stillness: Stillness::default(),
             carries: false,
             notices: VecDeque::new(),
             failure: None,
@@ -72,6 +78,7 @@ impl<F: Frame> Front<F> {
         }
         self.guides = Some(guides);
         self.last_guide = None;
+        self.stillness.forget();
         self.since_inference = 0;
         self.carries = !options.pacing.is_exact();
         self.options = Some(*options);
@@ -85,6 +92,7 @@ impl<F: Frame> Front<F> {
             successor.forget();
         }
         self.last_guide = None;
+        self.stillness.forget();
         self.since_inference = 0;
         self.failure = None;
     }
@@ -146,14 +154,21 @@ impl<F: Frame> Front<F> {
     }
 
     /// Whether a frame is to be inferred, by what the settings ask for and time allows.
-    fn is_due(&self, settings: &FrameSettings, late: bool) -> bool {
+    fn is_due(&mut self, settings: &FrameSettings, late: bool, guide: Option<&Guide>) -> bool {
         let since = self.since_inference;
         let is_skipped = late && self.carries && since < MAX_SKIPPED;
-        since == 0 || (since >= settings.interval && !is_skipped)
+        let is_wanted = match settings.interval {
+            0 => since >= MAX_STILL || !guide.is_some_and(|guide| self.stillness.holds(guide)),
+            interval => since >= interval,
+        };
+        since == 0 || (is_wanted && !is_skipped)
     }
 
     /// Counts a frame that was inferred, or was not.
-    fn count(&mut self, inferred: bool) {
+    fn count(&mut self, inferred: bool, guide: Option<&Arc<Guide>>) {
+        if let (true, Some(guide)) = (inferred, guide) {
+            self.stillness.begin(guide);
+        }
         self.since_inference = match (inferred, self.since_inference) {
             (true, _) => 1,
             (false, 0) => 0,
@@ -170,7 +185,7 @@ impl<F: Frame> Front<F> {
         can_carry: bool,
     ) -> Result<(Source, Option<Arc<Guide>>), Error> {
         // From the first frame that may need it on, those that are inferred are looked at.
-        self.carries |= late || settings.interval > 1;
+        self.carries |= late || settings.interval != 1;
         let is_looked_at = self.carries
             || settings.follows
             || settings.temporal > 0.0
@@ -183,13 +198,14 @@ impl<F: Frame> Front<F> {
         };
         let (guide, is_carried) = frame.view(|view| {
             let (guide, is_cut) = if is_looked_at { self.look(view) } else { (None, false) };
-            let is_carried = can_carry && !is_cut && !self.is_due(settings, late);
+            let is_due = self.is_due(settings, late, guide.as_deref());
+            let is_carried = can_carry && !is_cut && !is_due;
             if !is_carried {
                 self.engine.begin(id, view, guide.clone(), look, &mut self.stats);
             }
             (guide, is_carried)
         })?;
-        self.count(!is_carried);
+        self.count(!is_carried, guide.as_ref());
         Ok((if is_carried { Source::Carried } else { Source::Own }, guide))
     }
 
@@ -206,13 +222,14 @@ impl<F: Frame> Front<F> {
             if let Some(successor) = self.successor.as_mut().filter(|engine| engine.is_idle()) {
                 successor.begin(id, view, guide.clone(), look, &mut self.stats);
             }
-            let begun = (is_cut || self.is_due(settings, late)) && self.engine.is_idle();
+            let is_due = self.is_due(settings, late, guide.as_deref());
+            let begun = (is_cut || is_due) && self.engine.is_idle();
             if begun {
                 self.engine.begin(id, view, guide.clone(), look, &mut self.stats);
             }
             (guide, begun)
         })?;
-        self.count(begun);
+        self.count(begun, guide.as_ref());
         Ok((Source::Newest { begun }, guide))
     }
 

@@ -108,7 +108,7 @@ pub struct FrameSettings {
     pub follows: bool,
     /// How much mattes before count where the picture stands still, 0 to 1.
     pub temporal: f32,
-    /// Every so many frames one is inferred, at least 1.
+    /// Every so many frames one is inferred; 0: whenever something moves.
     pub interval: u32,
     /// The frame needs no matte.
     pub untouched: bool,

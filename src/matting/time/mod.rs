@@ -7,4 +7,5 @@ pub mod disocclusion;
 pub mod guide;
 pub mod motion;
 pub mod smooth;
+pub mod stillness;
 pub mod warp;
