@@ -149,9 +149,9 @@ class Driver:
         if store.exists(job.target):
             what = "made of another film or with other settings" if goes_on else "already there"
             how = "replace it with --force" if goes_on else "go on with --resume, replace it with --force"
-            raise Failure(OUTPUT, f"{job.target} is {what}; {how}, or choose another name")
+            raise Failure(OUTPUT, f"{job.target} is {what}; {how}, or choose another name", "there")
         if not goes_on and ledger.is_begun(root, job.key):
-            raise Failure(OUTPUT, f"{job.target} is unfinished; go on with --resume, or start over with --force")
+            raise Failure(OUTPUT, f"{job.target} is unfinished; go on with --resume, or start over with --force", "there")
 
     def _cut(self, job: Job, seconds: float) -> None:
         film, root = job.film, self.site.ledger
@@ -188,11 +188,12 @@ class Driver:
         while self._queue or self._running:
             while self._queue and len(self._running) < self.engine.at_hand:
                 *_, job, part = heapq.heappop(self._queue)
-                if not job.is_over:
+                if not job.is_over and (part is None or part in job.waiting):
                     self._running[self._submit(job, part)] = (job, part)
             for task, told in self.engine.finished(0.5):
                 job, part = self._running.pop(task)
-                if not job.is_over:
+                # What belongs to a plan that was given up counts no more.
+                if not job.is_over and (part is None or part in job.parts):
                     self._guarded(job, lambda job=job, part=part, told=told: self._take_in(job, part, told))
             self.bar.tick()
 
@@ -249,6 +250,7 @@ class Driver:
 
     def _failed(self, job: Job, part: Range | None, failure: Failure) -> None:
         if failure.kind == "short" and not job.is_whole:
+            self.bar.say(f"matte_farm: {failure.sentence}")
             self._whole(job)
             return
         if failure.kind == "part":
@@ -299,6 +301,8 @@ class Driver:
 
     def _fail(self, job: Job, failure: Failure) -> None:
         job.is_over = True
+        if job.key and not job.notes and failure.kind != "there":
+            ledger.clear(self.site.ledger, job.key)
         job.row.result, job.row.code, job.row.reason = "failed", failure.code, failure.sentence
         self.bar.say(f"matte_farm: {failure.sentence}")
 

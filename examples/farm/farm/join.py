@@ -120,7 +120,7 @@ def _video(
     delay = _delay(files[0])
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1
     for part, file in zip(parts, files):
-        with av.open(str(file)) as container:
+        with media.open_part(file) as container:
             stream = container.streams.video[0]
             context = stream.codec_context
             found = (context.name, context.codec_tag, context.width, context.height, bytes(context.extradata or b""))
@@ -132,7 +132,7 @@ def _video(
         order = {time: place for place, time in enumerate(sorted(time for time, _ in packets))}
         if len(order) != part.frames:
             raise Failure(OTHER, f"a part of {film.place} has {len(order)} of {part.frames} frames", "short")
-        with av.open(str(file)) as container:
+        with media.open_part(file) as container:
             stream = container.streams.video[0]
             for packet in container.demux(stream):
                 if not packet.size:
@@ -143,7 +143,7 @@ def _video(
                 # Decoding is as far ahead of showing as in the parts, which are alike.
                 packet.dts = ticks[number - delay] if number >= delay else ticks[0] - (delay - number) * step
                 last = frame + 1 == film.frames
-                packet.duration = packet.duration if last else ticks[frame + 1] - ticks[frame]
+                packet.duration = (packet.duration or step) if last else ticks[frame + 1] - ticks[frame]
                 packet.stream = into
                 yield packet.dts * base, packet
                 number += 1
@@ -151,7 +151,7 @@ def _video(
 
 def _delay(file: Path) -> int:
     """How many frames are stored before one that is shown earlier than them, at most."""
-    with av.open(str(file)) as container:
+    with media.open_part(file) as container:
         stream = container.streams.video[0]
         times = [packet.pts for packet in container.demux(stream) if packet.size]
     order = {time: place for place, time in enumerate(sorted(times))}

@@ -202,6 +202,9 @@ def cut(film: Film, first: int, end: int, piece: Path) -> None:
         with av.open(str(piece), "w", format=muxer, options=options) as out:
             into = out.add_stream_from_template(stream)
             into.time_base = stream.time_base
+            if film.is_even and stream.average_rate:
+                # Matroska tells by the rate alone how long the last frame lasts.
+                into.codec_context.framerate = stream.average_rate
             written = 0
             for packet in _from(source, stream, begin):
                 if packet.is_keyframe and packet.pts == stop:
@@ -237,9 +240,15 @@ def _from(source: InputContainer, stream: Any, begin: int) -> Iterator[Any]:
                 yield packet
 
 
+def open_part(path: Path) -> InputContainer:
+    """Opens what matte_file made, with all its frames: an edit list hides a last one that does not say how long it lasts."""
+    options = {"ignore_editlist": "1"} if path.suffix in (".mov", ".mp4") else {}
+    return av.open(str(path), options=options)
+
+
 def count(path: Path) -> int:
     """Frames that a file holds."""
-    with av.open(str(path)) as container:
+    with open_part(path) as container:
         stream = container.streams.video[0]
         return sum(1 for packet in container.demux(stream) if packet.size)
 

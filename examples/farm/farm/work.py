@@ -115,7 +115,7 @@ def matte(site: Site, film: Film, key: str, part: Range, is_whole: bool, made: s
                 raise Failure(failure.code, failure.sentence.replace(str(out), made), failure.kind) from failure
             frames = media.count(out)
             if not is_whole and frames != part.frames:
-                told = f"{film.place}: {frames} of {part.frames} frames came out of a range; it is matted as a whole"
+                told = f"{film.place}: of frames {part.first} to {part.end - 1} only {frames} came out; it is matted as a whole"
                 raise Failure(INPUT, told, "short")
             if store.identity(film.place) != film.identity:
                 raise media.changed(film.place)
