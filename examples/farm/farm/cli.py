@@ -151,13 +151,15 @@ def _run(given: argparse.Namespace) -> int:
 def _target(out: str, ending: str | None) -> tuple[str, str]:
     """The folder of everything, and the pattern of names."""
     out = out if store.is_url(out) else os.path.abspath(out) + ("/" if out.endswith("/") else "")
-    has_ending = os.path.splitext(store.name(out))[1].lower() in settings.ENDINGS and not out.endswith("/")
+    path = store.local_path(out)
+    suffix = "" if out.endswith("/") else os.path.splitext(store.name(out).replace("{}", "film"))[1].lower()
+    if suffix in settings.ENDINGS:
+        # Beside names with {} in them lies the folder that they all are in.
+        return store.parent(out.split("{}")[0] + "x") if "{}" in out else store.parent(out), out
+    if suffix and not (path is not None and path.is_dir()):
+        raise Failure(USAGE, f"{out} says nothing of how to write it; let it end in {', '.join(settings.ENDINGS)}, or in / for a folder")
     if "{}" in out:
-        if not has_ending:
-            out = store.join(out.rstrip("/"), f"{{}}.{ending or 'mov'}") if not out.endswith("{}") else f"{out}.{ending or 'mov'}"
-        return store.parent(out.split("{}")[0] + "x"), out
-    if has_ending:
-        return store.parent(out), out
+        return store.parent(out.split("{}")[0] + "x"), store.join(out.rstrip("/"), f"{{}}.{ending or 'mov'}")
     return out.rstrip("/"), store.join(out.rstrip("/"), f"{{}}.{ending or 'mov'}")
 
 

@@ -133,7 +133,7 @@ class Driver:
     def _key(self, job: Job) -> None:
         """Finds out what there is of a film already."""
         assert job.film is not None
-        job.key = ledger.film_key(job.film.digest, self.site.settings)
+        job.key = ledger.film_key(job.film.digest, self.site.settings, job.target)
         self._guarded(job, lambda: self._earlier(job))
 
     def _earlier(self, job: Job) -> None:

@@ -20,9 +20,12 @@ from .settings import Settings
 FOLDER = ".matte_farm"
 
 
-def film_key(digest: str, settings: Settings) -> str:
-    """What tells a film and what is made of it from all others. Its name is no part of that."""
-    made = json.dumps([VERSION, digest, settings.key()], sort_keys=True)
+def film_key(digest: str, settings: Settings, target: str) -> str:
+    """What tells a film and what is made of it from all others.
+
+    The result's name alone tells nothing, but libraries hold the same film under several names.
+    """
+    made = json.dumps([VERSION, digest, settings.key(), store.name(target)], sort_keys=True)
     return hashlib.sha256(made.encode()).hexdigest()[:32]
 
 

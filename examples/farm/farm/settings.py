@@ -123,8 +123,8 @@ def _model(model: str) -> Asset | None:
         if not path.is_file():
             raise Failure(MODEL, f"model {model} was not found; check --model")
         return _asset(path)
-    file = known_files().get(model, f"{model}.onnx")
-    for folder in model_folders():
+    file = known_files().get(model)
+    for folder in model_folders() if file else ():
         if (folder / file).is_file():
             return _asset(folder / file, by_name=True)
     return None

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,39 @@ def remains(out: Path) -> list[str]:
     """What should not be left: parts, and unfinished files."""
     return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and (
         path.suffix == ".part" or path.parent.parent.name == "films" and path.name != "done.json"))
+
+
+def processes(*words: str) -> list[int]:
+    """Running programs whose command line holds all these."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes().split(b"\0")
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and all(any(word.encode() in part for part in line) for word in words):
+            found.append(int(entry.name))
+    return found
+
+
+def matting(out: Path) -> list[int]:
+    """The matte_files that write a range below a folder."""
+    return processes("--range=", str(out))
+
+
+def wait_for(what: Any, seconds: float = 120) -> Any:
+    """Waits until something is so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def notes(out: Path) -> list[Path]:
+    """The notes of ranges that are done."""
+    return sorted((out / ".matte_farm/films").glob("*/*-*.m*.json"))
