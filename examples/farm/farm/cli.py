@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -166,7 +167,9 @@ def _target(out: str, ending: str | None) -> tuple[str, str]:
 def _films(given: list[str]) -> Iterator[str]:
     for film in given:
         if not store.is_url(film):
-            yield os.path.abspath(film)
+            # Where no shell has done it: in a manifest, or between quotes.
+            found = sorted(glob.glob(film)) if "*" in film and not os.path.lexists(film) else []
+            yield from map(os.path.abspath, found or [film])
         elif "*" in film:
             yield from _matching(film)
         else:

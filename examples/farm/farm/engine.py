@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from typing import Any, Protocol
 
 from . import program, work
 from .errors import MODEL, USAGE, Failure
+
+# Seconds between looks at a cluster's machines.
+_RECOUNT = 15
 
 
 @dataclass(frozen=True)
@@ -94,17 +98,21 @@ class Ray:
         self._need = need
         # Work is done again by the driver, which counts it, and not by Ray.
         self._attempt = ray.remote(max_retries=0)(work.attempt)
-        self._nodes = [
-            node for node in ray.nodes() if node["Alive"] and _fits(node["Resources"], need) > 0
-        ]
-        self.slots = sum(_fits(node["Resources"], need) for node in self._nodes)
+        self._running: dict[Any, object] = {}
+        self._count()
         if self.slots == 0:
             ray.shutdown()
             asked = f"{need.cpus:g} cores" + (f" and {need.gpus:g} of a GPU" if need.gpus else "")
             raise Failure(MODEL, f"no machine of the cluster at {address} has {asked}; ask for less with --cpus and --gpus")
+
+    def _count(self) -> None:
+        """Counts the machines, which may come and go."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        self._nodes = [node for node in nodes if _fits(node["Resources"], self._need) > 0]
+        self.slots = sum(_fits(node["Resources"], self._need) for node in self._nodes)
         # What waits tells an autoscaler that there is more to do.
-        self.at_hand = 2 * self.slots
-        self._running: dict[Any, object] = {}
+        self.at_hand = 2 * max(1, self.slots)
+        self._counted = time.monotonic()
 
     def check(self, task: Callable[..., Any], *arguments: Any) -> list[dict[str, Any]]:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -126,6 +134,8 @@ class Ray:
     def finished(self, seconds: float) -> list[tuple[object, dict[str, Any]]]:
         if not self._running:
             return []
+        if time.monotonic() - self._counted > _RECOUNT:
+            self._count()
         references = list(self._running)
         done, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
         if done:

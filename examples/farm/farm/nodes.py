@@ -6,12 +6,11 @@ import os
 import struct
 import time
 import zlib
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from . import VERSION, place, program, store, work
-from .errors import MODEL, OTHER, OUTPUT, Failure
+from . import place, program, store, work
+from .errors import OTHER, OUTPUT, Failure
 from .work import Site
 
 
@@ -28,22 +27,12 @@ def _picture(path: Path, side: int = 64) -> None:
     )
 
 
-@lru_cache
-def check_version(matte_file: str | None) -> None:
-    """Refuses a machine whose matte_file is of another version."""
-    path = program.find(matte_file)
-    found = program.version(path)
-    if found != VERSION:
-        told = f"{work.machine()} has matte_file {found}, and {VERSION} is needed; install that on every machine"
-        raise Failure(MODEL, told, "node")
-
-
 def check(site: Site, token: str | None) -> dict[str, Any]:
     """Mattes a picture of one frame here, as films will be; returns how long that takes."""
     if token is not None and store.read_json(store.join(site.ledger, f"token-{token}.json")) != token:
         told = f"{site.ledger} is not the same folder on {work.machine()}; let OUT be in a folder that all machines share"
         raise Failure(OUTPUT, told, "node")
-    check_version(site.matte_file)
+    work.check_version(site.matte_file)
     settings = site.settings
     with work.scratch(site) as own:
         picture, out = own / "check.png", own / f"check{settings.ending}"

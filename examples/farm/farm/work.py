@@ -15,13 +15,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import av
 
-from . import join, ledger, media, place, program, store
-from .errors import INPUT, OTHER, OUTPUT, Failure
+from . import VERSION, join, ledger, media, place, program, store
+from .errors import INPUT, MODEL, OTHER, OUTPUT, Failure
 from .media import Film
 from .plan import Range
 from .settings import Settings
@@ -45,6 +46,15 @@ class Site:
 def machine() -> str:
     """The name of the machine that a task runs on."""
     return os.environ.get("DAVIDMATTE_MACHINE") or socket.gethostname()
+
+
+@lru_cache
+def check_version(matte_file: str | None) -> None:
+    """Refuses a machine whose matte_file is of another version."""
+    found = program.version(program.find(matte_file))
+    if found != VERSION:
+        told = f"{machine()} has matte_file {found}, and {VERSION} is needed; install that on every machine"
+        raise Failure(MODEL, told, "node")
 
 
 def attempt(task: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
@@ -166,6 +176,8 @@ def _matte_file(
     site: Site, film: Film, source: Path, first: int | None, part: Range, out: Path, *, sounds: bool
 ) -> None:
     settings = site.settings
+    # Machines that came to the cluster after the others were asked.
+    check_version(site.matte_file)
     model, model_folder, background = place.assets(site.ledger, settings, is_local=site.is_local)
     arguments = [program.find(site.matte_file), *settings.arguments(model, background)]
     if settings.audio and not sounds:
