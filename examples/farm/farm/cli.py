@@ -19,7 +19,7 @@ from typing import Any
 from . import VERSION, ledger, nodes, place, report, settings, store
 from .driver import Choices, Driver, Job
 from .engine import Engine, Local, Need, Ray, cores
-from .errors import INTERRUPTED, OUTPUT, USAGE, Failure
+from .errors import INPUT, INTERRUPTED, OUTPUT, USAGE, Failure
 from .plan import Costs
 from .report import Bar, Row
 from .work import Site
@@ -183,9 +183,9 @@ def _matching(film: str) -> list[str]:
         filesystem, inner = fsspec.core.url_to_fs(film)
         found = sorted(filesystem.unstrip_protocol(name) for name in filesystem.glob(inner))
     except Exception as error:
-        raise Failure(3, f"{film} could not be listed ({' '.join(str(error).split())}); check the address and its permissions") from error
+        raise Failure(INPUT, f"{film} could not be listed ({' '.join(str(error).split())}); check the address and its permissions") from error
     if not found:
-        raise Failure(3, f"{film} matches no film; check the address")
+        raise Failure(INPUT, f"{film} matches no film; check the address")
     return found
 
 
@@ -237,7 +237,7 @@ def _check_nodes(engine: Engine, site: Site) -> float:
     if failures:
         others = f" ({len(failures)} of {len(told)} machines cannot work)" if len(told) > 1 else ""
         raise Failure(failures[0].code, failures[0].sentence + others)
-    return max(answer["value"]["seconds"] for answer in told)
+    return max(float(answer["value"]["seconds"]) for answer in told)
 
 
 def _cost_key(site: Site) -> str:

@@ -109,16 +109,16 @@ class Driver:
                 if job.film is None:
                     asked[self.engine.submit(light, work.probe, self.site, job.place)] = job
             for task, told in self.engine.finished(0.5) if asked else ():
-                job, failure = asked.pop(task), told["failure"]
-                if failure is None:
+                job, problem = asked.pop(task), told["failure"]
+                if problem is None:
                     job.film = Film.from_json(told["value"])
                     if self.choices.share is not None:
                         store.write_json(self._probe_place(job), told["value"])
-                elif failure.kind == "lost" and job.attempts[None] < self.choices.retries:
+                elif problem.kind == "lost" and job.attempts[None] < self.choices.retries:
                     job.attempts[None] += 1
                     waiting.append(job)
                 else:
-                    self._fail(job, failure)
+                    self._fail(job, problem)
 
     def _known(self, job: Job) -> Film | None:
         """What another of the runs that share the work has found out of the film in this very state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -90,7 +91,7 @@ class Ray:
         modules = [str(Path(__file__).resolve().parent)]
         try:
             ray.init(
-                address, runtime_env={"py_modules": modules}, log_to_driver=False, logging_level="ERROR",
+                address, runtime_env={"py_modules": modules}, log_to_driver=False, logging_level=logging.ERROR,
                 namespace="davidmatte",
             )  # fmt: skip
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -107,7 +108,8 @@ class Ray:
 
     def _count(self) -> None:
         """Counts the machines, which may come and go."""
-        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        ray: Any = self._ray
+        nodes = [node for node in ray.nodes() if node["Alive"]]
         self._nodes = [node for node in nodes if _fits(node["Resources"], self._need) > 0]
         self.slots = sum(_fits(node["Resources"], self._need) for node in self._nodes)
         # What waits tells an autoscaler that there is more to do.
@@ -147,7 +149,8 @@ class Ray:
 
     def _result(self, reference: Any, machine: str) -> dict[str, Any]:
         try:
-            return self._ray.get(reference)
+            found: dict[str, Any] = self._ray.get(reference)
+            return found
         except self._ray.exceptions.RayTaskError as error:
             reason = str(error).strip().splitlines()[-1]
             failure = Failure(MODEL, f"{machine} cannot run the farm's tasks ({reason}); install its requirements there", "node")

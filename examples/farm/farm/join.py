@@ -72,12 +72,14 @@ def film_name(place: str) -> str:
 def _write(
     film: Film, parts: list[Range], files: list[Path], settings: Settings, out: Path
 ) -> tuple[list[Fraction], dict[int, str]]:
+    first: Any
     with av.open(str(files[0])) as first:
         stream = first.streams.video[0]
         base = Fraction(stream.time_base or 1)
         options = {}
         if settings.ending in (".mov", ".mp4"):
             options["video_track_timescale"] = str(base.denominator)
+        container: Any
         with av.open(str(out), "w", options=options) as container:
             into = container.add_stream_from_template(stream)
             into.time_base = base
@@ -187,7 +189,7 @@ def _framed(packet: Any) -> bytes:
 
 def _interleave(container: OutputContainer, video: Iterator[Any], audio: Iterator[Any]) -> None:
     """Writes both in the order of time, so that a player finds them together."""
-    waiting = [next(video, None), next(audio, None)]
+    waiting: list[Any] = [next(video, None), next(audio, None)]
     sources = [video, audio]
     while any(waiting):
         at = min((place for place in (0, 1) if waiting[place]), key=lambda place: waiting[place][0])
@@ -197,6 +199,7 @@ def _interleave(container: OutputContainer, video: Iterator[Any], audio: Iterato
 
 def _check(film: Film, out: Path, times: list[Fraction], sounds: dict[int, str]) -> None:
     """Reads what was written, and compares it with the source."""
+    container: Any
     with av.open(str(out)) as container:
         stream = container.streams.video[0]
         tick = Fraction(stream.time_base or 1)

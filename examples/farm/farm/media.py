@@ -88,7 +88,7 @@ def _packed(steps: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def open_film(place: str, **options: Any) -> InputContainer:
+def open_film(place: str, **options: Any) -> Any:
     """Opens a film wherever it lies."""
     path = store.local_path(place)
     if path is not None:
@@ -240,7 +240,7 @@ def _from(source: InputContainer, stream: Any, begin: int) -> Iterator[Any]:
                 yield packet
 
 
-def open_part(path: Path) -> InputContainer:
+def open_part(path: Path) -> Any:
     """Opens what matte_file made, with all its frames: an edit list hides a last one that does not say how long it lasts."""
     options = {"ignore_editlist": "1"} if path.suffix in (".mov", ".mp4") else {}
     return av.open(str(path), options=options)

@@ -21,7 +21,8 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 def find(given: str | None) -> str:
     """Its path: as given, or $MATTE_FILE, or on the PATH, or as built in this project."""
     candidates = [given, os.environ.get("MATTE_FILE"), shutil.which("matte_file")]
-    candidates.append(str(_ROOT / "target" / os.environ.get("DAVIDMATTE_PROFILE", "release") / "examples/matte_file"))
+    target = _ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+    candidates.append(str(target / os.environ.get("DAVIDMATTE_PROFILE", "release") / "examples/matte_file"))
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate

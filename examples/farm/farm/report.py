@@ -57,7 +57,7 @@ class Bar:
         self._begun = time.monotonic()
         self._progress.update(self._task, description="matting", total=total, completed=kept)
 
-    def add(self, frames: int, running: str = "") -> None:
+    def add(self, frames: int) -> None:
         """So many more are done; fewer where some are to be done again."""
         self._done += frames
         self._progress.advance(self._task, frames)

@@ -124,7 +124,9 @@ def _model(model: str) -> Asset | None:
             raise Failure(MODEL, f"model {model} was not found; check --model")
         return _asset(path)
     file = known_files().get(model)
-    for folder in model_folders() if file else ():
+    if file is None:
+        return None
+    for folder in model_folders():
         if (folder / file).is_file():
             return _asset(folder / file, by_name=True)
     return None

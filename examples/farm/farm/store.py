@@ -64,13 +64,16 @@ def _filesystem(place: str) -> tuple[Any, str]:
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(place, use_listings_cache=False, skip_instance_cache=False)
-    except TypeError:
-        return fsspec.core.url_to_fs(place)
+        # Others write there as well.
+        found: tuple[Any, str] = fsspec.core.url_to_fs(place, use_listings_cache=False)
+        return found
+    except TypeError:  # it has no such option
+        found = fsspec.core.url_to_fs(place)
+        return found
     except ValueError as error:
-        raise Failure(USAGE, f"{place} cannot be opened ({_reason(error)}); name a folder or an address that fsspec knows")
+        raise Failure(USAGE, f"{place} cannot be opened ({_reason(error)}); name a folder or an address that fsspec knows") from error
     except ImportError as error:
-        raise Failure(MODEL, f"{place} cannot be opened ({_reason(error)}); install what fsspec needs for it on every machine")
+        raise Failure(MODEL, f"{place} cannot be opened ({_reason(error)}); install what fsspec needs for it on every machine") from error
 
 
 def _reason(error: BaseException) -> str:

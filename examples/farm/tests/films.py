@@ -41,6 +41,8 @@ def make(folder: Path) -> dict[str, Path]:
         "motion": ("motion.avi", [*moving, *sound, "-c:v", "mjpeg", "-c:a", "pcm_s16le"]),
         "named": ("Дом у озера – été 夏.mp4", [*moving, *sound, *_X264, *aac]),
         "open": ("open.mkv", [*moving, *_X264, "-x264-params", "open-gop=1:keyint=24:min-keyint=24"]),
+        "hevc": ("hevc.mp4", [*moving, "-c:v", "libx265", "-x265-params", "log-level=none:keyint=12:min-keyint=12:open-gop=0", "-tag:v", "hvc1"]),
+        "pictures": ("pictures.mov", [*moving, "-c:v", "mjpeg"]),
         "late": ("late.mp4", [*sound, "-itsoffset", "0.5", *moving, "-map", "1:v", "-map", "0:a", "-fps_mode", "passthrough", *_X264, *aac]),
         "stream": ("stream.ts", [*moving, *sound, *_X264, *aac]),
     }  # fmt: skip

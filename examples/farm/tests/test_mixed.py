@@ -44,12 +44,18 @@ def test_ranges_make_up_the_unsplit_films(farm: Any, mixed: dict[str, Path], tmp
 
 
 def test_pieces_are_what_ranges_are_made_of(farm: Any, mixed: dict[str, Path], tmp_path: Path) -> None:
-    run = farm(mixed["plain"], mixed["rotated"], mixed["surround"], tmp_path / "out", "--range-frames", 12,
-               "--preroll", 5, "--workers", 2, "--cpus", 1, *ALONE)  # fmt: skip
-    assert run.code == 0, run.err
+    """Each codec that is cut: the pieces' frames are those of the whole."""
+    out = tmp_path / "out"
     # The first range needs no piece, and the second's would begin where the film does, unless every frame is a key frame.
-    for row, cut in zip(run.table["films"], (4, 4, 5)):
+    cuts = {"plain": 4, "rotated": 4, "surround": 5, "deep": 4, "hevc": 4, "pictures": 5}
+    run = farm(*(mixed[name] for name in cuts), out, "--range-frames", 12, "--preroll", 5, "--workers", 2, "--cpus", 1,
+               *ALONE)  # fmt: skip
+    assert run.code == 0, run.err
+    for row, (name, cut) in zip(run.table["films"], cuts.items()):
         assert (row["ranges"], row["cut"]) == (6, cut), row
+        whole = tmp_path / f"{name}.mov"
+        assert unsplit(mixed[name], whole, *ALONE).returncode == 0
+        assert films.differences(whole, out / f"{name}.mov") == []
 
 
 def test_lossy_ranges_are_joined_as_they_are(farm: Any, mixed: dict[str, Path], tmp_path: Path) -> None:
