@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from conftest import ALONE, command, left, matting, notes, remains, unsplit, wai
 
 import films
 
+# A token of its own: a user's, which Ray keeps once it has started a cluster, is not this one's business.
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 ray = pytest.importorskip("ray")
 SPLIT = ["--range-frames", 18, "--preroll", 10, "--cpus", 1, "--ending", "mkv", *ALONE]
 
@@ -49,31 +52,49 @@ def _end(node: subprocess.Popen[bytes]) -> None:
         pass
 
 
+def _connect(address: str) -> None:
+    """A head listens some time before it can be joined."""
+
+    def connects() -> bool:
+        try:
+            ray.init(address, logging_level="ERROR", log_to_driver=False)
+        except (ConnectionError, RuntimeError):
+            ray.shutdown()
+            return False
+        return True
+
+    wait_for(connects)
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = _free_port()
-    address = f"127.0.0.1:{port}"
+    # As workers see it: Ray takes localhost for this address as well.
+    host = ray.util.get_node_ip_address()
+    address = f"{host}:{port}"
     small = ["--num-cpus=1", "--object-store-memory=100000000", "--include-dashboard=false"]
     temporary = tmp_path_factory.mktemp("ray", numbered=False)
-    head = _start("--head", f"--port={port}", "--node-ip-address=127.0.0.1", f"--temp-dir={temporary}", *small,
+    head = _start("--head", f"--port={port}", f"--node-ip-address={host}", f"--temp-dir={temporary}", *small,
                   env={"DAVIDMATTE_MACHINE": "first"})  # fmt: skip
     nodes = [head]
 
     def listens() -> bool:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((host, port), 1).close()
         except OSError:
             return False
         return True
 
-    wait_for(listens)
-    nodes.append(_start(f"--address={address}", *small[:2], env={"DAVIDMATTE_MACHINE": "second"}))
-    ray.init(address, logging_level="ERROR", log_to_driver=False)
-    wait_for(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
-    ray.shutdown()
-    yield address
-    for node in reversed(nodes):
-        _end(node)
+    try:
+        wait_for(listens)
+        _connect(address)
+        nodes.append(_start(f"--address={address}", *small[:2], env={"DAVIDMATTE_MACHINE": "second"}))
+        wait_for(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
+        ray.shutdown()
+        yield address
+    finally:
+        for node in reversed(nodes):
+            _end(node)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +165,7 @@ def _third(cluster: str, env: dict[str, str], *prefix: str) -> Iterator[None]:
     """One more machine."""
     small = ["--num-cpus=1", "--object-store-memory=100000000"]
     node = _start(f"--address={cluster}", *small, env={"DAVIDMATTE_MACHINE": "third", **env}, prefix=list(prefix))
-    ray.init(cluster, logging_level="ERROR", log_to_driver=False)
+    _connect(cluster)
 
     def machines() -> int:
         return sum(node["Alive"] for node in ray.nodes())
