@@ -1,6 +1,6 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges soak deny clean
+.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges soak farm-short farm-check farm-scale deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ package-check: package ## as root: install and run the package in clean Debian 1
 test: setup lint ## run every check
 	cargo build # the plugin for tests that run gst-launch-1.0: cargo test alone does not leave it in target/debug
 	DAVIDMATTE_PROFILE=debug G_DEBUG=fatal-warnings scripts/env cargo test
+	$(MAKE) --no-print-directory farm-short
 	$(MAKE) --no-print-directory doc
 	DAVIDMATTE_PROFILE=debug scripts/check-readme
 	DAVIDMATTE_PROFILE=debug scripts/check-readme docs/recipes.md
@@ -71,10 +72,28 @@ edges: setup ## compare mattes at the frame's size with known ones: PARTS="oracl
 	cargo build --release
 	@scripts/env build/foreground/bin/python tests/reference/edges.py $(PARTS)
 
+# Made once for each state of what they are installed from.
+build/farm/.%: examples/farm/requirements.txt examples/farm/tests/short.txt examples/farm/tests/requirements.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'examples/farm needs Python 3.11 or newer; put one first on the PATH' >&2; exit 1; }
+	@[ -x build/farm/bin/python ] || python3 -m venv build/farm
+	@build/farm/bin/pip --disable-pip-version-check --quiet install -r examples/farm/requirements.txt -r examples/farm/tests/$*.txt
+	@touch $@
+
+farm-short: build/farm/.short ## matte a short film in two ranges with the debug build, as `make test` does
+	@DAVIDMATTE_PROFILE=debug scripts/env build/farm/bin/python -m pytest examples/farm/tests/test_short.py
+
+farm-check: setup build/farm/.requirements ## try the farm: mixed films, what dies, Ray, S3, manifests, overhead; takes ffmpeg
+	@command -v ffmpeg >/dev/null || { echo 'ffmpeg not found; install it to make the films that are tried' >&2; exit 1; }
+	cargo build --release --example matte_file
+	scripts/env build/farm/bin/python -m pytest examples/farm/tests
+
+farm-scale: build/farm/.requirements ## simulate how the farm scales; draws docs/farm.svg
+	@build/farm/bin/python examples/farm/simulate.py --plot docs/farm.svg
+
 deny: ## check licences and advisories of dependencies
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny not found; install it with: cargo install cargo-deny --locked' >&2; exit 1; }
 	cargo deny check
 
 clean: ## remove what was built and fetched
 	cargo clean
-	rm -rf build/demo build/foreground build/onnxruntime build/venv build/package-check build/setup.* build/.setup-* build/registry-*.bin
+	rm -rf build/demo build/farm build/foreground build/onnxruntime build/venv build/package-check build/setup.* build/.setup-* build/registry-*.bin

@@ -1,0 +1,54 @@
+"""One short film in two ranges, on this machine: the quick test."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy
+from conftest import ALONE, left, remains, unsplit
+
+import films
+
+
+def _film(path: Path) -> None:
+    """A film of 40 frames with sound, made without any other program."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25, options={"g": "10", "bf": "2"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        audio = container.add_stream("aac", rate=48000)
+        audio.layout = "mono"
+        for number in range(40):
+            picture = numpy.full((64, 96, 3), 60, numpy.uint8)
+            picture[10:40, 2 * number : 2 * number + 16] = (200, 150, 120)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+            wave = numpy.sin(numpy.arange(1920) * 0.05 + number).astype(numpy.float32)[None]
+            sound = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = 48000, 1920 * number, Fraction(1, 48000)
+            container.mux(audio.encode(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+
+
+def test_two_ranges_are_the_unsplit_film(farm: Any, tmp_path: Path) -> None:
+    film, out, whole = tmp_path / "a film.mp4", tmp_path / "out", tmp_path / "whole.mkv"
+    _film(film)
+    run = farm(film, out, "--ending", "mkv", "--range-frames", 20, "--workers", 2, "--cpus", 1, *ALONE)
+    assert run.code == 0, run.err
+    assert left(out) == ["a film.mkv"] and remains(out) == []
+    row = run.film("a film.mp4")
+    assert (row["frames"], row["ranges"], row["retries"], row["kept"]) == (40, 2, 0, 0), row
+    assert "a film.mp4" in run.out and "40" in run.out
+    assert unsplit(film, whole, *ALONE).returncode == 0
+    assert films.differences(whole, out / "a film.mkv") == []
+    # Again: nothing is there to do, and what is there is not touched.
+    made = (out / "a film.mkv").stat()
+    again = farm(film, out, "--ending", "mkv", "--resume", *ALONE)
+    assert again.code == 0 and again.film("a film.mp4")["kept"] == 2, again.err
+    assert (out / "a film.mkv").stat().st_mtime_ns == made.st_mtime_ns
+    refused = farm(film, out, "--ending", "mkv", *ALONE)
+    assert refused.code == 4 and "--resume" in refused.err and len(refused.err.splitlines()) == 1, refused.err
