@@ -166,24 +166,32 @@ mod tests {
             (PixelFormat::Yuy2, PixelFormat::Yuy2),
             (PixelFormat::Rgb, PixelFormat::Bgrx),
         ] {
-            let (from, to) = (layout(from, 37, 21), layout(to, 37, 21));
-            let frame = paint::<u8>(&from, |_, _| [80.0; 3]);
-            let want = paint::<u8>(&to, |_, _| [80.0; 3]);
-            for (radius, opacity) in [(0.01, 0.0), (0.2, 0.5), (0.2, 1.0)] {
-                let mut backdrop =
-                    Backdrop::<u8>::new(&Background::Blur(radius), &from, &to).unwrap();
-                backdrop.update(&frame.view(), &mut WholeMatte::flat(37, 21, opacity));
-                let mut scratch = BackdropRow::default();
-                for component in to.format.color_components() {
-                    for y in 0..component.height(21) {
-                        let want = want.row(component.plane, y);
-                        let whole = std::iter::once(0..to.format.row_samples(component.plane, 37));
-                        let row = backdrop.row(component.plane, y, whole, &mut scratch);
-                        for x in 0..component.width(37) {
-                            let at = x * component.step + component.offset;
-                            assert!(row[at].abs_diff(want[at]) <= 1, "{:?}", to.format);
-                        }
-                    }
+            // The larger frame is halved first.
+            for (width, height) in [(37, 21), (197, 133)] {
+                let (from, to) = (layout(from, width, height), layout(to, width, height));
+                let frame = paint::<u8>(&from, |_, _| [80.0; 3]);
+                let want = paint::<u8>(&to, |_, _| [80.0; 3]);
+                for (radius, opacity) in [(0.01, 0.0), (0.2, 0.5), (0.2, 1.0)] {
+                    let mut backdrop =
+                        Backdrop::<u8>::new(&Background::Blur(radius), &from, &to).unwrap();
+                    backdrop.update(&frame.view(), &mut WholeMatte::flat(width, height, opacity));
+                    assert_same(&backdrop, &want, &to);
+                }
+            }
+        }
+    }
+
+    fn assert_same(backdrop: &Backdrop<u8>, want: &OwnedFrame, to: &FrameLayout) {
+        let mut scratch = BackdropRow::default();
+        for component in to.format.color_components() {
+            for y in 0..component.height(to.height) {
+                let whole = 0..to.format.row_samples(component.plane, to.width);
+                let want = want.row(component.plane, y);
+                let whole = std::iter::once(whole);
+                let row = backdrop.row(component.plane, y, whole, &mut scratch);
+                for x in 0..component.width(to.width) {
+                    let at = x * component.step + component.offset;
+                    assert!(row[at].abs_diff(want[at]) <= 1, "{:?}", to.format);
                 }
             }
         }

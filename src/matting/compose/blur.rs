@@ -13,6 +13,7 @@ use crate::matting::frame::pixel_format::{Component, Depth, MAX_PLANES};
 use crate::matting::frame::sample::Sample;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView};
+use crate::matting::input::downscale::Halver;
 use crate::matting::input::reduce::Reducer;
 use crate::matting::kernels::gaussian::Gaussian;
 use crate::matting::kernels::resample::{AxisOperator, PackedOperator};
@@ -31,6 +32,8 @@ pub struct BackdropRow<S> {
 pub struct Blur<S> {
     size: Size,
     sigma: [f32; 2],
+    /// Of frames that become much smaller.
+    halver: Option<Halver>,
     reducer: Reducer,
     to_codes: Affine,
     matte_columns: PackedOperator,
@@ -61,6 +64,8 @@ struct Enlarger {
     rows: PackedOperator,
 }
 
+/// How many times smaller pictures are made from which on the frame is halved before it is reduced with care.
+const FAR_SMALLER: f32 = 4.0;
 /// Weight that even the person keeps, so that there is a colour where all is person.
 const FAINT: f32 = 1e-3;
 
@@ -70,9 +75,11 @@ impl<S: Sample> Blur<S> {
         let factor = (sigma / 2.0).floor().max(1.0);
         let small = |n: usize| (n as f32 / factor).ceil() as usize;
         let size = Size { width: small(from.width), height: small(from.height) };
-        let horizontal = AxisOperator::area(from.width, size.width);
-        let vertical = AxisOperator::area(from.height, size.height);
-        let matte_columns = horizontal.pack(1);
+        let matte_columns = AxisOperator::area(from.width, size.width).pack(1);
+        // Halving makes bytes, of which deeper frames must not be made.
+        let is_halved = factor >= FAR_SMALLER && from.format.depth().bits == 8;
+        let halver = is_halved.then(|| Halver::new(from));
+        let reduced = halver.as_ref().map_or(*from, Halver::layout);
         // What is blurred is left as it is in the target's codes, so that rows only enlarge.
         let to_codes = conversion(from, to);
         let enlargers = to
@@ -90,7 +97,12 @@ impl<S: Sample> Blur<S> {
                 sigma * size.width as f32 / from.width as f32 / from.pixel_aspect.ratio() as f32,
                 sigma * size.height as f32 / from.height as f32,
             ],
-            reducer: Reducer::new(from, &horizontal, &vertical),
+            reducer: Reducer::new(
+                &reduced,
+                &AxisOperator::area(reduced.width, size.width),
+                &AxisOperator::area(reduced.height, size.height),
+            ),
+            halver,
             to_codes,
             matte_rows: AxisBins { frame: from.height, bins: size.height },
             shares: vec![0.0; matte_columns.padded_inputs()],
@@ -114,7 +126,11 @@ impl<S: Sample> Blur<S> {
         self.weigh(matte);
         let width = self.size.width;
         let [first, second, third, weights] = &mut self.planes;
-        let mut reduced = self.reducer.reduce(frame);
+        let frame = match &mut self.halver {
+            Some(halver) => halver.halve(frame),
+            None => *frame,
+        };
+        let mut reduced = self.reducer.reduce(&frame);
         for y in 0..self.size.height {
             let [a, b, c] = reduced.row(y);
             for (x, ((a, b), c)) in a.iter().zip(b).zip(c).enumerate() {
