@@ -192,7 +192,7 @@ fn with_an_interval_of_0_the_network_rests_until_something_moves() {
         let mut frame =
             picture(&caps, |_, x, y| match index >= 20 && inside(x, 90) && inside(y, 40) {
                 true => 220,
-                false => (20 + x / 2 + noise(x, y) as usize) as u8,
+                false => (20 + x / 2 + noise(x, y)) as u8,
             });
         frame.make_mut().set_pts(MS(40 * index));
         frame
