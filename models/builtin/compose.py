@@ -16,6 +16,7 @@ from numba import njit
 from . import backgrounds, codec, paths, render
 
 HARD_SHARE = 0.2    # of the training's pictures lie before surroundings that were mined, see ``mining``
+COLOURED = 0.2      # of the pictures are lit in a colour, people and all: lamps and screens of any
 CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
@@ -488,6 +489,10 @@ class Composer:
         dim = rng.random() < 0.10
         gamma = np.exp(rng.normal(0, 0.16)) * (rng.uniform(1.2, 2.0) if dim else 1.0)
         gain = np.exp(rng.normal(-0.02, 0.1)) * np.exp(rng.normal(0, 0.035, 3))
+        # Held-out composites stay what they were before there was any.
+        if not self.held_out and rng.random() < COLOURED:
+            light = np.exp(rng.normal(0, 0.4, 3))
+            gain *= light / light.max() * rng.uniform(0.9, 1.25)
         table = np.clip(self._ramp[:, None] ** gamma * gain * 255, 0, 255).astype("u1")[None]
         photo = cv2.LUT((np.clip(picture, 0, 1) * 255 + 0.5).astype("u1"), table)
         if rng.random() < 0.4:
