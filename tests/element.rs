@@ -50,6 +50,44 @@ fn other_caps_in_mid_stream_lose_no_frame() {
 }
 
 #[test]
+fn a_composite_has_the_matte_attached_that_output_alpha_gives() {
+    let attached = |buffer: &gst::BufferRef| {
+        let meta = gst::meta::CustomMeta::from_buffer(buffer, "DavidMatteMatteMeta").ok()?;
+        meta.structure().get::<gst::Sample>("matte").ok()
+    };
+    for (format, gray) in [("I420", "GRAY8"), ("RGBA", "GRAY8"), ("I420_10LE", "GRAY16_LE")] {
+        let sink = video(format, 46, 30);
+        // A ramp, a new one for each frame; RGBA's alpha is one of its own.
+        let frame = |index: usize| {
+            picture(&sink, move |c, x, y| (20 * (c % 2) + 4 * x + 2 * y + 9 * index) as u8)
+        };
+        let inferred_alone: Vec<_> = {
+            let mut filter = Filter::luma(&[("output", "alpha")]);
+            filter.negotiate(&sink, &format!("video/x-raw,format={gray}"));
+            (0..3).map(|index| filter.push(frame(index))).collect()
+        };
+        for background in ["color", "blur", "checkerboard"] {
+            let mut filter = Filter::luma(&[("attach-matte", "true"), ("background", background)]);
+            filter.negotiate(&sink, "video/x-raw");
+            for (index, alone) in inferred_alone.iter().enumerate() {
+                let out = filter.push(frame(index));
+                let matte = attached(&out).expect("a matte");
+                let found = info(&matte.caps_owned().unwrap());
+                assert_eq!((found.width(), found.height()), (46, 30));
+                assert_eq!(found.format().to_str(), gray);
+                let [found, wanted] = [matte.buffer_owned().unwrap(), alone.clone()]
+                    .map(|buffer| buffer.map_readable().unwrap().to_vec());
+                assert_eq!(found, wanted, "{format}, {background}, frame {index}");
+            }
+            assert_eq!(filter.stat("inferences"), 3);
+        }
+        let mut without = Filter::luma(&[]);
+        without.negotiate(&sink, "video/x-raw");
+        assert!(attached(&without.push(frame(0))).is_none());
+    }
+}
+
+#[test]
 fn what_is_no_matter_of_the_matte_passes_through_the_caps() {
     let rest = "width=32,height=24,framerate=30000/1001,pixel-aspect-ratio=4/3,\
                 interlace-mode=progressive,multiview-mode=mono";

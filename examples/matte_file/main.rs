@@ -6,6 +6,7 @@
 
 mod alpha;
 mod arguments;
+mod attached;
 mod depth;
 mod error;
 mod format;

@@ -7,6 +7,7 @@ use gst::prelude::*;
 
 use crate::alpha::alpha_only;
 use crate::arguments::Kind;
+use crate::attached::attached_matte;
 use crate::depth;
 use crate::error::Error;
 use crate::format::Container;
@@ -43,11 +44,11 @@ impl Build<'_> {
         let mut muxers = Vec::new();
         match (outputs.as_slice(), sinks) {
             ([output], [sink]) => {
-                let matte = self.matte(&last, output.kind, first, true)?;
+                let matte = self.matte(&last, output.kind, first)?;
                 muxers.push(self.write(&matte, output, sink)?);
             }
             ([output, matte], [sink, matte_sink]) if output.kind == Kind::Cutout => {
-                let cutout = self.matte(&last, output.kind, first, true)?;
+                let cutout = self.matte(&last, output.kind, first)?;
                 let tee = self.tee(&cutout)?;
                 muxers.push(self.write(&tee, output, sink)?);
                 let alpha = alpha_only();
@@ -56,13 +57,13 @@ impl Build<'_> {
                 self.write(&alpha, matte, matte_sink)?;
             }
             ([output, matte], [sink, matte_sink]) => {
-                let tee = self.tee(&last)?;
-                let branch = self.branch(&tee)?;
-                let composite = self.matte(&branch, output.kind, first, true)?;
-                muxers.push(self.write(&composite, output, sink)?);
-                let branch = self.branch(&tee)?;
-                let alpha = self.matte(&branch, matte.kind, first, false)?;
-                self.write(&alpha, matte, matte_sink)?;
+                let composite = self.matte(&last, output.kind, first)?;
+                let tee = self.tee(&composite)?;
+                muxers.push(self.write(&tee, output, sink)?);
+                let attached = attached_matte();
+                add(&self.pipeline, &[&attached])?;
+                link(&self.branch(&tee)?, &attached)?;
+                self.write(&attached, matte, matte_sink)?;
             }
             _ => return Err(Error::GStreamer("outputs and sinks do not match".into())),
         }
@@ -89,24 +90,15 @@ impl Build<'_> {
     }
 
     /// The element; the frames that it gives are counted if `counts`.
-    fn matte(
-        &self,
-        from: &gst::Element,
-        kind: Kind,
-        first: u64,
-        counts: bool,
-    ) -> Result<gst::Element, Error> {
+    fn matte(&self, from: &gst::Element, kind: Kind, first: u64) -> Result<gst::Element, Error> {
         let matte = self.run.settings.element(kind)?;
+        matte.set_property("attach-matte", self.run.job.outputs.len() > 1);
         let convert = make("videoconvert")?;
         add(&self.pipeline, &[&convert, &matte])?;
         link(from, &convert)?;
         link(&convert, &matte)?;
-        let done = match counts {
-            true => self.done.clone(),
-            false => Arc::default(),
-        };
         let start = self.run.selection.frames.start;
-        gate::count(&pad(&matte, "src")?, first..start + self.run.done, start, done);
+        gate::count(&pad(&matte, "src")?, first..start + self.run.done, start, self.done.clone());
         Ok(matte)
     }
 

@@ -5,6 +5,7 @@
 
 use gst_video::{VideoFrameFlags, VideoFrameRef, VideoInfo};
 
+use super::attached;
 use super::failure::Failure;
 use super::video::{self, Corner};
 use crate::matting::frame::pixel_format::PixelFormat;
@@ -35,12 +36,26 @@ impl Negotiated {
 pub enum Paint<'a> {
     /// The matte of a mask, which lies on the frame so.
     Mask(Inferred<'a>, MaskLayout, &'a Look),
+    /// The same of an output that shows nothing but it.
+    Matte(Inferred<'a>, MaskLayout, &'a MatteSettings),
     /// The same opacity everywhere.
     Flat(&'a Background, f32),
 }
 
-impl Paint<'_> {
-    fn apply(
+/// A matte alone needs nothing behind it.
+const NOTHING: Background = Background::Color(0);
+
+impl<'a> Paint<'a> {
+    /// The same, for an output of the matte alone.
+    pub fn alone(&self) -> Paint<'a> {
+        match *self {
+            Self::Mask(mask, masks, look) => Paint::Matte(mask, masks, &look.matte),
+            Self::Matte(mask, masks, matte) => Paint::Matte(mask, masks, matte),
+            Self::Flat(_, opacity) => Paint::Flat(&NOTHING, opacity),
+        }
+    }
+
+    pub fn apply(
         &self,
         compositor: &mut Compositor,
         colors: Colors<'_>,
@@ -50,6 +65,12 @@ impl Paint<'_> {
             Self::Mask(mask, masks, look) => {
                 compositor.take_masks(*masks);
                 compositor.compose(colors, *mask, look, target)
+            }
+            Self::Matte(mask, masks, matte) => {
+                compositor.take_masks(*masks);
+                let matte = (*matte).clone();
+                let look = Look { matte, background: NOTHING, decontaminate: false };
+                compositor.compose(colors, *mask, &look, target)
             }
             Self::Flat(background, opacity) => {
                 compositor.compose_flat(colors, background, *opacity, target)
@@ -160,7 +181,22 @@ pub struct Written {
     plane: Option<gst::Memory>,
 }
 
+impl Written {
+    /// Attaches the matte that it was made with.
+    pub fn attach(&mut self, matte: &gst::Sample) -> Result<(), Failure> {
+        attached::attach(self.buffer.make_mut(), matte)
+    }
+}
+
 impl Target {
+    /// The frame, as long as nothing was written into it, and where it begins.
+    pub fn frame(&self) -> (&gst::BufferRef, Corner) {
+        match self {
+            Self::InPlace(buffer, corner) | Self::Beside(buffer, corner, _) => (buffer, *corner),
+            Self::Appended(buffer, _) => (buffer, Corner::default()),
+        }
+    }
+
     /// Writes the output.
     pub fn write(
         self,
@@ -234,6 +270,10 @@ fn append_alpha(
             Paint::Mask(mask, masks, look) => {
                 compositor.take_masks(*masks);
                 compositor.alpha_plane(mask.mask, &look.matte, &mut mapped, width)?;
+            }
+            Paint::Matte(mask, masks, matte) => {
+                compositor.take_masks(*masks);
+                compositor.alpha_plane(mask.mask, matte, &mut mapped, width)?;
             }
             Paint::Flat(_, opacity) => mapped.fill((255.0 * opacity).round() as u8),
         }

@@ -7,6 +7,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod attached;
 mod buffers;
 mod caps;
 mod enums;
@@ -46,5 +47,6 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }
+    attached::register();
     gst::Element::register(Some(plugin), "davidmatte", gst::Rank::NONE, DavidMatte::static_type())
 }

@@ -31,6 +31,7 @@ pub struct Settings {
     pub background_color: u32,
     pub background_image: Option<Arc<str>>,
     pub blur_radius: f64,
+    pub attach_matte: bool,
     pub invert: bool,
     pub threshold: f64,
     pub edge_shift: f64,
@@ -58,6 +59,7 @@ impl Default for Settings {
             background_color: 0xff00_b140,
             background_image: None,
             blur_radius: 0.03,
+            attach_matte: false,
             invert: false,
             threshold: 0.0,
             edge_shift: 0.0,
@@ -158,6 +160,7 @@ impl Settings {
                 self.background_image = text(value);
             }
             "blur-radius" => self.blur_radius = read(value, self.blur_radius),
+            "attach-matte" => self.attach_matte = read(value, self.attach_matte),
             "invert" => self.invert = read(value, self.invert),
             "threshold" => self.threshold = read(value, self.threshold),
             "edge-shift" => self.edge_shift = read(value, self.edge_shift),
@@ -189,6 +192,7 @@ impl Settings {
             "background-color" => self.background_color.to_value(),
             "background-image" => self.background_image.as_deref().to_value(),
             "blur-radius" => self.blur_radius.to_value(),
+            "attach-matte" => self.attach_matte.to_value(),
             "invert" => self.invert.to_value(),
             "threshold" => self.threshold.to_value(),
             "edge-shift" => self.edge_shift.to_value(),
@@ -341,6 +345,12 @@ fn output_properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.blur_radius)
             .mutable_playing()
             .controllable()
+            .build(),
+        glib::ParamSpecBoolean::builder("attach-matte")
+            .nick("Attach matte")
+            .blurb("Attach its matte to each frame of output=composite: a sample of gray video, field `matte` of the custom meta `DavidMatteMatteMeta`")
+            .default_value(defaults.attach_matte)
+            .mutable_ready()
             .build(),
     ]
 }

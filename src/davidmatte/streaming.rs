@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use gst_video::VideoFrameRef;
 
+use super::attached::Attacher;
 use super::buffers::{Negotiated, Paint, Target, Writer, Written};
 use super::enums::{BackgroundKind, RefineKind, UntilReady};
 use super::failure::Failure;
@@ -55,6 +56,8 @@ pub struct Processed {
 pub struct Streaming {
     stream: Stream<Arrived>,
     compositor: Option<Compositor>,
+    /// Of mattes that leave with their composites.
+    attacher: Option<Attacher>,
     pub writer: Writer,
     negotiated: Option<Arc<Negotiated>>,
     pacing: Pacing,
@@ -77,6 +80,7 @@ impl Streaming {
         Self {
             stream: Stream::new(runner, clock),
             compositor: None,
+            attacher: None,
             writer: Writer::default(),
             negotiated: None,
             pacing: Pacing::Exact { in_flight: 1 },
@@ -113,6 +117,9 @@ impl Streaming {
         });
         let compositor = Compositor::new(self.stream.masks(), from, to, output)?;
         self.compositor = Some(compositor.with_threads(self.threads)?);
+        let attaches = settings.attach_matte && output == Output::Composite;
+        self.attacher =
+            attaches.then(|| Attacher::new(self.stream.masks(), &negotiated)).transpose()?;
         self.negotiated = Some(Arc::new(negotiated));
         Ok(())
     }
@@ -201,8 +208,11 @@ impl Streaming {
         let composites = negotiated.output == Output::Composite;
         let is_whole = buffer.meta::<gst_video::VideoCropMeta>().is_none();
         let mut frame_settings = settings.frame();
-        frame_settings.untouched =
-            composites && is_whole && negotiated.same_caps() && settings.changes_nothing();
+        frame_settings.untouched = composites
+            && is_whole
+            && negotiated.same_caps()
+            && self.attacher.is_none()
+            && settings.changes_nothing();
         let background = self.background(&settings);
         let arrived = Arrived { buffer, corner, settings, background, negotiated };
         if !self.stream.could_overlap() {
@@ -219,9 +229,10 @@ impl Streaming {
             Leaving::Written(leaving) => leaving,
         };
         let Some(compositor) = &mut self.compositor else { return Ok(None) };
+        let attacher = self.attacher.as_mut();
         let (written, accepted) =
             self.stream.accept_while((arrived, frame_settings, late), |shown| {
-                leaving.write(compositor, shown)
+                leaving.write(compositor, attacher, shown)
             });
         let processed = self.left(leaving.failure, leaving.began, written?);
         accepted?;
@@ -239,7 +250,8 @@ impl Streaming {
             Leaving::Done(processed) => Ok(Some(processed)),
             Leaving::Written(mut leaving) => {
                 let Some(compositor) = &mut self.compositor else { return Ok(None) };
-                let written = leaving.write(compositor, self.stream.shown())?;
+                let attacher = self.attacher.as_mut();
+                let written = leaving.write(compositor, attacher, self.stream.shown())?;
                 Ok(Some(self.left(leaving.failure, leaving.began, written)))
             }
         }
@@ -326,15 +338,25 @@ impl ToWrite {
     fn write(
         &mut self,
         compositor: &mut Compositor,
+        attacher: Option<&mut Attacher>,
         shown: Option<(Inferred<'_>, MaskLayout)>,
     ) -> Result<Written, Failure> {
         let paint = match shown {
             Some((mask, masks)) => Paint::Mask(mask, masks, &self.look),
             None => Paint::Flat(&self.look.background, self.opacity),
         };
-        match self.target.take() {
-            Some(target) => target.write(compositor, &self.negotiated, &paint),
-            None => Err(Failure::Buffer("a frame is written once".into())),
+        let Some(target) = self.target.take() else {
+            return Err(Failure::Buffer("a frame is written once".into()));
+        };
+        let negotiated = &self.negotiated;
+        // What is written into the frame itself is no frame any more.
+        let (frame, corner) = target.frame();
+        let matte = attacher.map(|attacher| attacher.matte(negotiated, frame, corner, &paint));
+        let matte = matte.transpose()?;
+        let mut written = target.write(compositor, negotiated, &paint)?;
+        if let Some(matte) = matte {
+            written.attach(&matte)?;
         }
+        Ok(written)
     }
 }
