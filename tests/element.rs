@@ -55,6 +55,11 @@ fn a_composite_has_the_matte_attached_that_output_alpha_gives() {
         let meta = gst::meta::CustomMeta::from_buffer(buffer, "DavidMatteMatteMeta").ok()?;
         meta.structure().get::<gst::Sample>("matte").ok()
     };
+    // Without what is between them.
+    let rows = |gray: &[u8], format| -> Vec<u8> {
+        let used = if format == "GRAY8" { 46 } else { 92 };
+        gray.chunks(gray.len() / 30).flat_map(|row| &row[..used]).copied().collect()
+    };
     for (format, gray) in [("I420", "GRAY8"), ("RGBA", "GRAY8"), ("I420_10LE", "GRAY16_LE")] {
         let sink = video(format, 46, 30);
         // A ramp, a new one for each frame; RGBA's alpha is one of its own.
@@ -76,8 +81,8 @@ fn a_composite_has_the_matte_attached_that_output_alpha_gives() {
                 assert_eq!((found.width(), found.height()), (46, 30));
                 assert_eq!(found.format().to_str(), gray);
                 let [found, wanted] = [matte.buffer_owned().unwrap(), alone.clone()]
-                    .map(|buffer| buffer.map_readable().unwrap().to_vec());
-                assert_eq!(found, wanted, "{format}, {background}, frame {index}");
+                    .map(|buffer| rows(&buffer.map_readable().unwrap(), gray));
+                assert!(found == wanted, "{format}, {background}, frame {index}");
             }
             assert_eq!(filter.stat("inferences"), 3);
         }

@@ -65,7 +65,8 @@ impl Attacher {
         paint: &Paint<'_>,
     ) -> Result<gst::Sample, Failure> {
         let unmappable = |error| Failure::Buffer(format!("a matte could not be mapped: {error}"));
-        let mut gray = gst::Buffer::with_size(self.info.size()).map_err(unmappable)?;
+        // What is between rows is not to hold what was in that memory before.
+        let mut gray = gst::Buffer::from_mut_slice(vec![0; self.info.size()]);
         {
             let source = VideoFrameRef::from_buffer_ref_readable(frame, &negotiated.sink)
                 .map_err(unmappable)?;

@@ -68,7 +68,7 @@ impl<'a> Paint<'a> {
             }
             Self::Matte(mask, masks, matte) => {
                 compositor.take_masks(*masks);
-                let matte = (*matte).clone();
+                let matte = **matte;
                 let look = Look { matte, background: NOTHING, decontaminate: false };
                 compositor.compose(colors, *mask, &look, target)
             }
