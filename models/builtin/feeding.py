@@ -16,7 +16,7 @@ SIDE = 384         # pixels of a picture as it is made
 REUSE = 2.0        # times a picture is used on the average, each time cropped and mirrored anew
 PHOTOGRAPHS = 0.5  # of the pictures come from labelled photographs
 ENOUGH = 400       # pictures to begin with
-UNFINISHED = 64    # of the newest pictures some may still be written: at least one for each process
+UNFINISHED = 64    # of the newest pictures some may still be written, and of the oldest overwritten: at least one for each process
 WHOLE, SMALLEST = 0.35, 0.62  # of the pictures are shown whole; the least part of a side that others show
 
 
@@ -97,28 +97,29 @@ class Supply:
         if self._device.type != "cpu":
             self._held = torch.empty(self._ring.shape, dtype=torch.uint8, device=self._device)
 
-    def _bring(self) -> int:
-        """Copies what was made meanwhile to the device; returns how many of its pictures are whole."""
-        made = self._made.value - UNFINISHED
+    def _bring(self) -> tuple[int, int]:
+        """Copies what was made meanwhile to the device; returns how many were made, and how many of the newest are whole."""
+        made = max(self._made.value - UNFINISHED, 0)
         if self._device.type == "cpu":
-            return min(max(made, 0), self.capacity - UNFINISHED)
+            return made, min(made, self.capacity - 2 * UNFINISHED)
         while self._brought < made:
             first = self._brought % self.capacity
             count = min(made - self._brought, self.capacity - first)
             self._held[first:first + count].copy_(self._ring[first:first + count])
             self._brought += count
-        return min(self._brought, self.capacity)
+        return made, min(made, self.capacity)
 
     def batch(self, count: int, side: int) -> tuple[Tensor, Tensor]:
         """Pictures (count, 3, side, side) and alphas (count, 1, side, side), float32 in [0, 1]."""
         while True:
             if not all(worker.is_alive() for worker in self._workers):
                 raise RuntimeError("a process that makes pictures ended; are there renders, backgrounds and photographs?")
-            known = self._bring()
-            if known >= ENOUGH:
+            made, whole = self._bring()
+            if whole >= ENOUGH:
                 break
             time.sleep(0.2)
-        chosen = self._held[torch.randint(0, known, (count,), device=self._device)]
+        ages = torch.randint(0, whole, (count,), device=self._device)
+        chosen = self._held[(made - 1 - ages) % self.capacity]
         planes = cropped(chosen.permute(0, 3, 1, 2).float().div_(255), side)
         self._used.value += count
         return planes[:, :3].contiguous(memory_format=torch.channels_last), planes[:, 3:].contiguous()

@@ -75,7 +75,8 @@ def test_pictures_and_alphas_belong_together(folder):
         coloured = np.ptp(photo[..., :3].astype(int), axis=2) > 60
         if coloured.mean() > 0.9:  # not grey
             red = photo[..., 2].astype(int) - photo[..., :2].max(2)
-            assert (red[alpha > 250] > 0).mean() > 0.97 and (red[alpha < 5] > 0).mean() < 0.03
+            # From close by a person may be all there is.
+            assert np.mean(red[alpha > 250] > 0) > 0.97 and ((alpha >= 5).all() or np.mean(red[alpha < 5] > 0) < 0.03)
             seen += 1
     assert seen > 30
 
