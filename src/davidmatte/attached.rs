@@ -17,6 +17,9 @@ use crate::matting::prelude::*;
 /// The name of the meta. Its structure has one field, `matte`: a sample of gray video.
 pub const META: &str = "DavidMatteMatteMeta";
 
+/// A matte alone needs nothing behind it.
+const NOTHING: Background = Background::Color(0);
+
 /// Makes the meta known, before there are buffers to have it.
 pub fn register() {
     static REGISTERED: Once = Once::new();
@@ -74,7 +77,18 @@ impl Attacher {
             let mut mapped = VideoFrameRef::from_buffer_ref_writable(gray.make_mut(), &self.info)
                 .map_err(unmappable)?;
             let mut target = video::view_mut(&mut mapped, self.layout, Corner::default())?;
-            paint.alone().apply(&mut self.compositor, Colors::Frame(&source), &mut target)?;
+            let colors = Colors::Frame(&source);
+            match *paint {
+                Paint::Mask(mask, masks, Look { matte, .. }) => {
+                    let look = Look { matte: *matte, background: NOTHING, decontaminate: false };
+                    let paint = Paint::Mask(mask, masks, &look);
+                    paint.apply(&mut self.compositor, colors, &mut target)?;
+                }
+                Paint::Flat(_, opacity) => {
+                    let paint = Paint::Flat(&NOTHING, opacity);
+                    paint.apply(&mut self.compositor, colors, &mut target)?;
+                }
+            }
         }
         Ok(gst::Sample::builder().buffer(&gray).caps(&self.caps).build())
     }

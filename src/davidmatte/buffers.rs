@@ -36,25 +36,11 @@ impl Negotiated {
 pub enum Paint<'a> {
     /// The matte of a mask, which lies on the frame so.
     Mask(Inferred<'a>, MaskLayout, &'a Look),
-    /// The same of an output that shows nothing but it.
-    Matte(Inferred<'a>, MaskLayout, &'a MatteSettings),
     /// The same opacity everywhere.
     Flat(&'a Background, f32),
 }
 
-/// A matte alone needs nothing behind it.
-const NOTHING: Background = Background::Color(0);
-
-impl<'a> Paint<'a> {
-    /// The same, for an output of the matte alone.
-    pub fn alone(&self) -> Paint<'a> {
-        match *self {
-            Self::Mask(mask, masks, look) => Paint::Matte(mask, masks, &look.matte),
-            Self::Matte(mask, masks, matte) => Paint::Matte(mask, masks, matte),
-            Self::Flat(_, opacity) => Paint::Flat(&NOTHING, opacity),
-        }
-    }
-
+impl Paint<'_> {
     pub fn apply(
         &self,
         compositor: &mut Compositor,
@@ -65,12 +51,6 @@ impl<'a> Paint<'a> {
             Self::Mask(mask, masks, look) => {
                 compositor.take_masks(*masks);
                 compositor.compose(colors, *mask, look, target)
-            }
-            Self::Matte(mask, masks, matte) => {
-                compositor.take_masks(*masks);
-                let matte = **matte;
-                let look = Look { matte, background: NOTHING, decontaminate: false };
-                compositor.compose(colors, *mask, &look, target)
             }
             Self::Flat(background, opacity) => {
                 compositor.compose_flat(colors, background, *opacity, target)
@@ -270,10 +250,6 @@ fn append_alpha(
             Paint::Mask(mask, masks, look) => {
                 compositor.take_masks(*masks);
                 compositor.alpha_plane(mask.mask, &look.matte, &mut mapped, width)?;
-            }
-            Paint::Matte(mask, masks, matte) => {
-                compositor.take_masks(*masks);
-                compositor.alpha_plane(mask.mask, matte, &mut mapped, width)?;
             }
             Paint::Flat(_, opacity) => mapped.fill((255.0 * opacity).round() as u8),
         }

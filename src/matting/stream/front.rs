@@ -157,11 +157,13 @@ impl<F: Frame> Front<F> {
     fn is_due(&mut self, settings: &FrameSettings, late: bool, guide: Option<&Guide>) -> bool {
         let since = self.since_inference;
         let is_skipped = late && self.carries && since < MAX_SKIPPED;
-        let is_wanted = match settings.interval {
+        if since == 0 || is_skipped {
+            return since == 0;
+        }
+        match settings.interval {
             0 => since >= MAX_STILL || !guide.is_some_and(|guide| self.stillness.holds(guide)),
             interval => since >= interval,
-        };
-        since == 0 || (is_wanted && !is_skipped)
+        }
     }
 
     /// Counts a frame that was inferred, or was not.
