@@ -169,17 +169,25 @@ def write_json(place: str, value: Any) -> None:
             _publish_remote(filesystem, inner, lambda name: filesystem.pipe_file(name, data))
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _publish_local(path, fill)
+
+    def fill(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
 
     _writing(place, write)
+
+
+def _publish_local(path: Path, fill: Callable[[Path], object]) -> None:
+    """Fills a file under another name, and gives it its own in one step."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        fill(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _publish_remote(filesystem: Any, inner: str, send: Callable[[str], object]) -> None:
@@ -242,12 +250,7 @@ def _move(file: Path, path: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            shutil.copyfile(file, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _publish_local(path, lambda temporary: shutil.copyfile(file, temporary))
         file.unlink()
 
 
@@ -261,12 +264,7 @@ def put(file: str, place: str) -> None:
             _publish_remote(filesystem, inner, lambda name: filesystem.put_file(file, name))
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            shutil.copyfile(file, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _publish_local(path, lambda temporary: shutil.copyfile(file, temporary))
 
     _writing(place, give)
 
