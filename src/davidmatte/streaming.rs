@@ -35,6 +35,10 @@ impl Frame for Arrived {
             .map_err(|error| Error::FrameUnreadable { reason: error.to_string() })?;
         Ok(read(&video::view(&mapped, *from, self.corner)?))
     }
+
+    fn time(&self) -> Option<Duration> {
+        self.buffer.pts().map(Duration::from)
+    }
 }
 
 /// What became of a frame.

@@ -41,6 +41,18 @@ pub const SEARCH: Duration = Duration::from_millis(400);
 /// Frames from one search to the next where nobody knows what a frame lasts.
 const USUAL_SEARCH: u64 = 12;
 
+/// Where every frame waits for its own matte, the region is chosen anew at multiples of this in the
+/// frames' own time, by the frame that is shown then. So a film that is begun in its middle has the
+/// regions of the whole film from the next of these times on.
+pub const ANEW: Duration = Duration::from_secs(4);
+
+/// A frame's number, and when it is shown, in the time of the stream that it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Which {
+    pub number: u64,
+    pub time: Option<Duration>,
+}
+
 /// A mask, and how it lies on its frame.
 #[derive(Clone, Debug)]
 pub struct Mask {
@@ -103,6 +115,8 @@ struct Job {
     guide: Option<Arc<Guide>>,
     /// The scene that the frame shows, counted.
     scene: u64,
+    /// The [era](Fitted::era) of its region.
+    era: Option<u128>,
     region: Region,
     purpose: Purpose,
 }
@@ -174,10 +188,13 @@ struct Fitted {
     follower: Follower,
     canvas: Canvas,
     refinement: Option<Refinement>,
-    /// Frames from one search to the next.
+    /// From one search to the next: frames, and how long these last where that is known.
     search_every: u64,
-    /// The frame that was searched last.
+    search_time: Duration,
+    /// The [turn](Self::turn) of the frame that was searched last.
     searched: Option<u64>,
+    /// Which of the times at which the region is chosen [anew](ANEW) was the last one.
+    era: Option<u128>,
     /// What the network said of the whole of a frame, and of which one.
     whole: Vec<f32>,
     whole_of: Option<u64>,
@@ -208,9 +225,13 @@ impl Fitted {
             drawn: vec![0.0; size.area()],
             mask: vec![0.0; size.area()],
         };
-        let search_every = |frame: Duration| {
+        let search_every = options.frame.map_or(USUAL_SEARCH, |frame| {
             (SEARCH.as_secs_f64() / frame.as_secs_f64().max(1e-6)).round().max(2.0) as u64
-        };
+        });
+        let search_time = options
+            .frame
+            .map_or(SEARCH, |frame| frame.mul_f64(search_every as f64))
+            .max(SEARCH / 2);
         Self {
             frame,
             masks,
@@ -222,11 +243,32 @@ impl Fitted {
                 && !shape.sees_whole_frames())
             .then(refinement),
             canvas,
-            search_every: options.frame.map_or(USUAL_SEARCH, search_every),
+            search_every,
+            search_time,
             searched: None,
+            era: None,
             whole: vec![0.0; masks.mask.area()],
             whole_of: None,
             recall: Recall::new(shape, frame, guide, masks),
+        }
+    }
+
+    /// Forgets whom it followed where it is time for that.
+    fn begin_era(&mut self, frame: Which) {
+        let era = frame.time.map(|time| time.as_nanos() / ANEW.as_nanos());
+        if std::mem::replace(&mut self.era, era) != era {
+            self.follower.forget();
+            self.searched = None;
+            self.whole_of = None;
+        }
+    }
+
+    /// The search that a frame belongs to. It goes by the frame's own time, so that a part of a film
+    /// is searched where the whole film is.
+    fn turn(&self, frame: Which) -> u64 {
+        match frame.time {
+            Some(time) => (time.as_nanos() / self.search_time.as_nanos()) as u64,
+            None => frame.number / self.search_every,
         }
     }
 
@@ -325,7 +367,7 @@ impl Engine {
     /// where it is time for that. Waits for nothing.
     pub fn begin(
         &mut self,
-        frame: u64,
+        frame: Which,
         view: &FrameView<'_>,
         guide: Option<Arc<Guide>>,
         look: Look,
@@ -334,23 +376,28 @@ impl Engine {
         let look = if self.sees_whole_frames() { Look::Frame } else { look };
         let Some(fitted) = &mut self.fitted else { return };
         let whole = Region::whole(fitted.frame);
-        let since = fitted.searched.map(|last| frame.saturating_sub(last));
-        let is_due = since.is_none_or(|since| since >= fitted.search_every);
+        if look == Look::RegionAtOnce {
+            fitted.begin_era(frame);
+        }
+        let turn = fitted.turn(frame);
+        let is_due = fitted.searched != Some(turn);
         let (search, region, purpose) = match (look, fitted.follower.region()) {
             (Look::Frame, _) => (false, whole, Purpose::Matte),
-            (Look::RegionAtOnce, None) if since.is_none() => (false, whole, Purpose::First),
+            (Look::RegionAtOnce, None) if fitted.searched.is_none() => {
+                (false, whole, Purpose::First)
+            }
             (_, None) => (false, whole, Purpose::Whole),
             (_, Some(region)) => {
                 (is_due || !fitted.follower.is_confirmed(), region, Purpose::Region)
             }
         };
         if search || matches!(purpose, Purpose::First | Purpose::Whole) {
-            fitted.searched = Some(frame);
+            fitted.searched = Some(turn);
         }
         if search {
-            self.infer(frame, view, guide.clone(), whole, Purpose::Search, stats);
+            self.infer(frame.number, view, guide.clone(), whole, Purpose::Search, stats);
         }
-        self.infer(frame, view, guide, region, purpose, stats);
+        self.infer(frame.number, view, guide, region, purpose, stats);
     }
 
     /// Looks at the region of a frame in which everybody was [found](Landed::Found).
@@ -383,7 +430,8 @@ impl Engine {
         let number = self.next_job;
         self.next_job += 1;
         exchange.number = number;
-        self.under_way.push_back(Job { number, frame, guide, scene: self.scene, region, purpose });
+        let (scene, era) = (self.scene, fitted.era);
+        self.under_way.push_back(Job { number, frame, guide, scene, era, region, purpose });
         self.runner.submit(exchange);
     }
 
@@ -441,6 +489,7 @@ impl Engine {
         let fitted = self.fitted.as_mut()?;
         let masks = fitted.masks;
         let is_of_this_scene = job.scene == self.scene;
+        let is_followed = is_of_this_scene && job.era == fitted.era;
         let is_cut_off = match job.purpose {
             Purpose::Closer => false,
             Purpose::Matte => {
@@ -448,7 +497,7 @@ impl Engine {
                 false
             }
             // What was seen of another scene moves nobody in this one.
-            _ => is_of_this_scene && fitted.follower.follow(&exchange.mask, job.region),
+            _ => is_followed && fitted.follower.follow(&exchange.mask, job.region),
         };
         let mut seen = job.region;
         match job.purpose {
@@ -457,7 +506,7 @@ impl Engine {
                 return None;
             }
             Purpose::Search | Purpose::First => {
-                let region = fitted.follower.region().filter(|_| is_of_this_scene);
+                let region = fitted.follower.region().filter(|_| is_followed);
                 let is_search = job.purpose == Purpose::Search || region.is_some();
                 if is_search {
                     stats.searches += 1;
@@ -476,8 +525,8 @@ impl Engine {
                 let agrees =
                     agreement(whole, &exchange.mask, region, fitted.frame, masks) >= CONFIRMED;
                 match agrees {
-                    true if is_of_this_scene => fitted.follower.confirm(),
-                    false if is_of_this_scene => fitted.follower.distrust(),
+                    true if is_followed => fitted.follower.confirm(),
+                    false if is_followed => fitted.follower.distrust(),
                     _ => {}
                 }
                 // What the whole frame gave is better than something else, or half of somebody.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{self, Engine, Failed, Landed, Matted};
+use super::engine::{self, Engine, Failed, Landed, Matted, Which};
 use super::in_flight::{InFlight, Queue, Slot, Source};
 use super::{Clock, Frame, FrameSettings, Notice, Runner, Stats, StreamOptions};
 use crate::matting::error::Error;
@@ -198,12 +198,13 @@ impl<F: Frame> Front<F> {
             true => engine::Look::RegionAtOnce,
             false => engine::Look::Frame,
         };
+        let which = Which { number: id, time: frame.time() };
         let (guide, is_carried) = frame.view(|view| {
             let (guide, is_cut) = if is_looked_at { self.look(view) } else { (None, false) };
             let is_due = self.is_due(settings, late, guide.as_deref());
             let is_carried = can_carry && !is_cut && !is_due;
             if !is_carried {
-                self.engine.begin(id, view, guide.clone(), look, &mut self.stats);
+                self.engine.begin(which, view, guide.clone(), look, &mut self.stats);
             }
             (guide, is_carried)
         })?;
@@ -219,15 +220,16 @@ impl<F: Frame> Front<F> {
         late: bool,
     ) -> Result<(Source, Option<Arc<Guide>>), Error> {
         let look = self.region_or_frame(settings);
+        let which = Which { number: id, time: frame.time() };
         let (guide, begun) = frame.view(|view| {
             let (guide, is_cut) = self.look(view);
             if let Some(successor) = self.successor.as_mut().filter(|engine| engine.is_idle()) {
-                successor.begin(id, view, guide.clone(), look, &mut self.stats);
+                successor.begin(which, view, guide.clone(), look, &mut self.stats);
             }
             let is_due = self.is_due(settings, late, guide.as_deref());
             let begun = (is_cut || is_due) && self.engine.is_idle();
             if begun {
-                self.engine.begin(id, view, guide.clone(), look, &mut self.stats);
+                self.engine.begin(which, view, guide.clone(), look, &mut self.stats);
             }
             (guide, begun)
         })?;

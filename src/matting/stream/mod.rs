@@ -67,6 +67,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use self::engine::ANEW;
 pub use self::pacing::{Pacing, Timing, Wanted};
 pub use self::stats::{Stats, StepTiming};
 pub use super::inference::clock::{Clock, SystemClock};
@@ -80,6 +81,11 @@ pub trait Frame {
     /// # Errors
     /// Where the frame is not what it was said to be.
     fn view<R>(&self, read: impl FnOnce(&FrameView<'_>) -> R) -> Result<R, Error>;
+
+    /// When it is shown, in the time of the film or camera that it comes from; none where nobody tells.
+    fn time(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl Frame for OwnedFrame {
