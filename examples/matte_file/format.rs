@@ -244,6 +244,11 @@ impl Container {
         }
     }
 
+    /// Whether it is of the kind that tells a track's part before time 0, and HDR10's light.
+    pub fn has_edit_lists(self) -> bool {
+        matches!(self, Self::Mov | Self::Mp4)
+    }
+
     /// The muxer, where there is one.
     pub fn muxer(self) -> Option<&'static str> {
         match self {

@@ -274,14 +274,17 @@ pub fn running_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<gst::ClockTi
     segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(time)
 }
 
-/// Whether a time of a pad's stream lies before the pipeline's.
-pub fn is_early(pad: &gst::Pad, time: gst::ClockTime) -> bool {
+/// By how much a time of a pad's stream lies before the pipeline's, if it does.
+pub fn early(pad: &gst::Pad, time: gst::ClockTime) -> Option<gst::ClockTime> {
     let segment = pad.sticky_event::<gst::event::Segment>(0);
     let segment = segment.and_then(|event| event.segment().downcast_ref().cloned());
     let time = segment.and_then(|segment: gst::FormattedSegment<gst::ClockTime>| {
         segment.to_running_time_full(time)
     });
-    matches!(time, Some(gst::Signed::Negative(_)))
+    match time? {
+        gst::Signed::Negative(early) => Some(early),
+        gst::Signed::Positive(_) => None,
+    }
 }
 
 /// How long a frame lasts by its caps.

@@ -5,6 +5,7 @@
 //! ```
 
 mod alpha;
+mod amend;
 mod arguments;
 mod attached;
 mod depth;
@@ -39,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use amend::amend;
 use arguments::Arguments;
 use error::Error;
 use format::{Container, Target};
@@ -325,8 +327,9 @@ fn begin_sinks(sinks: &mut [Sink], earlier: &Earlier, replaces: bool) -> Result<
 
 /// Gives everything its name.
 fn keep(sinks: Vec<Sink>, ended: &Ended) -> Result<(), Error> {
-    for sink in &sinks {
+    for (sink, amendment) in sinks.iter().zip(&ended.amendments) {
         if let Sink::Video(part, _) = sink {
+            part.change(|path| amend(path, amendment))?;
             part.sync()?;
         }
     }

@@ -39,7 +39,7 @@ pub struct Timecode {
 
 /// The timecode of a file that is of this kind and has such a track.
 pub fn timecode(path: &Path) -> Option<Timecode> {
-    let film = film(path).ok()??;
+    let film = film(path).ok()??.content;
     let samples = |track| find(find(find(track, *b"mdia")?, *b"minf")?, *b"stbl");
     let samples = tracks(&film, b"tmcd").find_map(samples)?;
     // After version, flags and count: an entry with its size, name, six bytes and an index before its own.
@@ -66,7 +66,7 @@ pub fn timecode(path: &Path) -> Option<Timecode> {
 /// The first track with pictures of a file that is of this kind. What is damaged has none, which the
 /// demuxer tells better.
 pub fn video(path: &Path) -> Option<Video> {
-    let film = film(path).ok()??;
+    let film = film(path).ok()??.content;
     let whole = duration(find(&film, *b"mvhd")?, 4)?;
     let header = tracks(&film, b"vide").find_map(|track| find(track, *b"tkhd"))?;
     // Times are of 4 bytes or of 8.
@@ -78,21 +78,35 @@ pub fn video(path: &Path) -> Option<Video> {
 
 /// The tracks of a kind.
 fn tracks<'a>(film: &'a [u8], kind: &'static [u8; 4]) -> impl Iterator<Item = &'a [u8]> {
-    let is_one = move |track| {
-        let handler = find(find(track, *b"mdia")?, *b"hdlr")?.get(8..12)?;
-        Some(handler == kind)
-    };
     let tracks = boxes(film).filter(|(name, _)| name == b"trak").map(|(_, track)| track);
-    tracks.filter(move |track| is_one(track).unwrap_or(false))
+    tracks.filter(move |track| kind_of(track) == Some(kind))
+}
+
+/// What a track holds: `vide`, `soun` and others.
+pub fn kind_of(track: &[u8]) -> Option<&[u8]> {
+    find(find(track, *b"mdia")?, *b"hdlr")?.get(8..12)
 }
 
 /// The number at a place.
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
+pub fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// The box that tells of all tracks.
-fn film(path: &Path) -> io::Result<Option<Vec<u8>>> {
+#[derive(Debug)]
+pub struct Film {
+    /// Where it begins in its file, in bytes, and how long it is with its head.
+    pub at: u64,
+    pub size: u64,
+    /// What it holds, which is other boxes.
+    pub content: Vec<u8>,
+}
+
+/// Finds the box that tells of all tracks; what is not of this kind has none.
+///
+/// # Errors
+/// The file's own.
+pub fn film(path: &Path) -> io::Result<Option<Film>> {
     const FIRST: [&[u8; 4]; 6] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"];
     let mut file = File::open(path)?;
     let mut at = 0;
@@ -106,10 +120,10 @@ fn film(path: &Path) -> io::Result<Option<Vec<u8>>> {
         }
         let Some(size) = size else { return Ok(None) };
         if name == *b"moov" {
-            let mut film = Vec::new();
+            let mut content = Vec::new();
             file.seek(SeekFrom::Start(at + start as u64))?;
-            file.take((size - start as u64).min(MOST)).read_to_end(&mut film)?;
-            return Ok(Some(film));
+            file.take((size - start as u64).min(MOST)).read_to_end(&mut content)?;
+            return Ok(Some(Film { at, size, content }));
         }
         at = at.saturating_add(size);
     }
@@ -128,7 +142,7 @@ fn head_of(bytes: &[u8]) -> Option<([u8; 4], usize, Option<u64>)> {
 }
 
 /// Names and contents of boxes that lie one after the other.
-fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (name, start, size) = head_of(bytes)?;
         let end = size.map_or(bytes.len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
@@ -138,12 +152,13 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     })
 }
 
-fn find(bytes: &[u8], name: [u8; 4]) -> Option<&[u8]> {
+/// The content of the first box of a name.
+pub fn find(bytes: &[u8], name: [u8; 4]) -> Option<&[u8]> {
     boxes(bytes).find_map(|(found, content)| (found == name).then_some(content))
 }
 
 /// The duration in a header, which has flags, two times, and `between` bytes before it.
-fn duration(header: &[u8], between: usize) -> Option<u64> {
+pub fn duration(header: &[u8], between: usize) -> Option<u64> {
     // Times are of 4 bytes or of 8.
     let (at, length) = if header.first()? == &1 { (20, 8) } else { (12, 4) };
     let bytes = header.get(at + between..at + between + length)?;

@@ -47,6 +47,14 @@ impl Part {
         file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(fail)
     }
 
+    /// Changes what it holds.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn change(&self, change: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), Error> {
+        change(&self.path).map_err(|reason| Error::Write { path: self.target.clone(), reason })
+    }
+
     /// Makes sure that all of it is on the disk.
     ///
     /// # Errors

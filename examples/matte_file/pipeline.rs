@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use gstdavidmatte::matting::stream::ANEW;
 
+use crate::amend::{Amendment, light};
+use crate::arguments::Kind;
 use crate::depth;
 use crate::error::Error;
 use crate::format::Target;
@@ -19,7 +22,7 @@ use crate::reading::Packets;
 use crate::selection::Selection;
 use crate::settings::Settings;
 use crate::stop;
-use crate::survey::{Audio, Survey, missing_plugin, unreadable};
+use crate::survey::{Audio, Survey, lock, missing_plugin, unreadable};
 use crate::timecode::Timecode;
 
 /// Some decoders never end. No model takes so long for a frame that this could be mistaken.
@@ -45,6 +48,8 @@ pub struct Ended {
     pub early: bool,
     /// The caps of each output's video.
     pub streams: Vec<Option<String>>,
+    /// What each output's file is still to be told.
+    pub amendments: Vec<Amendment>,
     /// Warnings by the way.
     pub warnings: Vec<String>,
 }
@@ -78,22 +83,38 @@ pub struct Build<'a> {
     pub deepened: Vec<depth::Fitted>,
     /// The input's, where its frames last equally long.
     pub timecode: Option<Timecode>,
-    /// What was decoded, as soon as that is known.
-    pub decoded: Arc<Mutex<Option<gst_video::VideoInfo>>>,
+    /// Caps of what was decoded, as soon as that is known.
+    pub decoded: Arc<Mutex<Option<gst::Caps>>>,
     pub feeders: Vec<Feeder>,
 }
 
+/// How far a film's own times may be from those that begin with 0.
+const APART: Duration = Duration::from_secs(1);
+
 impl Run<'_> {
+    /// The first frame to matte. Mattes depend on those before them: some are made again, which leaves no
+    /// seam. Where a region is followed they begin where that is chosen anew; and where mattes are
+    /// carried, with a frame that was inferred then.
+    fn first(&self) -> u64 {
+        let Selection { frames, preroll, .. } = self.selection;
+        let mut first = (frames.start + self.done).saturating_sub(*preroll);
+        if self.settings.follows() && *preroll > 0 {
+            let times = self.survey.times_shown();
+            if let Some(time) = usize::try_from(first).ok().and_then(|first| times.get(first)) {
+                let anew = time.as_nanos() / ANEW.as_nanos() * ANEW.as_nanos();
+                let begin = anew.saturating_sub(APART.as_nanos());
+                first = times.partition_point(|time| time.as_nanos() < begin) as u64;
+            }
+        }
+        first - first % self.settings.inference_interval()
+    }
+
     /// Mattes the input into the sinks, one for each output.
     ///
     /// # Errors
     /// Any, in a sentence.
     pub fn run(&self, sinks: &[Sink], progress: &Progress) -> Result<Ended, Error> {
-        // Mattes depend on those before them. Some are made again, which leaves no seam; and where
-        // mattes are carried, the model begins with a frame that it began with then.
-        let Selection { frames, preroll, .. } = self.selection;
-        let again = (frames.start + self.done).saturating_sub(*preroll);
-        let first = again - again % self.settings.inference_interval();
+        let first = self.first();
         let mut build = Build {
             run: self,
             pipeline: gst::Pipeline::new(),
@@ -136,6 +157,7 @@ impl Run<'_> {
             frames: build.done.load(Ordering::SeqCst),
             early: build.gate.has_ended_early(),
             streams,
+            amendments: build.amendments(),
             warnings,
         })
     }
@@ -195,6 +217,25 @@ impl Build<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// What muxers have left out of each output's file.
+    fn amendments(&self) -> Vec<Amendment> {
+        let light = lock(&self.decoded).as_ref().map(|caps| light(caps)).unwrap_or_default();
+        let early = self.audio.iter().map(|(_, packets)| packets.moved()).collect();
+        let outputs = self.run.job.outputs.iter();
+        let mut amendments: Vec<_> = outputs
+            .map(|output| match (output.target.container().has_edit_lists(), output.kind) {
+                (true, Kind::Composite | Kind::Cutout) => {
+                    Amendment { light: light.clone(), ..Default::default() }
+                }
+                _ => Amendment::default(),
+            })
+            .collect();
+        if let Some(first) = amendments.first_mut() {
+            first.early = early;
+        }
+        amendments
     }
 
     /// Fails where an encoder has not given all frames back.

@@ -51,6 +51,9 @@ impl Build<'_> {
             match next {
                 Some(way) => {
                     let audio = framed(pipeline, &queued()?, &way.caps)?;
+                    if way.has_edit_lists {
+                        way.packets.move_on(&audio);
+                    }
                     way.packets.count(&audio);
                     gate.shift(&audio);
                     cut_with_video(&audio, &gate);
@@ -74,12 +77,21 @@ impl Build<'_> {
                     let into =
                         into.ok_or_else(|| Error::GStreamer("the muxer takes no audio".into()))?;
                     self.audio.push((audio.clone(), Arc::clone(&packets)));
-                    Some(AudioWay { caps: caps.clone(), into, packets })
+                    let has_edit_lists = self.has_edit_lists();
+                    Some(AudioWay { caps: caps.clone(), into, packets, has_edit_lists })
                 }
                 _ => None,
             });
         }
         Ok(ways)
+    }
+
+    /// Whether the file with the sound can tell that some of it goes before time 0. A part of a film
+    /// begins where it is cut.
+    fn has_edit_lists(&self) -> bool {
+        let first = self.run.job.outputs.first();
+        self.run.selection.is_whole
+            && first.is_some_and(|output| output.target.container().has_edit_lists())
     }
 
     /// Where decoded frames go in.
@@ -111,6 +123,8 @@ struct AudioWay {
     into: gst::Pad,
     /// What went there.
     packets: Arc<Packets>,
+    /// Whether what comes before time 0 can be kept.
+    has_edit_lists: bool,
 }
 
 /// Packets of an audio stream.
@@ -121,6 +135,8 @@ pub struct Packets {
     /// How long those last that came with a time before the pipeline's, where no muxer has a place
     /// for them; in nanoseconds.
     early: AtomicU64,
+    /// By how much all of them were moved on to have one; in nanoseconds.
+    moved: AtomicU64,
 }
 
 impl Packets {
@@ -131,13 +147,38 @@ impl Packets {
             packets.all.fetch_add(1, Ordering::SeqCst);
             if let Some(buffer) = info.buffer()
                 && let Some(time) = buffer.pts()
-                && gate::is_early(pad, time)
+                && gate::early(pad, time).is_some()
+                && packets.moved().is_zero()
             {
                 let lasts = buffer.duration().map_or(0, gst::ClockTime::nseconds);
                 packets.early.fetch_add(lasts, Ordering::SeqCst);
             }
             gst::PadProbeReturn::Ok
         });
+    }
+
+    /// Moves a pad's stream on by as much as its beginning lies before the pipeline's time, to be told in
+    /// an edit list: decoders of AAC need what is not heard.
+    fn move_on(self: &Arc<Self>, pad: &gst::Pad) {
+        let packets = Arc::clone(self);
+        let first = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
+        pad.add_probe(first, move |pad, info| {
+            let time = info.buffer().and_then(|buffer| buffer.pts());
+            if let Some(early) = time.and_then(|time| gate::early(pad, time)) {
+                packets.moved.store(early.nseconds(), Ordering::SeqCst);
+                // A pad's offset would not do: muxers leave out what lies before the segment.
+                let segment = pad.sticky_event::<gst::event::Segment>(0);
+                if let Some(begun) = segment.zip(time).and_then(|(it, time)| begun_at(&it, time)) {
+                    pad.push_event(begun);
+                }
+            }
+            gst::PadProbeReturn::Remove
+        });
+    }
+
+    /// By how much all of them were moved on.
+    pub fn moved(&self) -> Duration {
+        Duration::from_nanos(self.moved.load(Ordering::SeqCst))
     }
 
     /// How long those last that have no place.
@@ -201,7 +242,7 @@ fn set_right(
 }
 
 /// A segment as it comes, but with another beginning.
-fn begun_at(event: &gst::Event, beginning: gst::ClockTime) -> Option<gst::Event> {
+fn begun_at(event: &gst::EventRef, beginning: gst::ClockTime) -> Option<gst::Event> {
     let gst::EventView::Segment(segment) = event.view() else { return None };
     let mut whole = segment.segment().downcast_ref::<gst::ClockTime>()?.clone();
     whole.set_start(beginning);

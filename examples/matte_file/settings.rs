@@ -67,6 +67,11 @@ impl Settings {
         self.0.iter().find_map(|(property, value)| (*property == name).then_some(value))
     }
 
+    /// Whether the model looks at the part of a frame that holds everybody.
+    pub fn follows(&self) -> bool {
+        self.find("region").is_none_or(|region| region.show() != "frame")
+    }
+
     /// Every how many frames the model runs.
     pub fn inference_interval(&self) -> u64 {
         let text = self.find("inference-interval").map(Value::show);

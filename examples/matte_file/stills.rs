@@ -34,7 +34,7 @@ pub struct Stills {
     kind: Kind,
     is_premultiplied: bool,
     /// What was decoded: converters tell another transfer than that of the codes they keep.
-    decoded: Arc<Mutex<Option<VideoInfo>>>,
+    decoded: Arc<Mutex<Option<gst::Caps>>>,
     /// Linear light of every code.
     light: Mutex<Option<(VideoTransferFunction, Arc<[f32]>)>>,
     timecode: Option<Timecode>,
@@ -48,7 +48,7 @@ impl Stills {
         container: Container,
         kind: Kind,
         is_premultiplied: bool,
-        decoded: Arc<Mutex<Option<VideoInfo>>>,
+        decoded: Arc<Mutex<Option<gst::Caps>>>,
         timecode: Option<Timecode>,
         next: u64,
     ) -> Self {
@@ -100,6 +100,7 @@ impl Stills {
     fn exr(&self, info: &VideoInfo, codes: &[u16]) -> Result<Vec<u8>, String> {
         let size = Vec2(info.width() as usize, info.height() as usize);
         let decoded = lock(&self.decoded).clone();
+        let decoded = decoded.and_then(|caps| VideoInfo::from_caps(&caps).ok());
         let colors = decoded.as_ref().unwrap_or(info).colorimetry();
         let light = self.light(colors.transfer());
         let mut attributes = ImageAttributes::new(IntegerBounds::from_dimensions(size));

@@ -253,15 +253,11 @@ impl Build<'_> {
 
 /// Fits filters to the caps that come to a pad, before anything that follows is told them: converters ask
 /// what may come.
-fn fit_at(
-    pad: &gst::Pad,
-    deepened: Vec<depth::Fitted>,
-    decoded: Arc<Mutex<Option<gst_video::VideoInfo>>>,
-) {
+fn fit_at(pad: &gst::Pad, deepened: Vec<depth::Fitted>, decoded: Arc<Mutex<Option<gst::Caps>>>) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
             deepened.iter().for_each(|fitted| fitted.fit(caps.caps()));
-            *lock(&decoded) = gst_video::VideoInfo::from_caps(caps.caps()).ok();
+            *lock(&decoded) = Some(caps.caps_owned());
         }
         gst::PadProbeReturn::Ok
     });

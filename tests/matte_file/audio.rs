@@ -143,3 +143,33 @@ fn a_video_that_gstreamer_leaves_out_is_told() {
     assert!(message.contains("less than a fifth") && message.contains(".mkv"), "{message}");
     assert_eq!(folder.files(), ["in.mp4"]);
 }
+
+/// What a player hears and when: samples of 16 bits, and when each piece of them begins.
+fn heard(path: &Path) -> (Vec<u8>, Vec<Option<gst::ClockTime>>) {
+    let description = "filesrc name=file ! decodebin ! audioconvert ! audio/x-raw,format=S16LE ! \
+        appsink name=out";
+    let pieces = samples(description, path);
+    let bytes = |piece: &gst::Sample| piece.buffer().unwrap().map_readable().unwrap().to_vec();
+    let time = |piece: &gst::Sample| {
+        let segment = piece.segment()?.downcast_ref::<gst::ClockTime>()?;
+        segment.to_running_time(piece.buffer()?.pts())
+    };
+    (pieces.iter().flat_map(bytes).collect(), pieces.iter().map(time).collect())
+}
+
+/// The clip's sound begins before time 0, as encoders of AAC have it, and its edit list says so. It was made by
+/// `ffmpeg -f lavfi -i testsrc=s=32x32:r=24:d=0.5 -f lavfi -i sine=440:r=48000:d=0.5 -c:v libx264 -c:a aac`.
+#[test]
+fn what_decoders_need_before_time_0_is_kept_and_not_heard() {
+    let folder = Folder::new();
+    let input = PathBuf::from(common::fixture("primed.mp4"));
+    for name in ["out.mp4", "out.mov"] {
+        let out = folder.path(name);
+        done(&mut matte(&input, &out));
+        assert_eq!(audio(&input), audio(&out), "{name}");
+        let (before, after) = (heard(&input), heard(&out));
+        assert!(before.0 == after.0, "{name}: other sound");
+        assert_eq!(before.1.first(), after.1.first(), "{name}: at another time");
+        assert_times(&decode(&input, ""), &decode(&out, ""), NEARLY);
+    }
+}

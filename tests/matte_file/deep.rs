@@ -273,3 +273,50 @@ fn timecode_goes_with_the_frames() {
     done(matte(&folder.clip(), &out).arg("--force"));
     assert_eq!(timecode(&out).as_deref(), Some(""));
 }
+
+/// What HDR10 tells of its display and its brightest pixels, which GStreamer's muxer leaves out of these.
+#[test]
+fn light_levels_of_hdr10_are_told_in_quicktime_files() {
+    let told = "mastering-display-info=(string)34000:16000:13250:34500:7500:3000:15635:16450:10000000:1,\
+        content-light-level=(string)1000:400";
+    let folder = Folder::new();
+    let input = folder.make(
+        "in.mkv",
+        &format!(
+            "videotestsrc num-buffers=3 ! video/x-raw,format=I420_10LE,width=64,height=32,\
+             framerate=24/1,colorimetry=bt2100-pq,{told} ! avenc_ffv1 ! matroskamux"
+        ),
+    );
+    // In Matroska these are other numbers, which do not give all of them back.
+    let caps = samples("filesrc name=file ! decodebin ! appsink name=out", &input)[0].caps_owned();
+    let caps = caps.unwrap();
+    let caps = caps.structure(0).unwrap();
+    let numbers = |field: &str| -> Vec<u32> {
+        let text = caps.get::<String>(field).unwrap();
+        text.split(':').map(|number| number.parse().unwrap()).collect()
+    };
+    let (display, level) = (numbers("mastering-display-info"), numbers("content-light-level"));
+    // Red comes last of the three colours, and luminances take four bytes.
+    let points = [&display[2..6], &display[..2], &display[6..8]].concat();
+    let short = |numbers: &[u32]| -> Vec<u8> {
+        numbers.iter().flat_map(|number| (*number as u16).to_be_bytes()).collect()
+    };
+    let luminances = display[8..].iter().flat_map(|number| number.to_be_bytes()).collect();
+    let expected = [
+        [b"\0\0\0\x20mdcv".to_vec(), short(&points), luminances].concat(),
+        [b"\0\0\0\x0cclli".to_vec(), short(&level)].concat(),
+    ];
+    for (name, options, is_told) in [
+        ("cutout.mov", &[][..], true),
+        ("composite.mov", &["--background", "blur"], true),
+        ("composite.mp4", &["--background", "blur"], true),
+        ("matte.mov", &["--output", "alpha"], false),
+    ] {
+        let out = folder.path(name);
+        done(matte(&input, &out).args(options));
+        let bytes = std::fs::read(&out).unwrap();
+        let holds = |told: &Vec<u8>| bytes.windows(told.len()).any(|window| window == told);
+        assert_eq!(expected.each_ref().map(holds), [is_told; 2], "{name}");
+        assert_eq!(decode(&out, "").frames.len(), 3, "{name}");
+    }
+}

@@ -103,7 +103,7 @@ def _write(
                     way.time_base = sound.time_base
                     ways[sound.index] = way
                 sounds = {index: hashlib.sha256() for index in ways}
-                audio = _sound(source, sources, ways, sounds)
+                audio = _sound(source, sources, ways, sounds, has_edit_lists=settings.ending in (".mov", ".mp4"))
                 _interleave(container, video, audio)
     return times, {index: digest.hexdigest() for index, digest in sounds.items()}
 
@@ -161,7 +161,7 @@ def _delay(file: Path) -> int:
 
 
 def _sound(
-    source: InputContainer, streams: Any, ways: dict[int, Any], sounds: dict[int, Any]
+    source: InputContainer, streams: Any, ways: dict[int, Any], sounds: dict[int, Any], *, has_edit_lists: bool
 ) -> Iterator[tuple[Fraction, Any]]:
     if not streams:
         return
@@ -170,8 +170,8 @@ def _sound(
     for packet in source.demux(streams):
         if not packet.size or packet.pts is None:
             continue
-        # What lies before time 0 is not heard, and matte_file leaves it out as well.
-        if packet.pts < 0 and not tells_delay:
+        # What lies before time 0 is not heard, and where it cannot be told so matte_file leaves it out as well.
+        if packet.pts < 0 and not tells_delay and not has_edit_lists:
             continue
         sounds[packet.stream.index].update(_framed(packet))
         packet.stream = ways[packet.stream.index]
