@@ -89,13 +89,14 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
     let mut found = Vec::new();
     for &from in sources {
         for to in output.formats(from) {
-            let (frame, mut target) = (OwnedFrame::new(layout(from)), OwnedFrame::new(layout(to)));
+            let to_layout = FrameLayout { height: 54 * output.pictures(), ..layout(to) };
+            let (frame, mut target) = (OwnedFrame::new(layout(from)), OwnedFrame::new(to_layout));
             let mut network = Ramp::new();
             let mut mask = vec![0.0; SIZE.area()];
             let shape = network.shape();
             let mut preparer = RegionPreparer::new(&shape, layout(from));
             let mut compositor =
-                Compositor::new(shape.masks(), layout(from), layout(to), output).unwrap();
+                Compositor::new(shape.masks(), layout(from), to_layout, output).unwrap();
             let stride = 96 * to.sample_bytes();
             let mut alpha = vec![0; stride * 54];
             let in_place = from == to && compositor.works_in_place();
@@ -146,7 +147,7 @@ fn check(mattes: &[MatteSettings], backgrounds: &[Background]) {
         for background in backgrounds {
             for decontaminate in [false, true] {
                 let look = Look { matte: *matte, background: background.clone(), decontaminate };
-                for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+                for output in [Output::Composite, Output::Cutout, Output::Alpha, Output::KeyFill] {
                     let found = allocations(output, &look, sources);
                     let cases = found.len();
                     assert!(found.is_empty(), "{cases} cases allocate, such as {}", found[0]);

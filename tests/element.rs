@@ -92,6 +92,36 @@ fn a_composite_has_the_matte_attached_that_output_alpha_gives() {
     }
 }
 
+/// One picture of one inference, so that fill and key cannot part.
+#[test]
+fn a_fill_lies_above_its_key() {
+    for (format, key_format) in [("I420", "I420"), ("YUY2", "YUY2"), ("RGB", "BGRx")] {
+        let sink = video(format, 46, 30);
+        let frame = |index: usize| {
+            picture(&sink, move |c, x, y| (20 * c + 4 * x + 2 * y + 9 * index) as u8)
+        };
+        let run = |settings: &[(&str, &str)]| {
+            let mut filter = Filter::luma(settings);
+            filter.negotiate(&sink, &format!("video/x-raw,format={key_format}"));
+            let frames: Vec<_> = (0..3).map(|index| filter.matte(frame(index))).collect();
+            (frames, filter.stat("inferences"))
+        };
+        let fill = run(&[("background-color", "0xff000000")]).0;
+        let key = run(&[("output", "alpha")]).0;
+        // What lies behind the person is black, whatever is asked for.
+        let (both, inferences) = run(&[("output", "key-fill"), ("background", "checkerboard")]);
+        assert_eq!(inferences, 3);
+        for ((both, fill), key) in both.iter().zip(&fill).zip(&key) {
+            for ((both, fill), key) in both.iter().zip(fill).zip(key) {
+                assert!(
+                    both[..fill.len()] == fill[..] && both[fill.len()..] == key[..],
+                    "{format}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_no_matter_of_the_matte_passes_through_the_caps() {
     let rest = "width=32,height=24,framerate=30000/1001,pixel-aspect-ratio=4/3,\
@@ -129,6 +159,7 @@ fn only_what_the_output_can_be_is_offered() {
         ("composite", "P010_10LE", "GRAY16_BE"),
         ("cutout", "RGBA", "RGB"),
         ("alpha", "GRAY16_LE", "RGBA"),
+        ("key-fill", "I420", "RGBA"),
     ] {
         filter.set("output", output);
         assert!(offers(offered), "{output} offers {offered}");
@@ -388,7 +419,7 @@ fn ranges_are_as_documented() {
     }
     for (name, nicks) in [
         ("device", "auto cpu cuda tensorrt openvino migraphx coreml directml webgpu"),
-        ("output", "composite cutout alpha"),
+        ("output", "composite cutout alpha key-fill"),
         ("background", "color blur image checkerboard"),
         ("until-ready", "background wait passthrough"),
     ] {
@@ -409,13 +440,17 @@ fn the_output_changes_while_playing() {
         ("alpha", &["GRAY8"]),
         ("cutout", &["A420", "RGBA"]),
         ("composite", &["I420"]),
+        ("key-fill", &["I420"]),
         ("cutout", &["A420", "RGBA"]),
+        ("key-fill", &["I420"]),
         ("alpha", &["GRAY8"]),
     ] {
         filter.set("output", output);
         for _ in 0..2 {
             let out = filter.push(gray(&sink, 100));
             assert!(formats.contains(&filter.format().as_str()), "{output}: {}", filter.format());
+            let height = if output == "key-fill" { 48 } else { 24 };
+            assert_eq!(info(&filter.src_caps()).height(), height, "{output}");
             assert_eq!(out.size(), info(&filter.src_caps()).size());
         }
     }

@@ -57,6 +57,7 @@ impl fmt::Display for Look {
         out.write_str(match (self.output, self.background) {
             (OutputKind::Cutout, _) => "cut-out",
             (OutputKind::Alpha, _) => "matte",
+            (OutputKind::KeyFill, _) => "fill above key",
             (OutputKind::Composite, BackgroundKind::Color) => "over a colour",
             (OutputKind::Composite, BackgroundKind::Blur) => "over blur",
             (OutputKind::Composite, BackgroundKind::Image) => "over an image",

@@ -40,10 +40,14 @@ pub fn transform(direction: gst::PadDirection, caps: &gst::Caps, output: Output)
     let mut transformed = gst::Caps::new_empty();
     let across = transformed.make_mut();
     for (structure, features) in caps.iter_with_features() {
+        let Some(structure) = &stacked(structure, direction, output) else { continue };
         let mut keeping = Vec::new();
         let mut converting = Vec::new();
         for format in formats_of(structure) {
             for other in counterparts(direction, format, output) {
+                if !divides(structure, direction, output, [format, other]) {
+                    continue;
+                }
                 let list = if keeps_colors(format, other, output) {
                     &mut keeping
                 } else {
@@ -73,6 +77,61 @@ pub fn transform(direction: gst::PadDirection, caps: &gst::Caps, output: Output)
         }
     }
     transformed
+}
+
+/// A structure with the height of the other side; none where no height fits.
+fn stacked(
+    structure: &gst::StructureRef,
+    direction: gst::PadDirection,
+    output: Output,
+) -> Option<gst::Structure> {
+    let mut structure = structure.to_owned();
+    let pictures = i32::try_from(output.pictures()).ok().filter(|&pictures| pictures > 1);
+    let (Some(pictures), true) = (pictures, structure.has_field("height")) else {
+        return Some(structure);
+    };
+    let leaves = direction == gst::PadDirection::Sink;
+    let other = |height: i32| match leaves {
+        true => height.checked_mul(pictures),
+        false => (height % pictures == 0).then_some(height / pictures),
+    };
+    if let Ok(height) = structure.get::<i32>("height") {
+        structure.set("height", other(height)?);
+    } else if let Ok(range) = structure.get::<gst::IntRange<i32>>("height") {
+        let (least, most) = match leaves {
+            true => {
+                let most = range.max().saturating_mul(pictures);
+                (range.min().saturating_mul(pictures), most - most % pictures)
+            }
+            false => {
+                let least = range.min().max(1).saturating_add(pictures - 1);
+                (least / pictures, range.max() / pictures)
+            }
+        };
+        let step = if leaves { pictures } else { 1 };
+        let range = (least < most).then(|| gst::IntRange::with_step(least, most, step));
+        structure.set("height", range?);
+    } else if let Ok(list) = structure.get::<gst::List>("height") {
+        let heights = list.iter().filter_map(|height| other(height.get().ok()?));
+        structure.set("height", gst::List::new(heights));
+    }
+    Some(structure)
+}
+
+/// Whether pictures of the height that `structure`, of the other side by now, tells can lie below each other
+/// in the format on the side where they do.
+fn divides(
+    structure: &gst::StructureRef,
+    direction: gst::PadDirection,
+    output: Output,
+    [format, other]: [PixelFormat; 2],
+) -> bool {
+    let Ok(height) = structure.get::<i32>("height") else { return true };
+    let Ok(height) = usize::try_from(height) else { return false };
+    match direction {
+        gst::PadDirection::Sink => output.divides(other, height / output.pictures()),
+        _ => output.divides(format, height),
+    }
 }
 
 fn set_formats(structure: &mut gst::Structure, formats: &[PixelFormat]) {
@@ -201,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_offer_is_accepted_from_the_other_side() {
-        for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+        for output in [Output::Composite, Output::Cutout, Output::Alpha, Output::KeyFill] {
             for sink in formats() {
                 let sink = caps(&format!("video/x-raw, format={}", video_format(sink).to_str()));
                 let offered = transform(gst::PadDirection::Sink, &sink, output);
@@ -217,13 +276,38 @@ mod tests {
     }
 
     #[test]
+    fn fill_and_key_have_twice_the_height() {
+        let height = |caps: &gst::Caps| {
+            let structure = caps.structure(0)?;
+            structure.value("height").ok().cloned()
+        };
+        let across = |direction, text: &str| transform(direction, &caps(text), Output::KeyFill);
+        let (sink, src) = (gst::PadDirection::Sink, gst::PadDirection::Src);
+        let twice = across(sink, "video/x-raw, format=I420, width=64, height=48");
+        assert_eq!(height(&twice).unwrap().get::<i32>(), Ok(96));
+        assert_eq!(formats_in(&twice), ["I420", "BGRx"]);
+        let half = across(src, "video/x-raw, format=BGRx, width=64, height=96");
+        assert_eq!(height(&half).unwrap().get::<i32>(), Ok(48));
+        // Rows of chroma cannot be shared by a fill and its key.
+        assert_eq!(formats_in(&across(sink, "video/x-raw, format=I420, height=47")), ["BGRx"]);
+        assert!(across(src, "video/x-raw, format=I420, height=94").is_empty());
+        assert!(across(src, "video/x-raw, format=BGRx, height=47").is_empty());
+        let any = across(sink, "video/x-raw, format=I420, height=[ 1, 2147483647 ]");
+        let range = height(&any).unwrap().get::<gst::IntRange<i32>>().unwrap();
+        assert_eq!((range.min(), range.max(), range.step()), (2, i32::MAX - 1, 2));
+        let back = across(src, "video/x-raw, format=I420, height=[ 3, 9 ]");
+        let range = height(&back).unwrap().get::<gst::IntRange<i32>>().unwrap();
+        assert_eq!((range.min(), range.max()), (2, 4));
+    }
+
+    #[test]
     fn what_is_deep_stays_deep_and_keeps_what_is_told_of_its_light() {
         let told = "mastering-display-info=(string)34000:16000:13250:34500:7500:3000:15635:16450:10000000:1, \
                     content-light-level=(string)1000:400";
         let sink = caps(&format!(
             "video/x-raw, format=P010_10LE, width=64, height=48, colorimetry=bt2100-pq, {told}"
         ));
-        for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+        for output in [Output::Composite, Output::Cutout, Output::Alpha, Output::KeyFill] {
             let src = transform(gst::PadDirection::Sink, &sink, output);
             for structure in src.iter() {
                 for field in ["mastering-display-info", "content-light-level"] {

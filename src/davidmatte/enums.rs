@@ -21,6 +21,12 @@ pub enum OutputKind {
     /// The matte.
     #[enum_value(name = "Alpha: the matte alone", nick = "alpha")]
     Alpha,
+    /// Fill above key.
+    #[enum_value(
+        name = "Key and fill: the person over black, and below it the matte, in a picture of twice the height",
+        nick = "key-fill"
+    )]
+    KeyFill,
 }
 
 impl From<OutputKind> for Output {
@@ -29,6 +35,7 @@ impl From<OutputKind> for Output {
             OutputKind::Composite => Self::Composite,
             OutputKind::Cutout => Self::Cutout,
             OutputKind::Alpha => Self::Alpha,
+            OutputKind::KeyFill => Self::KeyFill,
         }
     }
 }

@@ -490,10 +490,11 @@ impl DavidMatte {
         // then, and until that is done frames leave as the caps allow.
         let wanted = Output::from(lock(&self.settings).output);
         let last = lock(&self.streaming).as_ref().and_then(Streaming::output);
-        let output = [Some(wanted), last]
-            .into_iter()
-            .flatten()
-            .find(|output| output.formats(from.format).contains(&to.format))?;
+        let output = [Some(wanted), last].into_iter().flatten().find(|output| {
+            to.height == from.height * output.pictures()
+                && output.formats(from.format).contains(&to.format)
+                && output.divides(to.format, from.height)
+        })?;
         Some(Negotiated { sink, src, from, to, output })
     }
 

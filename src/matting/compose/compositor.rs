@@ -17,6 +17,9 @@ use crate::matting::input::geometry::MaskLayout;
 use crate::matting::matte::enlarge::{Matte, MatteReader, MatteRows};
 use crate::matting::matte::shape::{Finisher, MatteSettings};
 
+/// What lies behind the person in a fill.
+const BLACK: Background = Background::Color(0xff00_0000);
+
 /// What becomes of a matte; may change from frame to frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
@@ -90,6 +93,8 @@ pub struct Compositor {
     masks: MaskLayout,
     finisher: Finisher,
     writer: Writer,
+    /// What writes the key below the fill.
+    key: Option<Box<Compositor>>,
 }
 
 /// What writes outputs, by the width of their samples.
@@ -139,13 +144,19 @@ impl Compositor {
         to: FrameLayout,
         output: Output,
     ) -> Result<Self, Error> {
+        if output == Output::KeyFill {
+            let picture = FrameLayout { height: to.height / output.pictures(), ..to };
+            let key = Self::new(masks, from, picture, Output::Alpha)?;
+            let fill = Self::new(masks, from, picture, Output::Composite)?;
+            return Ok(Self { key: Some(Box::new(key)), ..fill });
+        }
         let frame = Size { width: from.width, height: from.height };
         let finisher = Finisher::new(frame, masks);
         let writer = match to.format.sample_bytes() {
             1 => Writer::Narrow(WriterOf::new(&finisher, from, to, output)?),
             _ => Writer::Wide(WriterOf::new(&finisher, from, to, output)?),
         };
-        Ok(Self { from, to, masks, finisher, writer })
+        Ok(Self { from, to, masks, finisher, writer, key: None })
     }
 
     /// Divides the rows of large frames among up to `threads` threads; by default all are made by
@@ -156,12 +167,16 @@ impl Compositor {
     pub fn with_threads(mut self, threads: usize) -> Result<Self, Error> {
         let count = slices::count(self.to.width, self.to.height, threads);
         with_writer!(&mut self.writer, writer => writer.divide(&self.finisher, &self.to, count)?);
+        if let Some(key) = self.key.take() {
+            self.key = Some(Box::new(key.with_threads(threads)?));
+        }
         Ok(self)
     }
 
     /// Whether [`compose`](Self::compose) may work in the frame itself.
     pub fn works_in_place(&self) -> bool {
-        with_writer!(&self.writer, writer => writer.slices[0].composer.works_in_place())
+        self.key.is_none()
+            && with_writer!(&self.writer, writer => writer.slices[0].composer.works_in_place())
     }
 
     /// From now on takes masks that lie on the frames so.
@@ -170,6 +185,9 @@ impl Compositor {
             return;
         }
         self.masks = masks;
+        if let Some(key) = &mut self.key {
+            key.take_masks(masks);
+        }
         let frame = Size { width: self.from.width, height: self.from.height };
         self.finisher = Finisher::new(frame, masks);
         with_writer!(&mut self.writer, writer => {
@@ -192,6 +210,15 @@ impl Compositor {
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
         let (inferred, masks) = (inferred.into(), self.masks);
+        if let Some(mut key) = self.key.take() {
+            let [mut fill, mut below] = target.reborrow().halves();
+            let over_black = Look { background: BLACK, ..look.clone() };
+            let written = key
+                .compose(colors, inferred, &over_black, &mut below)
+                .and_then(|()| self.compose(colors, inferred, &over_black, &mut fill));
+            self.key = Some(key);
+            return written;
+        }
         let matte = self.finisher.matte(inferred.mask, &look.matte);
         let decontaminates = look.decontaminate.then_some((inferred.colors, masks));
         with_writer!(&mut self.writer, writer => {
@@ -226,6 +253,14 @@ impl Compositor {
         opacity: f32,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
+        if let Some(mut key) = self.key.take() {
+            let [mut fill, mut below] = target.reborrow().halves();
+            let written = key
+                .compose_flat(colors, &BLACK, opacity, &mut below)
+                .and_then(|()| self.compose_flat(colors, &BLACK, opacity, &mut fill));
+            self.key = Some(key);
+            return written;
+        }
         with_writer!(&mut self.writer, writer => {
             if opacity == 0.0 && writer.output == Output::Cutout {
                 // Straight alpha keeps the colours under it, which here are the room's.
@@ -374,6 +409,44 @@ mod tests {
             ((24.0 - x.hypot(y)) / 8.0).clamp(0.0, 1.0)
         };
         (0..SIZE.area()).map(value).collect()
+    }
+
+    #[test]
+    fn a_fill_lies_over_black_and_its_key_below() {
+        use PixelFormat::*;
+        let layout = |format, pictures| FrameLayout::new(format, 71, 50 * pictures);
+        for from in [I420, Yv12, Nv12, Yuy2, Rgba, Gray8] {
+            for to in Output::KeyFill.formats(from) {
+                let frame = frame(layout(from, 1));
+                let make = |output: Output, background| {
+                    let matte = MatteSettings { edge_shift: 1.0, ..Default::default() };
+                    let look = Look { matte, background, decontaminate: true };
+                    let to = layout(to, output.pictures());
+                    let masks = MaskLayout::covering(SIZE);
+                    let mut compositor =
+                        Compositor::new(masks, layout(from, 1), to, output).unwrap();
+                    let mut target = OwnedFrame::new(to);
+                    let colors = Colors::Frame(&frame.view());
+                    compositor.compose(colors, &mask(), &look, &mut target.view_mut()).unwrap();
+                    target
+                };
+                // Whatever is asked for behind the person.
+                let both = make(Output::KeyFill, Background::Color(0xff12_3456));
+                let fill = make(Output::Composite, Background::Color(0xff00_0000));
+                let key = make(Output::Alpha, Background::Checkerboard);
+                for plane in 0..to.planes() {
+                    let rows = to.plane_rows(plane, 50);
+                    for y in 0..rows {
+                        assert_eq!(both.row(plane, y), fill.row(plane, y), "{from:?} to {to:?}");
+                        assert_eq!(
+                            both.row(plane, rows + y),
+                            key.row(plane, y),
+                            "{from:?} to {to:?}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]

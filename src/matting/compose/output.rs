@@ -13,9 +13,26 @@ pub enum Output {
     Cutout,
     /// The matte alone: as alpha plane, or as luma for looking at.
     Alpha,
+    /// Two pictures in one of twice the height: the person over black, which is called the fill, and below
+    /// it the matte as luma, the key. The height of the frame has to be even where chroma is shared by rows.
+    KeyFill,
 }
 
 impl Output {
+    /// How many pictures of the frame's size leave, one below the other.
+    pub fn pictures(self) -> usize {
+        match self {
+            Self::KeyFill => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether such pictures of so many rows can lie below each other in a format.
+    pub fn divides(self, format: PixelFormat, height: usize) -> bool {
+        let shares_rows = (0..format.planes()).any(|plane| format.plane_v_shift(plane) > 0);
+        self.pictures() == 1 || !shares_rows || height.is_multiple_of(2)
+    }
+
     /// The formats in which frames of format `from` can leave, the cheapest first.
     pub fn formats(self, from: PixelFormat) -> Vec<PixelFormat> {
         use PixelFormat::*;
@@ -43,6 +60,11 @@ impl Output {
             (Self::Alpha, true) => {
                 let deep = [Gray16Le, I420_10Le, I422_10Le, P010_10Le, V210];
                 [&deep[..], &[Gray8, I420, Nv12, Yuy2, Bgrx]].concat()
+            }
+            (Self::KeyFill, _) => {
+                let keys = Self::Alpha.formats(from);
+                let fills = Self::Composite.formats(from).into_iter();
+                fills.filter(|format| keys.contains(format)).collect()
             }
         };
         let mut seen = Vec::new();

@@ -219,6 +219,17 @@ impl<'a> FrameViewMut<'a> {
         })
     }
 
+    /// The upper and the lower half of a whole frame, each a frame of its own; where chroma is shared by
+    /// rows, their height must be even.
+    pub fn halves(self) -> [FrameViewMut<'a>; 2] {
+        let layout = FrameLayout { height: self.layout.height / 2, ..self.layout };
+        self.split_at_row(layout.height).map(|half| FrameViewMut {
+            layout,
+            tops: [0; MAX_PLANES],
+            ..half
+        })
+    }
+
     /// The same frame, for as long as it is lent.
     pub fn reborrow(&mut self) -> FrameViewMut<'_> {
         let Self { layout, row_bytes, planes, tops } = self;

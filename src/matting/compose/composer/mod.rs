@@ -141,9 +141,10 @@ const BLOCK: usize = 2;
 
 impl<S: Width> Composer<S> {
     /// # Errors
-    /// [`Error::Conversion`] for a pair of formats that [`Output::formats`] does not offer.
+    /// [`Error::Conversion`] for a pair of formats that [`Output::formats`] does not offer, and for several
+    /// pictures at once.
     pub fn new(from: &FrameLayout, to: &FrameLayout, output: Output) -> Result<Self, Error> {
-        if !output.formats(from.format).contains(&to.format) {
+        if output.pictures() > 1 || !output.formats(from.format).contains(&to.format) {
             return Err(Error::Conversion { from: from.format, to: to.format });
         }
         let (taken, put) = (Band::new(from, BLOCK), Band::new(to, BLOCK));
@@ -244,11 +245,11 @@ impl<S: Width> Composer<S> {
             self.spans.halve(self.to.format, [upper, lower], &mut self.chroma_matte);
         }
         match self.output {
-            Output::Composite => self.blend(layers, target, top, rows),
+            Output::Composite | Output::KeyFill => self.blend(layers, target, top, rows),
             _ => self.purify(layers.person, target, top, rows),
         }
         match self.output {
-            Output::Composite => {}
+            Output::Composite | Output::KeyFill => {}
             // Packing pixels has written their alpha already.
             Output::Cutout if matches!(self.transfer, Transfer::Convert(_)) => {}
             Output::Cutout => self.write_alpha(target, top, rows),
