@@ -209,7 +209,7 @@ fn expected(
 
 proptest! {
     /// Within a code of the output's depth. With 16 bits, and with 8 of a matte alone, weights are no finer than
-    /// the codes, and are rounded as well: the matte, a frame's own alpha, and what both make.
+    /// the codes, and are rounded as well; so are colours that are converted to 16, and a frame's own alpha.
     #[test]
     fn deep_frames_are_composed_as_doubles_say(
         way in prop::sample::select(ways()),
@@ -242,9 +242,9 @@ proptest! {
             .collect();
         let got = compose(&frame, to, output, &matte);
         let picture = Picture { layout: from, codes: frame.codes() };
-        let most = match to.format.depth().bits {
-            8 => 1.9,
-            16 => 1.6,
+        let most = match (to.format.depth().bits, from.format.alpha()) {
+            (8, Some(_)) => 1.9,
+            (16, _) => 1.6,
             _ => 1.02,
         };
         for (index, component) in to.format.components().iter().enumerate() {
