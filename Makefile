@@ -34,6 +34,7 @@ test: setup lint ## run every check
 	$(MAKE) --no-print-directory farm-short
 	$(MAKE) --no-print-directory doc
 	DAVIDMATTE_PROFILE=debug scripts/check-readme
+	DAVIDMATTE_PROFILE=debug scripts/check-readme docs/files.md
 	DAVIDMATTE_PROFILE=debug scripts/check-readme docs/recipes.md
 
 lint: setup ## formatting and clippy
