@@ -1,6 +1,6 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges soak farm-short farm-check farm-scale deny clean
+.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges obs-check soak farm-short farm-check farm-scale deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ edges: setup ## compare mattes at the frame's size with known ones: PARTS="oracl
 	@build/foreground/bin/pip --disable-pip-version-check --quiet install -r tests/reference/edges.txt
 	cargo build --release
 	@scripts/env build/foreground/bin/python tests/reference/edges.py $(PARTS)
+
+obs-check: setup ## show OBS the person in every way that needs no hardware, and compare: OBS_GSTREAMER=PATH/obs-gstreamer.so
+	@[ -x build/obs/venv/bin/python ] || python3 -m venv build/obs/venv
+	@build/obs/venv/bin/pip --disable-pip-version-check --quiet install -r tests/obs/requirements.txt
+	cargo build --release
+	@scripts/env build/obs/venv/bin/python tests/obs/check.py $(if $(OBS_GSTREAMER),--plugin $(OBS_GSTREAMER))
 
 # Made once for each state of what they are installed from.
 build/farm/.%: examples/farm/requirements.txt examples/farm/tests/short.txt examples/farm/tests/requirements.txt
