@@ -50,8 +50,11 @@ bench: setup ## measure speed
 measure: setup ## compare speed with OpenCV, videoconvert and the network alone: MODELS="builtin path.onnx" DEVICE=cuda
 	scripts/env cargo bench --quiet --bench measure -- $(MODELS)
 
-processor: setup ## measure what a frame costs the processor, step by step: CLIP=talk.mp4 PROPERTIES="background=image ..."
+processor: setup ## measure what a frame costs the processor, step by step, beside a script with MediaPipe: CLIP=talk.mp4 PROPERTIES="background=image ..."
+	@[ -x build/script/bin/python ] || python3 -m venv build/script
+	@build/script/bin/pip --disable-pip-version-check --quiet install -r tests/reference/script.txt
 	scripts/env cargo bench --quiet --bench processor -- $(CLIP) $(PROPERTIES)
+	@build/script/bin/python tests/reference/script.py $(CLIP) 2> build/script/log
 
 device: setup ## measure networks on a device, and their mattes against the processor's: DEVICE=cuda MODELS="builtin path.onnx"
 	scripts/env cargo bench --quiet --bench device -- $(MODELS)

@@ -611,11 +611,13 @@ fn stats_count_and_the_device_is_named() {
     }
     assert_eq!((filter.stat("frames"), filter.stat("inferences")), (5, 5));
     let stats = filter.element.property::<gst::Structure>("stats");
-    for step in ["prepare", "infer", "finish"] {
+    for step in ["prepare", "infer", "smooth", "finish", "behind", "colors"] {
         let mean: f64 = stats.get(format!("{step}-mean-ms")).unwrap();
         let worst: f64 = stats.get(format!("{step}-worst-ms")).unwrap();
         assert!(0.0 < mean && mean <= worst, "{step}: mean {mean}, worst {worst}");
     }
+    let mean = |step: &str| stats.get::<f64>(format!("{step}-mean-ms")).unwrap();
+    assert!(mean("behind") + mean("colors") <= mean("finish"));
     let device: String = filter.element.property("active-device");
     assert!(device.starts_with("cpu"), "{device}");
     assert!(device.contains("1 thread"), "{device}");

@@ -18,7 +18,10 @@ pub fn structure(stats: &Stats) -> gst::Structure {
         ("prepare", &stats.prepare),
         ("infer", &stats.infer),
         ("carry", &stats.carry),
+        ("smooth", &stats.smooth),
         ("finish", &stats.finish),
+        ("behind", &stats.behind),
+        ("colors", &stats.colors),
     ] {
         structure = structure
             .field(format!("{step}-mean-ms"), timing.mean_ms())

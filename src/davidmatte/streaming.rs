@@ -295,7 +295,11 @@ impl Streaming {
 
     /// A frame was written.
     fn left(&mut self, failure: Option<Error>, began: Instant, written: Written) -> Processed {
-        self.stream.stats_mut().finish.add_since(began);
+        let took = self.compositor.as_ref().map(Compositor::took).unwrap_or_default();
+        let stats = self.stream.stats_mut();
+        stats.finish.add_since(began);
+        stats.behind.add(took.behind);
+        stats.colors.add(took.colors);
         Processed { left: Left::Buffer(self.writer.remember(written)), failure }
     }
 

@@ -2,6 +2,8 @@
 
 //! Mask and frame to the picture that leaves.
 
+use std::time::{Duration, Instant};
+
 use crate::matting::compose::backdrop::{Backdrop, Background};
 use crate::matting::compose::composer::{Colors, Composer, Layers, Person, to_codes};
 use crate::matting::compose::foreground::Foreground;
@@ -16,6 +18,15 @@ use crate::matting::frame::view::{FrameLayout, FrameViewMut, PlaneMut};
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::matte::enlarge::{Matte, MatteReader, MatteRows};
 use crate::matting::matte::shape::{Finisher, MatteSettings};
+
+/// What parts of composing one picture took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Took {
+    /// Making what lies behind the person.
+    pub behind: Duration,
+    /// Finding the person's own colours.
+    pub colors: Duration,
+}
 
 /// What lies behind the person in a fill.
 const BLACK: Background = Background::Color(0xff00_0000);
@@ -125,6 +136,8 @@ struct WriterOf<S: Width> {
     own_colors: Option<(MaskLayout, OwnColors)>,
     /// At least one.
     slices: Vec<Slice<S>>,
+    /// Of the last picture.
+    took: Took,
 }
 
 /// What makes a slice of rows.
@@ -177,6 +190,11 @@ impl Compositor {
     pub fn works_in_place(&self) -> bool {
         self.key.is_none()
             && with_writer!(&self.writer, writer => writer.slices[0].composer.works_in_place())
+    }
+
+    /// What parts of the last picture took.
+    pub fn took(&self) -> Took {
+        with_writer!(&self.writer, writer => writer.took)
     }
 
     /// From now on takes masks that lie on the frames so.
@@ -289,6 +307,7 @@ impl<S: Width> WriterOf<S> {
             foreground: None,
             own_colors: None,
             slices,
+            took: Took::default(),
         })
     }
 
@@ -308,6 +327,7 @@ impl<S: Width> WriterOf<S> {
         data: &mut [u8],
         stride: usize,
     ) -> Result<(), Error> {
+        self.took = Took::default();
         let depth = self.to.format.depth();
         let matte = matte.to_bits(depth.bits);
         // A plane of alpha is one of gray.
@@ -333,6 +353,7 @@ impl<S: Width> WriterOf<S> {
         decontaminates: Option<(&[f32], MaskLayout)>,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
+        let begun = Instant::now();
         let backdrop = match self.backdrop.take() {
             Some((made_for, backdrop)) if made_for == *background => backdrop,
             _ => Backdrop::new(background, &self.from, &self.to)?,
@@ -345,6 +366,7 @@ impl<S: Width> WriterOf<S> {
         };
         let reader = &mut self.slices[0].reader;
         backdrop.update(&frame, &mut matte.rows(reader));
+        let behind = begun.elapsed();
         let person = match decontaminates.filter(|_| self.output != Output::Alpha) {
             None => None,
             Some((colors, masks)) if !colors.is_empty() && OwnColors::can_be_of(&self.from) => {
@@ -363,6 +385,7 @@ impl<S: Width> WriterOf<S> {
                 Some(Person::Estimated(foreground))
             }
         };
+        self.took = Took { behind, colors: begun.elapsed() - behind };
         let layers = Layers { colors, person, backdrop };
         slices::share(
             &mut self.slices,

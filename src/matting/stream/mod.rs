@@ -43,7 +43,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::engine::{Engine, Landed, Late};
 use self::front::Front;
@@ -389,7 +389,9 @@ impl<F: Frame> Stream<F> {
             // After a cut or a failure the next frame is inferred, whatever the interval.
             front.since_inference = 0;
         }
+        let begun = Instant::now();
         history.smooth(if guide.is_some() { settings.temporal } else { 0.0 });
+        front.stats.smooth.add_since(begun);
         Ok(Some(Finished { frame, untouched: source == Source::Untouched, failure }))
     }
 

@@ -63,6 +63,12 @@ pub struct Stats {
     pub infer: StepTiming,
     /// Looking at frames and carrying mattes to them.
     pub carry: StepTiming,
-    /// Mask to output frame.
+    /// Smoothing mattes over time.
+    pub smooth: StepTiming,
+    /// Mask to output frame, with what the next two take.
     pub finish: StepTiming,
+    /// Making what lies behind the person.
+    pub behind: StepTiming,
+    /// Finding the person's own colours.
+    pub colors: StepTiming,
 }
