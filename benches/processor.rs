@@ -33,6 +33,21 @@ const STEPS: [(&str, &str); 5] = [
     ("inference", "inference-interval=1000"),
 ];
 
+/// What else costs or saves something, each by itself.
+const SETTINGS: [&str; 11] = [
+    "background=color",
+    "inference-size=256",
+    "inference-size=512",
+    "inference-interval=2",
+    "threads=1",
+    "refine=zoom frames-in-flight=1",
+    "feather=4",
+    "edge-shift=-2",
+    "output=cutout",
+    "output=key-fill",
+    "attach-matte=true",
+];
+
 fn main() -> Result<()> {
     // `cargo bench` adds an option of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -54,6 +69,28 @@ fn main() -> Result<()> {
         measure(&Frames::of(clip, size)?, &properties)?;
     }
     println!("\nOne inference alone: {:.1} ms.", inference()?);
+    compare(&Frames::of(clip, SIZES[1])?, &properties)
+}
+
+/// What settings cost beside the properties that were asked for.
+fn compare(frames: &Frames, properties: &str) -> Result<()> {
+    let all: Vec<String> = SETTINGS.map(|setting| format!("{properties} {setting}")).into();
+    let mut least = vec![f64::INFINITY; all.len() + 1];
+    for _ in 0..ROUNDS {
+        for (least, settings) in
+            least.iter_mut().zip(std::iter::once(properties).chain(all.iter().map(String::as_str)))
+        {
+            *least = least.min(frames.cost(settings)?);
+        }
+    }
+    let [width, height] = frames.size;
+    println!(
+        "\n| at {width}x{height} | in all | more |\n|---|---|---|\n| {properties} | {:.1} | |",
+        least[0]
+    );
+    for (setting, cost) in SETTINGS.iter().zip(&least[1..]) {
+        println!("| and {setting} | {cost:.1} | {:+.1} |", cost - least[0]);
+    }
     Ok(())
 }
 

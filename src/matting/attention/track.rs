@@ -26,6 +26,9 @@ const LARGEST: f32 = 0.9;
 const SHRINK: f32 = 0.75;
 /// in so many mattes in a row.
 const PATIENCE: u32 = 15;
+/// A region is given up when the network took it for something else than the whole frame so many times
+/// in a row. Of somebody small the whole frame knows little, and one look may be wrong.
+const DOUBTS: u32 = 3;
 /// After a region in which the network took something else for a person, so many looks at the whole
 /// frame begin none.
 const BARRED: u32 = 24;
@@ -71,6 +74,8 @@ pub struct Follower {
     region: Option<Region>,
     /// Whether a mask of a region was compared with one of the whole frame, and agreed.
     is_confirmed: bool,
+    /// How often in a row the network took the region for something else than the whole frame.
+    doubts: u32,
     /// So many masks of the whole frame begin no region.
     barred: u32,
     /// Mattes in a row that needed much less than the region.
@@ -90,6 +95,7 @@ impl Follower {
             least,
             region: None,
             is_confirmed: false,
+            doubts: 0,
             barred: 0,
             smaller: 0,
             columns,
@@ -109,13 +115,18 @@ impl Follower {
     /// The network says the same of the region as of the whole frame.
     pub fn confirm(&mut self) {
         self.is_confirmed = self.region.is_some();
+        self.doubts = 0;
     }
 
-    /// The network takes the region for something else than the whole frame: for a while there is
-    /// none.
+    /// The network takes the region for something else than the whole frame: it has to be confirmed again,
+    /// and where that comes to nothing there is none for a while.
     pub fn distrust(&mut self) {
-        self.give_up();
-        self.barred = BARRED;
+        self.is_confirmed = false;
+        self.doubts += 1;
+        if self.doubts >= DOUBTS {
+            self.give_up();
+            self.barred = BARRED;
+        }
     }
 
     /// Forgets whom it followed.
@@ -128,6 +139,7 @@ impl Follower {
     fn give_up(&mut self) {
         self.region = None;
         self.is_confirmed = false;
+        self.doubts = 0;
         self.smaller = 0;
     }
 
@@ -313,6 +325,28 @@ mod tests {
         assert_eq!(look(&mut follower, &[]), None);
         assert!(look(&mut follower, &[[800.0, 300.0, 1000.0, 900.0]]).is_some());
         assert_eq!(look(&mut follower, &[]), None);
+    }
+
+    #[test]
+    fn one_look_that_says_otherwise_ends_no_region() {
+        let mut follower = follower();
+        let person = [800.0, 300.0, 1000.0, 900.0];
+        let part = look(&mut follower, &[person]);
+        follower.confirm();
+        for _ in 0..5 {
+            // It is doubted until it is confirmed.
+            for _ in 1..DOUBTS {
+                follower.distrust();
+                assert_eq!((follower.region(), follower.is_confirmed()), (part, false));
+            }
+            follower.confirm();
+            assert!(follower.is_confirmed());
+        }
+        (0..DOUBTS).for_each(|_| follower.distrust());
+        for _ in 0..BARRED {
+            assert_eq!(look(&mut follower, &[person]), None);
+        }
+        assert!(look(&mut follower, &[person]).is_some());
     }
 
     #[test]
