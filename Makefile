@@ -1,6 +1,6 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges obs-check soak farm-short farm-check farm-scale deny clean
+.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges arm64-check obs-check soak farm-short farm-check farm-scale deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ edges: setup ## compare mattes at the frame's size with known ones: PARTS="oracl
 	@build/foreground/bin/pip --disable-pip-version-check --quiet install -r tests/reference/edges.txt
 	cargo build --release
 	@scripts/env build/foreground/bin/python tests/reference/edges.py $(PARTS)
+
+arm64-check: setup ## cross-compile for 64-bit ARM, and run tests and a pipeline under qemu
+	@scripts/check-arm64
 
 obs-check: setup ## show OBS the person in every way that needs no hardware, and compare: OBS_GSTREAMER=PATH/obs-gstreamer.so
 	@[ -x build/obs/venv/bin/python ] || python3 -m venv build/obs/venv

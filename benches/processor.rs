@@ -7,7 +7,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gstdavidmatte::matting::prelude::Network as _;
@@ -23,6 +23,10 @@ const SIZES: [[u32; 2]; 3] = [[1280, 720], [1920, 1080], [3840, 2160]];
 /// Frames of the clip that are kept at hand, and how often each set of properties plays them.
 const FRAMES: usize = 90;
 const ROUNDS: usize = 3;
+
+/// How long a live source is watched, after as long again to begin with.
+const WATCHED: Duration = Duration::from_secs(8);
+const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 30);
 
 /// A step, and what leaves it out. What comes after leaves out what came before, too.
 const STEPS: [(&str, &str); 5] = [
@@ -69,6 +73,11 @@ fn main() -> Result<()> {
         measure(&Frames::of(clip, size)?, &properties)?;
     }
     println!("\nOne inference alone: {:.1} ms.", inference()?);
+    println!("\n| live, 30 frames a second | percent of a core | inferred |\n|---|---|---|");
+    for size in SIZES {
+        let (share, inferred) = Frames::of(clip, size)?.live(&properties)?;
+        println!("| {}x{} | {:.0} | {:.0} % |", size[0], size[1], 100.0 * share, 100.0 * inferred);
+    }
     compare(&Frames::of(clip, SIZES[1])?, &properties)
 }
 
@@ -144,6 +153,42 @@ impl Frames {
         // Copies, so that the decoder's pool is free.
         let copies = samples.iter().filter_map(|sample| sample.buffer()?.copy_deep().ok());
         Ok(Self { size, caps, buffers: copies.collect() })
+    }
+
+    /// The share of a core that a live source of them takes with some properties, and that of the frames
+    /// that are inferred.
+    fn live(&self, properties: &str) -> Result<(f64, f64)> {
+        let pipeline = pipeline(&format!(
+            "appsrc name=source format=time is-live=true do-timestamp=true ! \
+             davidmatte name=matte {properties} ! fakesink sync=true"
+        ))?;
+        let source = pipeline.by_name("source").ok_or("no source")?;
+        let source = source.downcast::<gst_app::AppSrc>().map_err(|_| "no source")?;
+        let matte = pipeline.by_name("matte").ok_or("no element")?;
+        let mut caps = self.caps.clone();
+        caps.make_mut().set("framerate", gst::Fraction::new(30, 1));
+        source.set_caps(Some(&caps));
+        pipeline.set_state(gst::State::Playing)?;
+        let count = |name: &str| {
+            matte.property::<gst::Structure>("stats").get::<u64>(name).unwrap_or_default()
+        };
+        let counts = || [count("frames"), count("inferences")];
+        let (begun, mut before) = (Instant::now(), None);
+        for (index, buffer) in self.buffers.iter().cycle().enumerate() {
+            let at = FRAME * index as u32;
+            if at >= WATCHED && before.is_none() {
+                before = Some((Instant::now(), processor_time(), counts()));
+            } else if at >= 2 * WATCHED {
+                break;
+            }
+            std::thread::sleep(at.saturating_sub(begun.elapsed()));
+            source.push_buffer(buffer.copy())?;
+        }
+        let (since, processor, counted) = before.ok_or("no frames")?;
+        let took = (processor_time() - processor).as_secs_f64() / since.elapsed().as_secs_f64();
+        let [frames, inferences] = std::array::from_fn(|i| counts()[i] - counted[i]);
+        pipeline.set_state(gst::State::Null)?;
+        Ok((took, inferences as f64 / frames.max(1) as f64))
     }
 
     /// Milliseconds of processor that a frame takes with some properties.

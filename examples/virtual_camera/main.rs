@@ -65,7 +65,7 @@ struct Arguments {
     #[arg(long, default_value = "auto", value_parser = nick::<DeviceKind>)]
     device: DeviceKind,
 
-    /// composite, cutout or alpha
+    /// composite, cutout, alpha or key-fill
     #[arg(long, default_value = "composite", value_parser = nick::<OutputKind>)]
     output: OutputKind,
 
