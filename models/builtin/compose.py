@@ -16,7 +16,7 @@ from numba import njit
 from . import backgrounds, codec, paths, render
 
 HARD_SHARE = 0.2    # of the training's pictures lie before surroundings that were mined, see ``mining``
-COLOURED = 0.2      # of the pictures are lit in a colour, people and all: lamps and screens of any
+COLOURED = 0.35    # of the pictures are lit in a colour, people and all: lamps and screens of any
 CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
