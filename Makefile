@@ -31,6 +31,7 @@ package-check: package ## as root: install and run the package in clean Debian 1
 test: setup lint ## run every check
 	cargo build # the plugin for tests that run gst-launch-1.0: cargo test alone does not leave it in target/debug
 	DAVIDMATTE_PROFILE=debug G_DEBUG=fatal-warnings scripts/env cargo test
+	scripts/env cargo test --example matte_file # tests of its own, which cargo test leaves out
 	$(MAKE) --no-print-directory farm-short
 	$(MAKE) --no-print-directory doc
 	DAVIDMATTE_PROFILE=debug scripts/check-readme
