@@ -142,6 +142,21 @@ fn what_is_no_matter_of_the_matte_passes_through_the_caps() {
     }
 }
 
+/// As parsers tell of video that says nothing of its colours.
+#[test]
+fn where_chroma_lies_may_be_told_alone() {
+    for (from, to) in [("I420", "A420"), ("I420_10LE", "A420_10LE"), ("NV12", "RGBA")] {
+        let sink = caps(&format!(
+            "video/x-raw,format={from},width=48,height=32,framerate=24/1,chroma-site=mpeg2"
+        ));
+        let mut filter = Filter::luma(&[("output", "cutout")]);
+        filter.negotiate(&sink, &format!("video/x-raw,format={to}"));
+        filter.push(gray(&sink, 128));
+        assert_eq!(filter.format(), to);
+        assert_eq!(filter.messages(), []);
+    }
+}
+
 #[test]
 fn a_frame_rate_of_zero_is_one() {
     let sink = caps("video/x-raw,format=RGB,width=8,height=8,framerate=0/1");

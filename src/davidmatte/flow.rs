@@ -483,8 +483,7 @@ impl DavidMatte {
     }
 
     fn negotiated(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Option<Negotiated> {
-        let sink = gst_video::VideoInfo::from_caps(incaps).ok()?;
-        let src = gst_video::VideoInfo::from_caps(outcaps).ok()?;
+        let (sink, src) = (video::info(incaps)?, video::info(outcaps)?);
         let (from, to) = (video::layout(&sink)?, video::layout(&src)?);
         // The setting may have changed since these caps were offered; they are negotiated anew
         // then, and until that is done frames leave as the caps allow.

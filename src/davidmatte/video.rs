@@ -72,6 +72,18 @@ pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
     FORMATS.iter().find(|(_, video)| *video == format).map(|(pixel, _)| *pixel)
 }
 
+/// What fixed caps describe. GStreamer reads where chroma lies only where colours are told as well.
+pub fn info(caps: &gst::CapsRef) -> Option<VideoInfo> {
+    let info = VideoInfo::from_caps(caps).ok()?;
+    let structure = caps.structure(0)?;
+    if !structure.has_field("chroma-site") || structure.has_field("colorimetry") {
+        return Some(info);
+    }
+    let mut told = caps.to_owned();
+    told.make_mut().set("colorimetry", info.colorimetry().to_string());
+    Some(VideoInfo::from_caps(&told).unwrap_or(info))
+}
+
 /// Size, format and colour of the frames that caps describe.
 pub fn layout(info: &VideoInfo) -> Option<FrameLayout> {
     let format = pixel_format(info.format())?;
