@@ -22,6 +22,8 @@ use crate::matting::stream::{
 /// A buffer as it came.
 pub struct Arrived {
     buffer: gst::Buffer,
+    /// When it is shown in its film; a camera has no beginning to count from.
+    time: Option<Duration>,
     corner: Corner,
     settings: Settings,
     background: Background,
@@ -37,7 +39,7 @@ impl Frame for Arrived {
     }
 
     fn time(&self) -> Option<Duration> {
-        self.buffer.pts().map(Duration::from)
+        self.time
     }
 }
 
@@ -66,6 +68,7 @@ pub struct Streaming {
     negotiated: Option<Arc<Negotiated>>,
     pacing: Pacing,
     frame: Option<Duration>,
+    is_live: bool,
     refines: bool,
     threads: usize,
     picture: Option<Arc<Picture>>,
@@ -89,6 +92,7 @@ impl Streaming {
             negotiated: None,
             pacing: Pacing::Exact { in_flight: 1 },
             frame: None,
+            is_live: false,
             refines: false,
             threads: settings.row_threads(),
             picture,
@@ -103,6 +107,7 @@ impl Streaming {
         settings: &Settings,
         is_live: bool,
     ) -> Result<(), Error> {
+        self.is_live = is_live;
         let rate = negotiated.sink.fps();
         self.frame = (rate.numer() > 0)
             .then(|| Duration::from_secs_f64(f64::from(rate.denom()) / f64::from(rate.numer())));
@@ -218,7 +223,8 @@ impl Streaming {
             && self.attacher.is_none()
             && settings.changes_nothing();
         let background = self.background(&settings);
-        let arrived = Arrived { buffer, corner, settings, background, negotiated };
+        let time = buffer.pts().filter(|_| !self.is_live).map(Duration::from);
+        let arrived = Arrived { buffer, time, corner, settings, background, negotiated };
         if !self.stream.could_overlap() {
             self.stream.accept(arrived, frame_settings, late)?;
             return Ok(None);
@@ -269,7 +275,7 @@ impl Streaming {
         allocate: impl FnOnce(&gst::Buffer) -> Result<gst::Buffer, gst::FlowError>,
     ) -> Result<Leaving, Failure> {
         let Finished { frame, untouched, failure } = finished;
-        let Arrived { buffer, corner, settings, background, negotiated } = frame;
+        let Arrived { buffer, corner, settings, background, negotiated, .. } = frame;
         if untouched {
             return Ok(Leaving::Done(Processed { left: Left::Buffer(buffer), failure }));
         }

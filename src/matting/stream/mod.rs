@@ -82,7 +82,8 @@ pub trait Frame {
     /// Where the frame is not what it was said to be.
     fn view<R>(&self, read: impl FnOnce(&FrameView<'_>) -> R) -> Result<R, Error>;
 
-    /// When it is shown, in the time of the film or camera that it comes from; none where nobody tells.
+    /// When it is shown, in the time of the film that it comes from; none where nobody tells, and of a
+    /// camera's.
     fn time(&self) -> Option<Duration> {
         None
     }
