@@ -2,6 +2,8 @@
 
 //! Pad templates, and what caps become on the other side: pure functions.
 
+use std::cmp::Ordering;
+
 use gst_video::VideoFormat;
 
 use super::video::{pixel_format, video_format};
@@ -109,8 +111,13 @@ fn stacked(
             }
         };
         let step = if leaves { pictures } else { 1 };
-        let range = (least < most).then(|| gst::IntRange::with_step(least, most, step));
-        structure.set("height", range?);
+        match least.cmp(&most) {
+            Ordering::Less => {
+                structure.set("height", gst::IntRange::with_step(least, most, step));
+            }
+            Ordering::Equal => structure.set("height", least),
+            Ordering::Greater => return None,
+        }
     } else if let Ok(list) = structure.get::<gst::List>("height") {
         let heights = list.iter().filter_map(|height| other(height.get().ok()?));
         structure.set("height", gst::List::new(heights));
@@ -298,6 +305,8 @@ mod tests {
         let back = across(src, "video/x-raw, format=I420, height=[ 3, 9 ]");
         let range = height(&back).unwrap().get::<gst::IntRange<i32>>().unwrap();
         assert_eq!((range.min(), range.max()), (2, 4));
+        let one = across(src, "video/x-raw, format=I420, height=[ 7, 8 ]");
+        assert_eq!(height(&one).unwrap().get::<i32>(), Ok(4));
     }
 
     #[test]
