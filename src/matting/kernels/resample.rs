@@ -260,12 +260,12 @@ pub struct Windows<'a> {
 }
 
 impl Windows<'_> {
-    /// From the first input to the last one of them all.
+    /// From the first input to the last one of them all. Windows need not begin one after the other: that
+    /// of an output which lies on an input begins there, and the next one's before it.
     pub fn range(&self) -> Range<usize> {
-        match self.first {
-            [first, .., last] => *first..last + self.taps,
-            [first] => *first..first + self.taps,
-            [] => 0..0,
+        match (self.first.iter().min(), self.first.iter().max()) {
+            (Some(&first), Some(&last)) => first..last + self.taps,
+            _ => 0..0,
         }
     }
 }
@@ -402,6 +402,22 @@ mod tests {
                     weights.iter().zip(&input[first..]).map(|(weight, value)| weight * value).sum()
                 };
                 prop_assert!((value(&set) - value(&packed)).abs() < 1e-2);
+            }
+        }
+    }
+
+    /// Of 51 inputs that become 323, output 256 lies on input 40, and the next one begins with input 39.
+    #[test]
+    fn the_range_of_windows_holds_every_one() {
+        let positions = (0..323).map(|i| (f64::from(i) + 0.5) * 51.0 / 323.0 - 0.5);
+        let packed = AxisOperator::bicubic(51, positions).pack(CUBIC_TAPS);
+        for start in 0..323 {
+            for end in start + 1..=323.min(start + 70) {
+                let range = packed.windows(start..end).range();
+                for i in start..end {
+                    let (first, weights) = packed.row(i);
+                    assert!(range.start <= first && first + weights.len() <= range.end, "{i}");
+                }
             }
         }
     }
