@@ -228,14 +228,10 @@ impl Compositor {
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
         let (inferred, masks) = (inferred.into(), self.masks);
-        if let Some(mut key) = self.key.take() {
-            let [mut fill, mut below] = target.reborrow().halves();
+        if self.key.is_some() {
             let over_black = Look { background: BLACK, ..look.clone() };
-            let written = key
-                .compose(colors, inferred, &over_black, &mut below)
-                .and_then(|()| self.compose(colors, inferred, &over_black, &mut fill));
-            self.key = Some(key);
-            return written;
+            return self
+                .write_both(target, |own, half| own.compose(colors, inferred, &over_black, half));
         }
         let matte = self.finisher.matte(inferred.mask, &look.matte);
         let decontaminates = look.decontaminate.then_some((inferred.colors, masks));
@@ -260,6 +256,21 @@ impl Compositor {
         with_writer!(&mut self.writer, writer => writer.write_alpha(matte, data, stride))
     }
 
+    /// Has the key written into the lower half, and the fill into the upper one.
+    fn write_both(
+        &mut self,
+        target: &mut FrameViewMut<'_>,
+        write: impl Fn(&mut Self, &mut FrameViewMut<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let [mut fill, mut below] = target.reborrow().halves();
+        // Without its key a compositor writes one picture.
+        let mut key = self.key.take();
+        let written = key.as_deref_mut().map_or(Ok(()), |key| write(key, &mut below));
+        let written = written.and_then(|()| write(self, &mut fill));
+        self.key = key;
+        written
+    }
+
     /// Writes the output with the same opacity everywhere: 0 is all background, 1 all frame.
     ///
     /// # Errors
@@ -271,13 +282,9 @@ impl Compositor {
         opacity: f32,
         target: &mut FrameViewMut<'_>,
     ) -> Result<(), Error> {
-        if let Some(mut key) = self.key.take() {
-            let [mut fill, mut below] = target.reborrow().halves();
-            let written = key
-                .compose_flat(colors, &BLACK, opacity, &mut below)
-                .and_then(|()| self.compose_flat(colors, &BLACK, opacity, &mut fill));
-            self.key = Some(key);
-            return written;
+        if self.key.is_some() {
+            return self
+                .write_both(target, |own, half| own.compose_flat(colors, &BLACK, opacity, half));
         }
         with_writer!(&mut self.writer, writer => {
             if opacity == 0.0 && writer.output == Output::Cutout {

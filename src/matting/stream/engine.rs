@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::StreamOptions;
 use super::memory::Recall;
+use super::searches::{Era, Searches, Which};
 use super::stats::Stats;
 use crate::matting::attention::agreement::{CONFIRMED, agreement};
 use crate::matting::attention::canvas::Canvas;
@@ -33,25 +34,6 @@ const TOLERATED_FAILURES: u32 = 10;
 
 /// Weight of the newest inference in the running mean of what one takes.
 const NEWEST: f64 = 0.25;
-
-/// Where a part of the frame is followed, the whole is searched this often, so that whoever walks
-/// in is found within half a second.
-pub const SEARCH: Duration = Duration::from_millis(400);
-
-/// Frames from one search to the next where nobody knows what a frame lasts.
-const USUAL_SEARCH: u64 = 12;
-
-/// Where every frame waits for its own matte, the region is chosen anew at multiples of this in the
-/// frames' own time, by the frame that is shown then. So a film that is begun in its middle has the
-/// regions of the whole film from the next of these times on.
-pub const ANEW: Duration = Duration::from_secs(4);
-
-/// A frame's number, and when it is shown, in the time of the stream that it comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Which {
-    pub number: u64,
-    pub time: Option<Duration>,
-}
 
 /// A mask, and how it lies on its frame.
 #[derive(Clone, Debug)]
@@ -115,8 +97,8 @@ struct Job {
     guide: Option<Arc<Guide>>,
     /// The scene that the frame shows, counted.
     scene: u64,
-    /// The [era](Fitted::era) of its region.
-    era: Option<u128>,
+    /// The era of its region.
+    era: Era,
     region: Region,
     purpose: Purpose,
 }
@@ -188,13 +170,7 @@ struct Fitted {
     follower: Follower,
     canvas: Canvas,
     refinement: Option<Refinement>,
-    /// From one search to the next: frames, and how long these last where that is known.
-    search_every: u64,
-    search_time: Duration,
-    /// The [turn](Self::turn) of the frame that was searched last.
-    searched: Option<u64>,
-    /// Which of the times at which the region is chosen [anew](ANEW) was the last one.
-    era: Option<u128>,
+    searches: Searches,
     /// What the network said of the whole of a frame, and of which one.
     whole: Vec<f32>,
     whole_of: Option<u64>,
@@ -225,13 +201,6 @@ impl Fitted {
             drawn: vec![0.0; size.area()],
             mask: vec![0.0; size.area()],
         };
-        let search_every = options.frame.map_or(USUAL_SEARCH, |frame| {
-            (SEARCH.as_secs_f64() / frame.as_secs_f64().max(1e-6)).round().max(2.0) as u64
-        });
-        let search_time = options
-            .frame
-            .map_or(SEARCH, |frame| frame.mul_f64(search_every as f64))
-            .max(SEARCH / 2);
         Self {
             frame,
             masks,
@@ -243,39 +212,17 @@ impl Fitted {
                 && !shape.sees_whole_frames())
             .then(refinement),
             canvas,
-            search_every,
-            search_time,
-            searched: None,
-            era: None,
+            searches: Searches::new(options.frame),
             whole: vec![0.0; masks.mask.area()],
             whole_of: None,
             recall: Recall::new(shape, frame, guide, masks),
         }
     }
 
-    /// Forgets whom it followed where it is time for that.
-    fn begin_era(&mut self, frame: Which) {
-        let era = frame.time.map(|time| time.as_nanos() / ANEW.as_nanos());
-        if std::mem::replace(&mut self.era, era) != era {
-            self.follower.forget();
-            self.searched = None;
-            self.whole_of = None;
-        }
-    }
-
-    /// The search that a frame belongs to. It goes by the frame's own time, so that a part of a film
-    /// is searched where the whole film is.
-    fn turn(&self, frame: Which) -> u64 {
-        match frame.time {
-            Some(time) => (time.as_nanos() / self.search_time.as_nanos()) as u64,
-            None => frame.number / self.search_every,
-        }
-    }
-
     /// Forgets whom it followed.
     fn forget(&mut self) {
         self.follower.forget();
-        self.searched = None;
+        self.searches.forget();
         self.whole_of = None;
         self.recall.forget();
     }
@@ -376,23 +323,22 @@ impl Engine {
         let look = if self.sees_whole_frames() { Look::Frame } else { look };
         let Some(fitted) = &mut self.fitted else { return };
         let whole = Region::whole(fitted.frame);
-        if look == Look::RegionAtOnce {
-            fitted.begin_era(frame);
+        if look == Look::RegionAtOnce && fitted.searches.begin_era(frame) {
+            fitted.follower.forget();
+            fitted.whole_of = None;
         }
-        let turn = fitted.turn(frame);
-        let is_due = fitted.searched != Some(turn);
+        let searches = &mut fitted.searches;
         let (search, region, purpose) = match (look, fitted.follower.region()) {
             (Look::Frame, _) => (false, whole, Purpose::Matte),
-            (Look::RegionAtOnce, None) if fitted.searched.is_none() => {
-                (false, whole, Purpose::First)
-            }
+            (Look::RegionAtOnce, None) if searches.is_first() => (false, whole, Purpose::First),
             (_, None) => (false, whole, Purpose::Whole),
             (_, Some(region)) => {
-                (is_due || !fitted.follower.is_confirmed(), region, Purpose::Region)
+                let is_due = searches.are_due(frame) || !fitted.follower.is_confirmed();
+                (is_due, region, Purpose::Region)
             }
         };
         if search || matches!(purpose, Purpose::First | Purpose::Whole) {
-            fitted.searched = Some(turn);
+            searches.take_note(frame);
         }
         if search {
             self.infer(frame.number, view, guide.clone(), whole, Purpose::Search, stats);
@@ -430,7 +376,7 @@ impl Engine {
         let number = self.next_job;
         self.next_job += 1;
         exchange.number = number;
-        let (scene, era) = (self.scene, fitted.era);
+        let (scene, era) = (self.scene, fitted.searches.era());
         self.under_way.push_back(Job { number, frame, guide, scene, era, region, purpose });
         self.runner.submit(exchange);
     }
@@ -489,7 +435,7 @@ impl Engine {
         let fitted = self.fitted.as_mut()?;
         let masks = fitted.masks;
         let is_of_this_scene = job.scene == self.scene;
-        let is_followed = is_of_this_scene && job.era == fitted.era;
+        let is_followed = is_of_this_scene && job.era == fitted.searches.era();
         let is_cut_off = match job.purpose {
             Purpose::Closer => false,
             Purpose::Matte => {

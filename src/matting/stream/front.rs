@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{self, Engine, Failed, Landed, Matted, Which};
+use super::engine::{self, Engine, Failed, Landed, Matted};
 use super::in_flight::{InFlight, Queue, Slot, Source};
+use super::searches::{SEARCH, Which};
 use super::{Clock, Frame, FrameSettings, Notice, Runner, Stats, StreamOptions};
 use crate::matting::error::Error;
 use crate::matting::frame::view::FrameView;
@@ -241,7 +242,7 @@ impl<F: Frame> Front<F> {
     /// inference would have to be a search looks at the whole frame, and so does one that may be:
     /// to go over to a canvas and back takes longer than a frame lasts.
     fn region_or_frame(&self, settings: &FrameSettings) -> engine::Look {
-        let is_quick = self.engine.expected().is_some_and(|expected| 3 * expected < engine::SEARCH);
+        let is_quick = self.engine.expected().is_some_and(|expected| 3 * expected < SEARCH);
         match settings.follows && is_quick {
             true => engine::Look::Region,
             false => engine::Look::Frame,

@@ -63,12 +63,13 @@ mod history;
 mod in_flight;
 mod memory;
 mod pacing;
+mod searches;
 mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use self::engine::ANEW;
 pub use self::pacing::{Pacing, Timing, Wanted};
+pub use self::searches::ANEW;
 pub use self::stats::{Stats, StepTiming};
 pub use super::inference::clock::{Clock, SystemClock};
 pub use super::inference::network::Memory;
