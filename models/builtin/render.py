@@ -159,11 +159,13 @@ class Person:
         self.skin = poses.Skin(self.mesh)
 
     def random_picture(self, renderer, rng: np.random.Generator, extras: np.random.Generator | None,
-                       gestures: np.random.Generator | None = None) -> tuple[np.ndarray, str]:
-        """(SIDE, SIDE, 4) premultiplied RGBA, and its framing.
+                       gestures: np.random.Generator | None = None, grow=hair.grow,
+                       framings: tuple[float, ...] = _FRAMING_WEIGHTS) -> tuple[np.ndarray, str]:
+        """A picture of the renderer's size, premultiplied RGBA, and its framing.
 
         extras: source of what people wear on their heads, hold to their faces and sit in; None for none of it.
         gestures: source of raised hands and of fingers that bend one by one, likewise.
+        grow: gives the strands of hair; framings: how often each of FRAMINGS is shown, where no gesture decides.
         """
         mesh, look = self.mesh, self.look
         pose = poses.random_pose(rng)
@@ -187,7 +189,7 @@ class Person:
 
         head_bone = mesh.bone("Head")
         head = (placed[head_bone] @ np.append(mesh.bone_heads[head_bone] + [0, 0, 0.08], 1))[:3]
-        framing = motion.framing or str(rng.choice(FRAMINGS, p=_FRAMING_WEIGHTS))
+        framing = motion.framing or str(rng.choice(FRAMINGS, p=framings))
         middle = head
         if motion.shown:  # both are looked at
             palm = (placed[mesh.bone(f"{motion.shown} Hand")] @ np.append(self._fingers(motion.shown), 1))[:3]
@@ -208,7 +210,7 @@ class Person:
             albedo = look.colours.astype("f8") ** 2.2
             if clothes["recolour"][2]:
                 albedo = np.array(clothes["hair_colour"]) * (0.3 + 3 * albedo.mean(1, keepdims=True))
-            strands = hair.grow(mesh, look.hair_roots[mesh.positions[look.hair_roots, 2] < hidden_above], albedo, rng)
+            strands = grow(mesh, look.hair_roots[mesh.positions[look.hair_roots, 2] < hidden_above], albedo, rng)
             if strands is not None:
                 renderer.strands(*strands.ribbons(placed[head_bone]), strands.width)
         return renderer.finish(), framing

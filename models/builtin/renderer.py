@@ -217,6 +217,10 @@ class Renderer:
     def strands(self, vertices: np.ndarray, triangles: np.ndarray, width: float) -> None:
         """Draws ribbons of hair, see ``hair.Strands.ribbons``."""
         self.set(width=width)
+        if self._strand_vertices.size < vertices.nbytes:
+            self._strand_vertices.orphan(vertices.nbytes)
+        if self._strand_indices.size < triangles.nbytes:
+            self._strand_indices.orphan(triangles.nbytes)
         self._strand_vertices.write(vertices.tobytes())
         self._strand_indices.write(np.ascontiguousarray(triangles, "i4").tobytes())
         self._blended(lambda: self._strand_array.render(moderngl.TRIANGLES, vertices=triangles.size))

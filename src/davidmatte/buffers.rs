@@ -249,7 +249,7 @@ fn append_alpha(
         match paint {
             Paint::Mask(mask, masks, look) => {
                 compositor.take_masks(*masks);
-                compositor.alpha_plane(mask.mask, &look.matte, &mut mapped, width)?;
+                compositor.alpha_plane(*mask, &look.matte, &mut mapped, width)?;
             }
             Paint::Flat(_, opacity) => mapped.fill((255.0 * opacity).round() as u8),
         }

@@ -147,6 +147,12 @@ pub enum RefineKind {
         nick = "zoom"
     )]
     Zoom,
+    /// A network of its own looks at the frame's pixels.
+    #[enum_value(
+        name = "Detail: a small network refines the matte at the frame's own resolution",
+        nick = "detail"
+    )]
+    Detail,
 }
 
 /// How frames and mattes come together.

@@ -15,11 +15,11 @@ use super::failure::{self, Failure};
 use super::imp::{Active, CAT, DavidMatte};
 use super::loading::{self, Loaded, Outcome};
 use super::properties::Settings;
-use super::streaming::{Left, Processed, Streaming};
+use super::streaming::{Left, Networks, Processed, Streaming};
 use super::video;
 use crate::matting::error::Error;
 use crate::matting::prelude::{Output, Picture};
-use crate::matting::stream::{Interrupter, Notice, Runner, Stats};
+use crate::matting::stream::{Interrupter, Notice, Stats};
 
 /// Locks are held only to copy; a panic elsewhere leaves what they guard whole.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,9 +64,9 @@ impl DavidMatte {
         *lock(&self.stats) = Stats::default();
         *lock(&self.earliest) = None;
         self.interrupts.clear();
-        let runner = self.introduce(loaded, keeps_pace);
+        let networks = self.introduce(loaded, keeps_pace);
         *lock(&self.streaming) =
-            Some(Streaming::new(runner, self.clock.clone(), &settings, picture));
+            Some(Streaming::new(networks, self.clock.clone(), &settings, picture));
         // Whatever was set meanwhile.
         self.request_model();
         let shows_other = {
@@ -125,8 +125,8 @@ impl DavidMatte {
     }
 
     /// Tells of a network that was loaded.
-    fn introduce(&self, loaded: Loaded, keeps_pace: bool) -> Box<dyn Runner> {
-        let Loaded { runner, interrupter, model, active_device, side, library, .. } = loaded;
+    fn introduce(&self, loaded: Loaded, keeps_pace: bool) -> Networks {
+        let Loaded { runner, tiles, interrupter, model, active_device, side, library, .. } = loaded;
         gst::info!(CAT, imp = self, "model {model} on {active_device}, by {library}");
         if let Some(uncaptured) = loaded.uncaptured {
             gst::debug!(CAT, imp = self, "runs are not captured and replayed: {uncaptured}");
@@ -151,7 +151,7 @@ impl DavidMatte {
         self.interrupts.add(interrupter);
         *lock(&self.active) = Some(Active { model, device: active_device, side, keeps_pace });
         self.notify_active();
-        runner
+        Networks { runner, tiles }
     }
 
     /// Goes on with what was loaded meanwhile.
@@ -196,12 +196,12 @@ impl DavidMatte {
     fn succeed(&self, loaded: Loaded) -> Result<(), gst::FlowError> {
         let before = lock(&self.active).clone();
         let keeps_pace = before.as_ref().is_some_and(|active| active.keeps_pace);
-        let runner = self.introduce(loaded, keeps_pace);
+        let networks = self.introduce(loaded, keeps_pace);
         self.with_streaming(|streaming| {
             if !streaming.is_empty() {
                 streaming.flush();
             }
-            streaming.succeed(runner);
+            streaming.succeed(networks);
             Ok(())
         })?;
         if let Some(before) = before {
@@ -397,7 +397,7 @@ impl DavidMatte {
             let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
             (latency, streaming.refines(), streaming.sees_whole_frames())
         };
-        if settings.refine != RefineKind::None && !refines {
+        if settings.refine == RefineKind::Zoom && !refines {
             let why = match sees_whole_frames {
                 true => {
                     "the network has a memory or colours of its own, and is shown each frame once; set refine=none"

@@ -7,11 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::enums::Pacing;
+use super::enums::{Pacing, RefineKind};
 use super::properties::Settings;
 use crate::matting::error::Error;
-use crate::matting::inference::session::Session;
-use crate::matting::prelude::{ModelSource, Picture};
+use crate::matting::prelude::{ModelSource, Picture, Session, TileNetwork, TileSession};
 use crate::matting::stream::{Clock, Interrupter, Runner, Waited, Worker};
 
 /// How much later than other threads inference gets its turn where frames do not wait for it: a fifth of
@@ -22,6 +21,8 @@ const NICER: i32 = 7;
 /// A network that is ready to work.
 pub struct Loaded {
     pub runner: Box<dyn Runner>,
+    /// What refines its mattes, where that was asked for.
+    pub tiles: Option<Box<dyn TileNetwork>>,
     pub interrupter: Interrupter,
     /// As in the setting.
     pub model: Arc<str>,
@@ -51,6 +52,11 @@ fn load(settings: &Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) -> Result
         source = source.with_side(side);
     }
     let session = Session::load(&source, &settings.session())?;
+    let tiles = match settings.refine {
+        RefineKind::Detail => Some(TileSession::load(&settings.session(), session.device())?),
+        RefineKind::None | RefineKind::Zoom => None,
+    };
+    let tiles = tiles.map(|tiles| Box::new(tiles) as Box<dyn TileNetwork>);
     let active_device = session.active_device().to_owned();
     let library = session.library().to_owned();
     let fallback = session.fallback().map(ToString::to_string);
@@ -62,6 +68,7 @@ fn load(settings: &Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) -> Result
     let noncommercial = source.noncommercial;
     Ok(Loaded {
         runner,
+        tiles,
         interrupter,
         model,
         active_device,

@@ -10,6 +10,7 @@ use gst::prelude::*;
 mod attached;
 mod buffers;
 mod caps;
+mod detail;
 mod enums;
 mod failure;
 mod flow;

@@ -12,6 +12,7 @@ pub fn structure(stats: &Stats) -> gst::Structure {
         .field("inferences", stats.inferences)
         .field("searches", stats.searches)
         .field("closer-looks", stats.closer_looks)
+        .field("refined-tiles", stats.tiles)
         .field("failed-inferences", stats.failures)
         .field("carried-mattes", stats.carried);
     for (step, timing) in [
@@ -20,6 +21,7 @@ pub fn structure(stats: &Stats) -> gst::Structure {
         ("carry", &stats.carry),
         ("smooth", &stats.smooth),
         ("finish", &stats.finish),
+        ("detail", &stats.detail),
         ("behind", &stats.behind),
         ("colors", &stats.colors),
     ] {

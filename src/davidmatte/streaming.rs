@@ -9,6 +9,7 @@ use gst_video::VideoFrameRef;
 
 use super::attached::Attacher;
 use super::buffers::{Negotiated, Paint, Target, Writer, Written};
+use super::detail::DetailStage;
 use super::enums::{BackgroundKind, RefineKind, UntilReady};
 use super::failure::Failure;
 use super::properties::Settings;
@@ -18,6 +19,9 @@ use crate::matting::prelude::*;
 use crate::matting::stream::{
     Clock, Finished, Frame, Notice, Pacing, Runner, Stats, Stream, StreamOptions, Timing,
 };
+
+/// The share of a frame's time that refining tiles may take in a stream that keeps its pace.
+const DETAIL_SHARE: f64 = 0.25;
 
 /// A buffer as it came.
 pub struct Arrived {
@@ -58,10 +62,19 @@ pub struct Processed {
     pub failure: Option<Error>,
 }
 
+/// Networks that were loaded together.
+pub struct Networks {
+    /// Gives masks.
+    pub runner: Box<dyn Runner>,
+    /// Refines tiles of mattes, where that was asked for.
+    pub tiles: Option<Box<dyn TileNetwork>>,
+}
+
 /// The streaming thread's own: the network, and all that is kept from frame to frame.
 pub struct Streaming {
     stream: Stream<Arrived>,
     compositor: Option<Compositor>,
+    detail: DetailStage,
     /// Of mattes that leave with their composites.
     attacher: Option<Attacher>,
     pub writer: Writer,
@@ -79,14 +92,15 @@ pub struct Streaming {
 impl Streaming {
     /// With a network that is loaded, and the picture that the settings name.
     pub fn new(
-        runner: Box<dyn Runner>,
+        networks: Networks,
         clock: Arc<dyn Clock>,
         settings: &Settings,
         picture: Option<Arc<Picture>>,
     ) -> Self {
         Self {
-            stream: Stream::new(runner, clock),
+            stream: Stream::new(networks.runner, clock),
             compositor: None,
+            detail: DetailStage::new(networks.tiles),
             attacher: None,
             writer: Writer::default(),
             negotiated: None,
@@ -111,7 +125,7 @@ impl Streaming {
         let rate = negotiated.sink.fps();
         self.frame = (rate.numer() > 0)
             .then(|| Duration::from_secs_f64(f64::from(rate.denom()) / f64::from(rate.numer())));
-        let refines = settings.refine != RefineKind::None && !self.sees_whole_frames();
+        let refines = settings.refine == RefineKind::Zoom && !self.sees_whole_frames();
         let timing = Timing { is_live, frame: self.frame };
         let in_flight = settings.frames_in_flight as usize;
         let one_by_one = refines || self.stream.memory().previous;
@@ -126,6 +140,10 @@ impl Streaming {
         });
         let compositor = Compositor::new(self.stream.masks(), from, to, output)?;
         self.compositor = Some(compositor.with_threads(self.threads)?);
+        // Where nobody waits, refining is not to be what frames wait for.
+        let keeps_pace = is_live || !self.pacing.is_exact();
+        let limit = self.frame.filter(|_| keeps_pace).map(|frame| frame.mul_f64(DETAIL_SHARE));
+        self.detail.fit(&from, self.stream.masks(), limit);
         let attaches = settings.attach_matte && output == Output::Composite;
         self.attacher =
             attaches.then(|| Attacher::new(self.stream.masks(), &negotiated)).transpose()?;
@@ -153,9 +171,10 @@ impl Streaming {
         self.pacing.latency(self.frame)
     }
 
-    /// Goes on with another network. No frame may be in flight.
-    pub fn succeed(&mut self, runner: Box<dyn Runner>) {
-        self.stream.succeed(runner);
+    /// Goes on with other networks. No frame may be in flight.
+    pub fn succeed(&mut self, networks: Networks) {
+        self.stream.succeed(networks.runner);
+        self.detail.succeed(networks.tiles);
     }
 
     /// Networks that are at work no longer.
@@ -170,7 +189,7 @@ impl Streaming {
 
     /// The next thing that the stream has to tell.
     pub fn notice(&mut self) -> Option<Notice> {
-        self.stream.notice()
+        self.detail.take_warning().map(Notice::Failed).or_else(|| self.stream.notice())
     }
 
     /// What was done so far.
@@ -239,10 +258,10 @@ impl Streaming {
             Leaving::Written(leaving) => leaving,
         };
         let Some(compositor) = &mut self.compositor else { return Ok(None) };
-        let attacher = self.attacher.as_mut();
+        let (detail, attacher) = (&mut self.detail, self.attacher.as_mut());
         let (written, accepted) =
             self.stream.accept_while((arrived, frame_settings, late), |shown| {
-                leaving.write(compositor, attacher, shown)
+                leaving.write(compositor, detail, attacher, shown)
             });
         let processed = self.left(leaving.failure, leaving.began, written?);
         accepted?;
@@ -260,8 +279,8 @@ impl Streaming {
             Leaving::Done(processed) => Ok(Some(processed)),
             Leaving::Written(mut leaving) => {
                 let Some(compositor) = &mut self.compositor else { return Ok(None) };
-                let attacher = self.attacher.as_mut();
-                let written = leaving.write(compositor, attacher, self.stream.shown())?;
+                let (detail, attacher) = (&mut self.detail, self.attacher.as_mut());
+                let written = leaving.write(compositor, detail, attacher, self.stream.shown())?;
                 Ok(Some(self.left(leaving.failure, leaving.began, written)))
             }
         }
@@ -304,6 +323,10 @@ impl Streaming {
         let took = self.compositor.as_ref().map(Compositor::took).unwrap_or_default();
         let stats = self.stream.stats_mut();
         stats.finish.add_since(began);
+        if let Some((tiles, took)) = self.detail.took() {
+            stats.tiles += tiles as u64;
+            stats.detail.add(took);
+        }
         stats.behind.add(took.behind);
         stats.colors.add(took.colors);
         Processed { left: Left::Buffer(self.writer.remember(written)), failure }
@@ -352,19 +375,24 @@ impl ToWrite {
     fn write(
         &mut self,
         compositor: &mut Compositor,
+        detail: &mut DetailStage,
         attacher: Option<&mut Attacher>,
         shown: Option<(Inferred<'_>, MaskLayout)>,
     ) -> Result<Written, Failure> {
-        let paint = match shown {
-            Some((mask, masks)) => Paint::Mask(mask, masks, &self.look),
-            None => Paint::Flat(&self.look.background, self.opacity),
-        };
         let Some(target) = self.target.take() else {
             return Err(Failure::Buffer("a frame is written once".into()));
         };
         let negotiated = &self.negotiated;
         // What is written into the frame itself is no frame any more.
         let (frame, corner) = target.frame();
+        let paint = match shown {
+            Some((inferred, masks)) => {
+                let details =
+                    detail.find(negotiated, (frame, corner), &inferred, masks, &self.look)?;
+                Paint::Mask(Inferred { details, ..inferred }, masks, &self.look)
+            }
+            None => Paint::Flat(&self.look.background, self.opacity),
+        };
         let matte = attacher.map(|attacher| attacher.matte(negotiated, frame, corner, &paint));
         let matte = matte.transpose()?;
         let mut written = target.write(compositor, negotiated, &paint)?;

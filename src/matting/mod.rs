@@ -13,8 +13,9 @@
 //! 6. `matte`: mask to matte, shaped, and enlarged row by row
 //! 7. `attention`: where the network looks
 //! 8. `time`: mattes propagated from frame to frame, and smoothed
-//! 9. `compose`: matte, frame and background to pixels
-//! 10. `stream`: all of it, for frames that follow each other
+//! 9. `detail`: tiles of mattes refined at the frame's own resolution
+//! 10. `compose`: matte, frame and background to pixels
+//! 11. `stream`: all of it, for frames that follow each other
 //!
 //! A *mask* has the network's size, a *matte* the frame's. A *guide* is a small picture of a frame, on
 //! which motion and cuts are found. The *backdrop* is a background made ready for an output. To *unmix* is
@@ -25,6 +26,7 @@ pub mod error;
 
 pub(crate) mod attention;
 pub(crate) mod compose;
+pub(crate) mod detail;
 pub(crate) mod frame;
 pub(crate) mod inference;
 pub(crate) mod input;
@@ -41,6 +43,7 @@ pub mod prelude {
     pub use super::compose::compositor::{Compositor, Inferred, Look};
     pub use super::compose::output::Output;
     pub use super::compose::picture::Picture;
+    pub use super::detail::Detailer;
     pub use super::error::Error;
     pub use super::frame::aspect::PixelAspect;
     pub use super::frame::color::{ChromaSite, Colorimetry, Matrix, Primaries, Range, Transfer};
@@ -53,9 +56,11 @@ pub mod prelude {
         FrameLayout, FrameView, FrameViewMut, OwnedFrame, Plane, PlaneMut,
     };
     pub use super::inference::network::{Network, NetworkShape, Terminator};
-    pub use super::inference::session::{Device, Session, SessionOptions};
+    pub use super::inference::session::{Device, Session, SessionOptions, TileSession};
+    pub use super::inference::tiles::TileNetwork;
     pub use super::input::geometry::MaskLayout;
     pub use super::input::regions::RegionPreparer;
+    pub use super::matte::details::Details;
     pub use super::matte::shape::MatteSettings;
     pub use super::model::catalog::{KnownModel, ModelBytes, ModelSource};
     pub use super::model::description::{Fit, InputDescription};

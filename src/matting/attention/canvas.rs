@@ -76,6 +76,7 @@ impl Canvas {
             invert: false,
             threshold: 0.0,
             faint: FAINT,
+            details: None,
         });
         let mut enlarged = enlarged.rows(&mut self.reader);
         let [left, top] = self.corner;

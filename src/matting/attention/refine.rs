@@ -13,14 +13,13 @@ use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::box_mean::BoxMean;
+use crate::matting::matte::uncertain::mark_row;
 use crate::matting::model::description::Fit;
 
 /// What a closer look shows of the first, along its longer side.
 const SHARE: f64 = 2.0 / 3.0;
 /// A look that would have to show more of it is not worth its trouble, as for regions.
 const NO_CLOSER: f64 = 0.8;
-/// A sample nearer than this to 0 or 1 is sure.
-const SURE: f32 = 0.02;
 /// So many samples of the first mask around uncertain ones are uncertain as well.
 const AROUND: f32 = 2.0;
 /// Two masks are coarse where they are averaged over so many samples of the first in all directions,
@@ -279,12 +278,7 @@ impl Refiner {
         let mut above: Option<&[f32]> = None;
         let rows = window.rows(mask, self.canvas.width);
         for (row, out) in rows.zip(out.chunks_exact_mut(window.width)) {
-            for (x, (&value, out)) in row.iter().zip(out).enumerate() {
-                let differs = |other: f32| (value >= 0.5) != (other >= 0.5);
-                let soft = value > SURE && value < 1.0 - SURE;
-                let step = (x > 0 && differs(row[x - 1])) || above.is_some_and(|a| differs(a[x]));
-                *out = f32::from(soft || step);
-            }
+            mark_row(row, above, out);
             above = Some(row);
         }
     }

@@ -16,6 +16,7 @@ use crate::matting::frame::pixel_format::{MAX_PLANES, PixelFormat};
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameViewMut, PlaneMut};
 use crate::matting::input::geometry::MaskLayout;
+use crate::matting::matte::details::Details;
 use crate::matting::matte::enlarge::{Matte, MatteReader, MatteRows};
 use crate::matting::matte::shape::{Finisher, MatteSettings};
 
@@ -52,11 +53,23 @@ pub struct Inferred<'a> {
     /// [`Network::foreground`](crate::matting::inference::network::Network::foreground) tells; empty where it
     /// does not.
     pub colors: &'a [f32],
+    /// Tiles of the matte that are known better than the mask tells, found by a
+    /// [`Detailer`](crate::matting::detail::Detailer). Where the matte's edge is to be moved or feathered they
+    /// are left out: they are of the edge that the picture shows.
+    pub details: Option<&'a Details>,
+}
+
+impl<'a> Inferred<'a> {
+    /// The matte, as a finisher of the masks shapes it.
+    fn matte(&self, finisher: &'a mut Finisher, settings: &MatteSettings) -> Matte<'a> {
+        let details = self.details.filter(|_| settings.keeps_edges());
+        finisher.matte(self.mask, settings).with_details(details)
+    }
 }
 
 impl<'a> From<&'a [f32]> for Inferred<'a> {
     fn from(mask: &'a [f32]) -> Self {
-        Self { mask, colors: &[] }
+        Self { mask, colors: &[], details: None }
     }
 }
 
@@ -233,26 +246,26 @@ impl Compositor {
             return self
                 .write_both(target, |own, half| own.compose(colors, inferred, &over_black, half));
         }
-        let matte = self.finisher.matte(inferred.mask, &look.matte);
+        let matte = inferred.matte(&mut self.finisher, &look.matte);
         let decontaminates = look.decontaminate.then_some((inferred.colors, masks));
         with_writer!(&mut self.writer, writer => {
             writer.write(colors, &look.background, matte, decontaminates, target)
         })
     }
 
-    /// Writes the matte of a mask alone, in codes of the output's alpha, into a plane `stride` bytes a row:
+    /// Writes the matte alone, in codes of the output's alpha, into a plane `stride` bytes a row:
     /// for an output that shares its colour planes with the frame.
     ///
     /// # Errors
     /// [`Error::FrameTooSmall`] for a plane that does not hold the matte.
-    pub fn alpha_plane(
+    pub fn alpha_plane<'a>(
         &mut self,
-        mask: &[f32],
+        inferred: impl Into<Inferred<'a>>,
         settings: &MatteSettings,
         data: &mut [u8],
         stride: usize,
     ) -> Result<(), Error> {
-        let matte = self.finisher.matte(mask, settings);
+        let matte = inferred.into().matte(&mut self.finisher, settings);
         with_writer!(&mut self.writer, writer => writer.write_alpha(matte, data, stride))
     }
 

@@ -190,7 +190,7 @@ mod tests {
         let frame = gray(layout, 100.0);
         let mut target = OwnedFrame::new(layout);
         let mask = vec![mask; MASK.area()];
-        let inferred = Inferred { mask: &mask, colors };
+        let inferred = Inferred { mask: &mask, colors, details: None };
         let colors = Colors::Frame(&frame.view());
         compositor.compose(colors, inferred, &look, &mut target.view_mut()).unwrap();
         [frame, target]

@@ -7,4 +7,5 @@ pub mod decode;
 pub mod library;
 pub mod network;
 pub mod session;
+pub mod tiles;
 pub mod worker;

@@ -16,6 +16,7 @@ use crate::matting::kernels::columns::{
     BLOCK, Column, multiply_add, resample_windows, same_all_along, to_columns, to_part_of_rows,
 };
 use crate::matting::kernels::resample::PackedOperator;
+use crate::matting::matte::details::{Details, TILE};
 use crate::matting::matte::spans::{Cover, SPAN, spans};
 
 /// Taps of cubic interpolation.
@@ -59,13 +60,21 @@ impl<'a> Matte<'a> {
     /// The rows of the matte, from a reader of its finisher.
     pub fn rows<S: Sample>(self, reader: &'a mut MatteReader<S>) -> MatteRowsOf<'a, S> {
         reader.ring.forget();
-        reader.covers_of = None;
+        (reader.covers_of, reader.tiles_of) = (None, None);
         if let Self::Flat(opacity) = self {
             reader.row.fill(opacity);
             quantise(&reader.row, &mut reader.codes);
             reader.covers.fill(Cover::of_opacity(opacity));
         }
         MatteRowsOf { matte: self, reader }
+    }
+
+    /// With tiles that are known better than the mask tells.
+    pub fn with_details(self, details: Option<&'a Details>) -> Self {
+        match self {
+            Self::Mask(mask) => Self::Mask(MaskMatte { details, ..mask }),
+            flat => flat,
+        }
     }
 
     /// With values that are right to so many bits; without this to 8.
@@ -96,6 +105,8 @@ pub struct MaskMatte<'a> {
     pub threshold: f32,
     /// A mask this near to 0 or 1 is taken for it.
     pub faint: f32,
+    /// Tiles that are not enlarged from the mask.
+    pub details: Option<&'a Details>,
 }
 
 /// What reading a matte needs.
@@ -106,6 +117,8 @@ pub struct MatteReader<S = u8> {
     covers: Vec<Cover>,
     /// The first of the mask's rows that `covers` was found for.
     covers_of: Option<usize>,
+    /// The row of tiles that may lie over the row.
+    tiles_of: Option<usize>,
     /// Of each cover, for that row and for the one that comes next.
     not: Vec<Not>,
     found: Vec<Not>,
@@ -122,6 +135,7 @@ impl<S: Sample> MatteReader<S> {
             codes: vec![S::NONE; width],
             covers: vec![Cover::Soft; width.div_ceil(SPAN)],
             covers_of: None,
+            tiles_of: None,
             not: vec![Not::default(); width.div_ceil(SPAN)],
             found: vec![Not::default(); width.div_ceil(SPAN)],
             soft: Vec::with_capacity(width.div_ceil(SPAN)),
@@ -167,6 +181,11 @@ impl MaskMatte<'_> {
         for source in sources {
             reader.ring.fill(source, self);
         }
+        // What tiles left in the row is not the next one's.
+        let tiles_of = self.details.map(|_| y / TILE);
+        if std::mem::replace(&mut reader.tiles_of, tiles_of) != tiles_of {
+            reader.covers_of = None;
+        }
         if reader.covers_of != Some(first) {
             self.find_parts(sources, reader);
             reader.covers_of = Some(first);
@@ -187,11 +206,30 @@ impl MaskMatte<'_> {
             }
             quantise(row, &mut codes[span]);
         }
+        self.lay_tiles(y, reader);
+    }
+
+    /// Puts the tiles that row `y` passes in their places.
+    fn lay_tiles<S: Sample>(&self, y: usize, reader: &mut MatteReader<S>) {
+        let MatteReader { row, codes, covers, .. } = reader;
+        for (span, cover, values) in self.details.into_iter().flat_map(|details| details.row(y)) {
+            covers[span] = if self.invert { cover.inverted() } else { cover };
+            let end = row.len().min((span + 1) * SPAN);
+            let row = &mut row[span * SPAN..end];
+            row.copy_from_slice(&values[..row.len()]);
+            if self.threshold > 0.0 {
+                step_at(row, self.threshold);
+            }
+            if self.invert {
+                invert(row);
+            }
+            quantise(row, &mut codes[span * SPAN..end]);
+        }
     }
 
     /// Finds what the covers of rows between `sources` are, and fills those that are not soft.
     fn find_parts<S: Sample>(&self, sources: [usize; TAPS], reader: &mut MatteReader<S>) {
-        let MatteReader { ring, row, codes, covers, covers_of, not, found, soft } = reader;
+        let MatteReader { ring, row, codes, covers, covers_of, not, found, soft, .. } = reader;
         ring.find_not(sources, found);
         if covers_of.is_some() && found == not {
             return;
@@ -529,6 +567,60 @@ mod tests {
                     match row.covers[x / SPAN] {
                         Cover::Clear => prop_assert_eq!((row.values[x], row.codes[x]), (0.0, 0)),
                         Cover::Opaque => prop_assert_eq!((row.values[x], row.codes[x]), (1.0, 255)),
+                        Cover::Soft => {}
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// Where there is a tile, the matte is that, and elsewhere as if there were none, in whatever order
+        /// rows are read.
+        #[test]
+        fn tiles_take_the_place_of_what_is_enlarged(
+            width in 1usize..300, height in 1usize..200, mask_w in 1usize..60, mask_h in 1usize..60,
+            seed in any::<u64>(), places in prop::collection::vec(0usize..20, 0..6),
+            order in prop::collection::vec(0usize..200, 1..80),
+            invert: bool, threshold in prop::sample::select(vec![0f32, 0.4]),
+        ) {
+            let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
+            let chance = |i: usize| seed.wrapping_mul(2 * i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            // Much of it is flat.
+            let value = |i: usize| [0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.3, 0.0][chance(i / 9) as usize % 8];
+            let values: Vec<f32> = (0..mask.area()).map(value).collect();
+            let mut details = Details::new(frame);
+            let tile = |place: usize, x: usize, y: usize| {
+                let flat = chance(place) % 3;
+                if flat == 0 { f32::from(y % 2 == 0) } else { chance(place + x * 7 + y * 131) as f32 / (1 << 24) as f32 }
+            };
+            let places: Vec<_> = places.into_iter().filter(|&place| place < details.grid().area()).collect();
+            for &place in &places {
+                details.insert(place, (0..TILE).map(|y| (0..TILE).map(move |x| tile(place, x, y))));
+            }
+            let settings = MatteSettings { invert, threshold, ..Default::default() };
+            let mut finisher = Finisher::new(frame, MaskLayout::covering(mask));
+            let mut readers: [MatteReader; 2] = [finisher.reader(), finisher.reader()];
+            let matte = finisher.matte(&values, &settings);
+            let [plain, tiled] = &mut readers;
+            let mut plain = matte.rows(plain);
+            let mut tiled = matte.with_details(Some(&details)).rows(tiled);
+            for y in order.into_iter().map(|y| y % height).chain(0..height) {
+                let (plain, tiled) = (plain.row(y), tiled.row(y));
+                for x in 0..width {
+                    let place = y / TILE * details.grid().width + x / TILE;
+                    let want = if places.contains(&place) {
+                        let value = details.row(y).find(|(span, ..)| *span == x / TILE).map_or(f32::NAN, |(.., row)| row[x % TILE]);
+                        let value = if threshold > 0.0 { f32::from(value >= threshold) } else { value };
+                        if invert { 1.0 - value } else { value }
+                    } else {
+                        plain.values[x]
+                    };
+                    prop_assert_eq!(tiled.values[x], want, "{} {}", x, y);
+                    prop_assert_eq!(tiled.codes[x], u8::of_share(want));
+                    match tiled.covers[x / SPAN] {
+                        Cover::Clear => prop_assert_eq!(want, 0.0),
+                        Cover::Opaque => prop_assert_eq!(want, 1.0),
                         Cover::Soft => {}
                     }
                 }

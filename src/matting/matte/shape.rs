@@ -30,6 +30,13 @@ pub struct MatteSettings {
     pub feather: f32,
 }
 
+impl MatteSettings {
+    /// Whether edges stay where the mask has them, and as sharp.
+    pub fn keeps_edges(&self) -> bool {
+        self.edge_shift == 0.0 && self.feather == 0.0
+    }
+}
+
 /// Makes mattes of one frame size from masks of one size.
 pub struct Finisher {
     mask: Size,
@@ -84,13 +91,14 @@ impl Finisher {
             threshold,
             // A threshold may lie anywhere.
             faint: if threshold > 0.0 { 0.0 } else { FAINT },
+            details: None,
         })
     }
 
     /// Applies what works on the mask to a copy; false where there is nothing to do.
     fn shape(&mut self, mask: &[f32], settings: &MatteSettings) -> bool {
         let MatteSettings { threshold, edge_shift, feather, .. } = *settings;
-        if edge_shift == 0.0 && feather == 0.0 {
+        if settings.keeps_edges() {
             return false;
         }
         self.shaped.copy_from_slice(mask);

@@ -105,8 +105,8 @@ impl KnownModel {
 pub enum ModelBytes {
     /// In a file.
     File(PathBuf),
-    /// In this library.
-    Builtin(&'static [u8]),
+    /// In this library, under a name.
+    Builtin(&'static str, &'static [u8]),
 }
 
 /// A model, found and described, not yet loaded.
@@ -148,8 +148,14 @@ impl ModelSource {
 
     /// The network that is part of this library; its contract is DAViD's, at a size of its own.
     pub fn builtin() -> Self {
-        let bytes = ModelBytes::Builtin(super::builtin::BYTES);
+        let bytes = ModelBytes::Builtin("builtin", super::builtin::BYTES);
         Self { bytes, description: None, noncommercial: None }.with_side(super::builtin::SIDE)
+    }
+
+    /// The network of this library that refines tiles; it is no matting network.
+    pub(crate) fn detail() -> Self {
+        let bytes = ModelBytes::Builtin("detail", super::detail::BYTES);
+        Self { bytes, description: None, noncommercial: None }
     }
 
     /// With an input of this side, in samples, where the network leaves it open.
@@ -187,7 +193,7 @@ impl ModelSource {
     pub fn label(&self) -> String {
         match &self.bytes {
             ModelBytes::File(path) => path.display().to_string(),
-            ModelBytes::Builtin(_) => "builtin".into(),
+            ModelBytes::Builtin(name, _) => (*name).into(),
         }
     }
 
@@ -195,7 +201,7 @@ impl ModelSource {
     pub fn size(&self) -> u64 {
         match &self.bytes {
             ModelBytes::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
-            ModelBytes::Builtin(bytes) => bytes.len() as u64,
+            ModelBytes::Builtin(_, bytes) => bytes.len() as u64,
         }
     }
 
@@ -203,7 +209,7 @@ impl ModelSource {
     pub fn sidecar(&self) -> String {
         match &self.bytes {
             ModelBytes::File(path) => Description::sidecar_of(path).display().to_string(),
-            ModelBytes::Builtin(_) => "models/builtin.toml".into(),
+            ModelBytes::Builtin(name, _) => format!("models/{name}.toml"),
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod builtin;
 pub mod catalog;
 pub mod description;
+pub mod detail;
 pub mod folders;
 pub mod memory;
 pub mod size_rule;

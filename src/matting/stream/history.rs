@@ -154,12 +154,13 @@ impl History {
         match self.shown {
             Shown::Nothing => None,
             Shown::Newest => newest.map(|Mask { values, layout, colors }| {
-                (Inferred { mask: values, colors }, *layout)
+                (Inferred { mask: values, colors, details: None }, *layout)
             }),
             Shown::Carried => Some((self.carried.values[..].into(), self.carried.layout)),
             Shown::Smoothed { own } => {
                 let colors = newest.filter(|_| own).map_or(&[][..], |mask| &mask.colors);
-                Some((Inferred { mask: self.smoother.smoothed(), colors }, self.smoother_masks))
+                let mask = self.smoother.smoothed();
+                Some((Inferred { mask, colors, details: None }, self.smoother_masks))
             }
         }
     }

@@ -65,8 +65,12 @@ pub struct Stats {
     pub carry: StepTiming,
     /// Smoothing mattes over time.
     pub smooth: StepTiming,
-    /// Mask to output frame, with what the next two take.
+    /// Tiles of mattes that were refined.
+    pub tiles: u64,
+    /// Mask to output frame, with what the next three take.
     pub finish: StepTiming,
+    /// Refining tiles of the matte.
+    pub detail: StepTiming,
     /// Making what lies behind the person.
     pub behind: StepTiming,
     /// Finding the person's own colours.

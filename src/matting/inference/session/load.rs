@@ -230,7 +230,7 @@ fn commit(
     }
     let session = match &source.bytes {
         ModelBytes::File(path) => builder.commit_from_file(path),
-        ModelBytes::Builtin(bytes) => builder.commit_from_memory(bytes),
+        ModelBytes::Builtin(_, bytes) => builder.commit_from_memory(bytes),
     };
     session.map_err(|error| {
         // What is neither the file's fault nor the network's is the device's, such as one without float16.

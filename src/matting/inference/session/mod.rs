@@ -17,6 +17,7 @@ use self::load::{Loaded, Place, Runtime};
 use self::retreat::Retreat;
 use self::states::Fault;
 use self::tensors::{Memories, Tensors};
+pub use self::tiles::TileSession;
 use crate::matting::error::{Error, one_line};
 use crate::matting::frame::size::Size;
 use crate::matting::inference::decode::{self, Range};
@@ -35,6 +36,7 @@ mod retreat;
 mod shared;
 mod states;
 mod tensors;
+mod tiles;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod unwinding;
 
@@ -261,6 +263,11 @@ impl Session {
     /// Where inference runs, such as `cuda:0` or `cpu (2 threads)`.
     pub fn active_device(&self) -> &str {
         &self.active_device
+    }
+
+    /// The device that inference runs on, which is never [`Device::Auto`].
+    pub fn device(&self) -> Device {
+        self.loaded.place.device()
     }
 
     /// ONNX Runtime's library, as it was given to the system's loader.

@@ -26,7 +26,7 @@ pub struct Key {
 enum Bytes {
     /// A file as it was: one that is replaced is another network.
     File(PathBuf, u64, Option<SystemTime>),
-    Builtin,
+    Builtin(&'static str),
 }
 
 impl Key {
@@ -37,7 +37,7 @@ impl Key {
         captured: bool,
     ) -> Self {
         let bytes = match &source.bytes {
-            ModelBytes::Builtin(_) => Bytes::Builtin,
+            ModelBytes::Builtin(name, _) => Bytes::Builtin(name),
             ModelBytes::File(path) => {
                 let metadata = std::fs::metadata(path).ok();
                 let path = path.canonicalize().unwrap_or_else(|_| path.clone());

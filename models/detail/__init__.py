@@ -1,0 +1,1 @@
+"""Makes the network of ``refine=detail``, see README.md."""

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+
+//! The network that refines tiles, in ONNX Runtime.
+
+use std::sync::Arc;
+
+use ort::session::IoBinding;
+
+use super::load::{Loaded, Place, Runtime};
+use super::ports::{Port, Type};
+use super::tensors::Floats;
+use super::{Device, SessionOptions};
+use crate::matting::error::{Error, one_line};
+use crate::matting::inference::tiles::{PLANES, TileNetwork};
+use crate::matting::model::catalog::ModelSource;
+use crate::matting::model::detail::SIDE;
+
+/// Tiles of a run on the processor, which larger batches do not make quicker, and where tiles that are not
+/// filled cost as much as others.
+const FEW: usize = 4;
+/// On a device, which has to be asked for each run.
+const MANY: usize = 32;
+
+/// The network's input and output.
+const TILES: &str = "tiles";
+const MATTES: &str = "mattes";
+
+/// The library's own network for tiles.
+pub struct TileSession {
+    bound: Bound,
+    options: SessionOptions,
+    warning: Option<Error>,
+}
+
+/// The network on one device, and its tensors.
+struct Bound {
+    loaded: Arc<Loaded>,
+    binding: IoBinding,
+    tiles: Floats,
+    mattes: Floats,
+    batch: usize,
+    /// Bound inputs are copied to a device when they are bound.
+    bind_again: bool,
+}
+
+impl TileSession {
+    /// Loads the network for a device, or, where it cannot be had there, for the processor.
+    ///
+    /// # Errors
+    /// [`Error::RuntimeMissing`], and what keeps it from the processor.
+    pub fn load(options: &SessionOptions, device: Device) -> Result<Self, Error> {
+        let runtime = Runtime::get()?;
+        let on = |place| Bound::new(&runtime, options, place);
+        let processor = || on(Place::BuiltIn(Device::Cpu));
+        let (bound, warning) = match device {
+            Device::Auto | Device::Cpu => (processor()?, None),
+            _ => match Place::find(&runtime, options, device).and_then(on) {
+                Ok(bound) => (bound, None),
+                Err(error) => (processor()?, Some(error)),
+            },
+        };
+        Ok(Self { bound, options: *options, warning })
+    }
+
+    /// Goes on on the processor, after a device failed for `reason`; what to tell of that.
+    fn retreat(&mut self, reason: String) -> Result<Error, Error> {
+        let device = self.bound.loaded.place.name(&self.options);
+        let place = Place::BuiltIn(Device::Cpu);
+        self.bound = Bound::new(&Runtime::get()?, &self.options, place)?;
+        let active = self.bound.loaded.place.name(&self.options);
+        Ok(Error::DeviceLost { device, reason, active })
+    }
+}
+
+impl Bound {
+    fn new(runtime: &Runtime, options: &SessionOptions, place: Place) -> Result<Self, Error> {
+        let source = ModelSource::detail();
+        let loaded = Loaded::get(runtime, &source, options, &place, false)?;
+        let is_cpu = loaded.place.device() == Device::Cpu;
+        let batch = if is_cpu { FEW } else { MANY };
+        let floats = |name: &str, planes: usize| {
+            let shape = [batch, planes, SIDE, SIDE].map(|side| side as i64);
+            let port = Port { name: name.into(), ty: Type::F32, shape: shape.to_vec() };
+            Floats::new(&port, &shape)
+        };
+        let bind = || -> ort::Result<_> {
+            let mut binding = loaded.take(|session| session.create_binding())?;
+            let (tiles, mut mattes) = (floats(TILES, PLANES)?, floats(MATTES, 1)?);
+            tiles.bind_input(&mut binding, TILES)?;
+            mattes.bind_output(&mut binding, MATTES)?;
+            Ok((binding, tiles, mattes))
+        };
+        let unreadable = |error: ort::Error| Error::ModelUnreadable {
+            path: source.label(),
+            reason: one_line(&error),
+        };
+        let (binding, tiles, mattes) = bind().map_err(unreadable)?;
+        Ok(Self { loaded, binding, tiles, mattes, batch, bind_again: !is_cpu })
+    }
+
+    fn run(&mut self) -> ort::Result<()> {
+        let Self { loaded, binding, tiles, mattes, bind_again, .. } = self;
+        loaded.take(|session| {
+            tiles.send();
+            if *bind_again {
+                tiles.bind_input(binding, TILES)?;
+            }
+            drop(session.run_binding(binding)?);
+            binding.synchronize_outputs()
+        })?;
+        mattes.receive();
+        Ok(())
+    }
+}
+
+impl TileNetwork for TileSession {
+    fn side(&self) -> usize {
+        SIDE
+    }
+
+    fn batch(&self) -> usize {
+        self.bound.batch
+    }
+
+    fn input(&mut self) -> &mut [f32] {
+        self.bound.tiles.values_mut()
+    }
+
+    fn run(&mut self) -> Result<&[f32], Error> {
+        if let Err(error) = self.bound.run() {
+            let reason = one_line(&error);
+            return Err(match self.bound.loaded.place.device() {
+                Device::Cpu => Error::Inference { reason },
+                _ => self.retreat(reason)?,
+            });
+        }
+        Ok(self.bound.mattes.values())
+    }
+
+    fn take_warning(&mut self) -> Option<Error> {
+        self.warning.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> TileSession {
+        let options = SessionOptions { device: Device::Cpu, threads: 1, ..Default::default() };
+        TileSession::load(&options, Device::Cpu).unwrap()
+    }
+
+    /// Whatever it is shown, and however little sense that makes.
+    #[test]
+    fn every_tile_becomes_a_matte() {
+        let mut session = session();
+        let area = SIDE * SIDE;
+        for fill in [0.0, 0.5, 1.0] {
+            session.input().fill(fill);
+            let mattes = session.run().unwrap();
+            assert_eq!(mattes.len(), FEW * area);
+            assert!(mattes.iter().all(|value| (0.0..=1.0).contains(value)));
+        }
+        for (i, value) in session.input().iter_mut().enumerate() {
+            *value = (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
+        }
+        let mattes = session.run().unwrap();
+        assert!(mattes.iter().all(|value| (0.0..=1.0).contains(value)));
+    }
+
+    /// What lies in one tile says nothing of another.
+    #[test]
+    fn tiles_are_apart() {
+        let mut session = session();
+        let area = SIDE * SIDE;
+        let tile = |of: usize, i: usize| ((i * (7 + of) + i / 80 * 31) % 97) as f32 / 96.0;
+        let mut run = |order: [usize; FEW]| {
+            for (values, of) in session.input().chunks_exact_mut(PLANES * area).zip(order) {
+                values.iter_mut().enumerate().for_each(|(i, value)| *value = tile(of, i));
+            }
+            session.run().unwrap().to_vec()
+        };
+        let (one, other) = (run([0, 1, 2, 3]), run([3, 1, 0, 2]));
+        let plane = |mattes: &[f32], index: usize| mattes[index * area..][..area].to_vec();
+        for (index, at) in [(0, 2), (1, 1), (2, 3), (3, 0)] {
+            let pairs = plane(&one, index).into_iter().zip(plane(&other, at));
+            assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
+}

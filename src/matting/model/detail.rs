@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+
+//! The network that refines tiles of mattes and is part of this library; how it is made stands in
+//! `models/detail`.
+
+/// The network as ONNX: `tiles` (N, 4, [`SIDE`], [`SIDE`]) to `mattes` (N, 1, [`SIDE`], [`SIDE`]).
+pub const BYTES: &[u8] = include_bytes!("../../../models/detail.onnx");
+
+/// Pixels along the side of a tile.
+pub const SIDE: usize = 80;
