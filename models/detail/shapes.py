@@ -84,14 +84,20 @@ def draw(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
     scaled = lambda points: np.round(points * OVER * 16).astype("i4")
     cv2.fillPoly(cover, [scaled(border)], 255, shift=4)
     kind = rng.random()
+    thin = []
     tones = cv2.resize(texture(rng, pictures, SIDE), (large, large), interpolation=cv2.INTER_LINEAR)
     if kind < 0.62:
         shade = np.full((large, large), 255, "u1")
-        for points, width in _hairs(rng, border):
+        hairs = _hairs(rng, border)
+        # Hairs much thinner than a sample: whole layers of them that are faint where they are.
+        layers = int(rng.integers(1, 6)) if rng.random() < 0.6 else 0
+        thin = [np.zeros((large, large), "u1") for _ in range(layers)]
+        for points, width in hairs:
             thickness = max(1, int(round(width * OVER)))
-            if width * OVER < 1 and rng.random() > width * OVER:
+            if width * OVER < 1 and rng.random() > width * OVER and not thin:
                 continue
-            cv2.polylines(cover, [scaled(points)], False, 255, thickness, shift=4)
+            onto = thin[rng.integers(layers)] if thin and rng.random() < 0.85 else cover
+            cv2.polylines(onto, [scaled(points)], False, 255, thickness, shift=4)
             cv2.polylines(shade, [scaled(points)], False, int(rng.integers(110, 256)), thickness, shift=4)
         tones = (tones.astype("u2") * shade[..., None] // 255).astype("u1")
     elif kind < 0.8:  # bars, and gaps
@@ -101,8 +107,10 @@ def draw(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
     if rng.random() < 0.2:  # holes
         for _ in range(int(rng.integers(2, 40))):
             cv2.circle(cover, scaled(rng.uniform(0, SIDE, 2)).tolist(), int(rng.uniform(1, 9) * OVER * 16), 0, -1, shift=4)
-    bgra = np.dstack([np.where(cover[..., None] > 0, tones, 0), cover])
-    return cv2.resize(bgra, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    for layer in thin:
+        cover = 255 - (((255 - cover).astype("f4")) * (1 - layer.astype("f4") * (rng.uniform(0.15, 0.9) / 255))).astype("u1")
+    colours = (tones.astype("u2") * cover[..., None] // 255).astype("u1")
+    return cv2.resize(np.dstack([colours, cover]), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def run(count: int, held_out: bool) -> None:

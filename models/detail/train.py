@@ -51,18 +51,25 @@ def _fill(buffer, made, used, stop, seed: int) -> None:
 
 
 def loss_of(change: Tensor, coarse: Tensor, gate: Tensor, truth: Tensor, alike: Tensor) -> Tensor:
-    """Absolute error of the matte and of its differences between pixels, where the matte may change."""
+    """Error of the matte, of its differences between pixels and of its means, where the matte may change.
+
+    Absolute errors alone make all or nothing of what is between; squared ones keep it, and those of means keep how much
+    there is of it.
+    """
     target = coarse + alike * (truth - coarse)
     free = coarse + gate * change
     matte = free.clamp(0, 1)
     inside = lambda plane: plane[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
     weight = inside(gate * (0.2 + 0.8 * alike))
     error = inside(matte - target)
-    loss = (weight * error.abs()).sum() + 0.1 * (weight * inside(free - matte).abs()).sum()
+    loss = (weight * (error.abs() + 2 * error**2)).sum() + 0.1 * (weight * inside(free - matte).abs()).sum()
     for reach in (1, 2, 4):
         across = (error[..., reach:] - error[..., :-reach]).abs() * weight[..., reach:]
         down = (error[..., reach:, :] - error[..., :-reach, :]).abs() * weight[..., reach:, :]
         loss = loss + 0.35 * (across.sum() + down.sum())
+    for side in (4, 8):
+        mean = F.avg_pool2d(error * weight, side)
+        loss = loss + side**2 * mean.abs().sum()
     return loss / (weight.sum() + 1)
 
 

@@ -1,0 +1,69 @@
+"""What can be checked without the assets: coarse mattes, gates, drawn shapes, the network and its file."""
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from detail import export, network, places, samples, shapes, train
+
+
+def edge(width=64):
+    return np.repeat((np.arange(width) < width // 2).astype("f4")[None], width, 0)
+
+
+def test_a_gate_is_open_at_an_edge_and_shut_far_from_it():
+    gate = samples.gate_of(edge(), 3.0)
+    assert gate[32, 30] == 1 and gate[32, 33] == 1
+    assert gate[32, :20].max() == 0 and gate[32, 44:].max() == 0
+    assert samples.gate_of(np.ones((16, 16), "f4"), 3.0).max() == 0
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_spoilt_masks_are_masks(seed):
+    spoilt = samples.spoil(edge(), np.random.default_rng(seed))
+    assert spoilt.shape == (64, 64) and spoilt.min() >= 0 and spoilt.max() <= 1
+    # It is still of the same edge.
+    assert spoilt[:, :16].mean() > 0.9 and spoilt[:, 48:].mean() < 0.1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_drawn_shapes_are_premultiplied(seed):
+    rng = np.random.default_rng(seed)
+    pictures = rng.integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
+    drawn = shapes.draw(rng, pictures)
+    assert drawn.shape == (shapes.SIDE, shapes.SIDE, 4) and drawn.dtype == np.uint8
+    assert (drawn[..., :3].max(2).astype(int) <= drawn[..., 3].astype(int) + 1).all()
+
+
+def test_a_network_that_learnt_nothing_changes_nothing():
+    fresh = network.Network().eval()
+    tiles = torch.rand(2, 4, samples.TILE, samples.TILE)
+    assert torch.equal(network.Matte(fresh)(tiles), tiles[:, 3:])
+
+
+def test_the_loss_is_least_for_the_truth():
+    truth = torch.from_numpy(cv2.GaussianBlur(edge(80), (0, 0), 1.0))[None, None]
+    coarse = torch.from_numpy(cv2.GaussianBlur(edge(80), (0, 0), 4.0))[None, None]
+    ones = torch.ones_like(truth)
+    loss = lambda matte: float(train.loss_of(matte - coarse, coarse, ones, truth, ones))
+    assert loss(truth) < 1e-6 < loss(coarse)
+    # Where the coarse matte is of something else it is to stay.
+    other = lambda matte: float(train.loss_of(matte - coarse, coarse, ones, truth, torch.zeros_like(ones)))
+    assert other(coarse) < 1e-6 < other(truth)
+
+
+def test_the_exported_file_is_the_network():
+    session = onnxruntime.InferenceSession(str(places.MODEL), providers=["CPUExecutionProvider"])
+    model = network.Matte(export.load(places.WEIGHTS)).eval()
+    tiles = torch.rand(3, 4, samples.TILE, samples.TILE)
+    tiles[1] = 0.5
+    ours = session.run(None, {"tiles": tiles.numpy()})[0]
+    with torch.no_grad():
+        assert np.abs(ours - model(tiles).numpy()).max() < 1e-3
+    assert ours.min() >= 0 and ours.max() <= 1
+
+
+def test_the_exported_file_is_small():
+    assert places.MODEL.stat().st_size < 1e6
+    assert sum(weight.numel() for weight in network.Network().parameters()) < 120_000
