@@ -189,6 +189,51 @@ fn a_blurred_background_takes_nothing_from_the_heap() {
     check(&mattes(&[0.0, 8.0]), &[Background::Blur(0.03)]);
 }
 
+/// Gives the coarse mattes of tiles as they are.
+struct Echo {
+    input: Vec<f32>,
+    output: Vec<f32>,
+}
+
+impl TileNetwork for Echo {
+    fn side(&self) -> usize {
+        80
+    }
+
+    fn batch(&self) -> usize {
+        4
+    }
+
+    fn input(&mut self) -> &mut [f32] {
+        &mut self.input
+    }
+
+    fn run(&mut self) -> Result<&[f32], Error> {
+        let tiles = self.input.chunks_exact(4 * 80 * 80).zip(self.output.chunks_exact_mut(80 * 80));
+        tiles.for_each(|(tile, out)| out.copy_from_slice(&tile[3 * 80 * 80..]));
+        Ok(&self.output)
+    }
+}
+
+#[test]
+fn refining_tiles_takes_nothing_from_the_heap() {
+    let mask: Vec<f32> = Ramp::new().mask;
+    for format in PixelFormat::ALL {
+        let layout = FrameLayout::new(format, 301, 171);
+        let (input, output) = (vec![0.0; 4 * 4 * 80 * 80], vec![0.0; 4 * 80 * 80]);
+        let mut detailer = Detailer::new(Box::new(Echo { input, output }), &layout, MASKS);
+        let frame = OwnedFrame::new(layout);
+        let mut spent = 0;
+        for _ in 0..3 {
+            let before = COUNT.get();
+            let details = detailer.find(&frame.view(), &mask, MASKS, None).unwrap();
+            assert!(!details.is_empty());
+            spent = COUNT.get() - before;
+        }
+        assert_eq!(spent, 0, "{format:?}");
+    }
+}
+
 /// How the network's masks lie on frames.
 const MASKS: MaskLayout =
     MaskLayout { input: SIZE, mask: SIZE, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };

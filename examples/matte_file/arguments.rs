@@ -197,9 +197,9 @@ pub struct Inference {
     #[arg(long, value_parser = ["auto", "frame"])]
     pub region: Option<String>,
 
-    /// Look again, closer, where the matte is uncertain: finer edges, for up to five times the
-    /// inference
-    #[arg(long, value_parser = ["none", "zoom"])]
+    /// Finer edges: zoom has the model look again where the matte is uncertain, for up to five times the
+    /// inference; detail has a small network look at the frame's own pixels there, which finds strands of hair
+    #[arg(long, value_parser = ["none", "zoom", "detail"])]
     pub refine: Option<String>,
 
     /// Run the model on every n-th frame, and carry its matte to those in between; 0: whenever something moves

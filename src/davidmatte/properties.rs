@@ -404,7 +404,7 @@ fn matte_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecEnum::builder_with_default("refine", defaults.refine)
             .nick("Refine")
-            .blurb("Whether the model looks again, closer, where the matte is uncertain: up to four more inferences a frame, in exact pacing alone, with one frame in flight")
+            .blurb("What makes the matte finer where it is uncertain: zoom has the model look again, up to four more inferences a frame, in exact pacing alone, with one frame in flight; detail has a small network look at the frame's own pixels there")
             .mutable_ready()
             .build(),
         glib::ParamSpecDouble::builder("temporal")

@@ -12,8 +12,6 @@ mod gate;
 mod pictures;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests;
 
 use std::time::{Duration, Instant};
 

@@ -592,7 +592,7 @@ mod tests {
             let mut details = Details::new(frame);
             let tile = |place: usize, x: usize, y: usize| {
                 let flat = chance(place) % 3;
-                if flat == 0 { f32::from(y % 2 == 0) } else { chance(place + x * 7 + y * 131) as f32 / (1 << 24) as f32 }
+                if flat == 0 { f32::from(y.is_multiple_of(2)) } else { chance(place + x * 7 + y * 131) as f32 / (1 << 24) as f32 }
             };
             let places: Vec<_> = places.into_iter().filter(|&place| place < details.grid().area()).collect();
             for &place in &places {
