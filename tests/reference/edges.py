@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How good the element's mattes are at the frame's size, where the truth is known.
 
-    edges.py [oracle] [region] [refine] [candidates] [time] [pictures] [--pictures DIR]
+    edges.py [oracle] [region] [refine] [detail] [candidates] [time] [pictures] [--pictures DIR]
 
 oracle  a network that gives the true matte, brought down to 512x512, whatever it sees, as it is and with
         what networks do to mattes: what is lost on the way back to the frame, beside OpenCV's bicubic and
@@ -11,6 +11,8 @@ region  the built-in network, region=frame beside region=auto: somebody small wh
         two who enter, cross and leave, the project's clip, and the photographs of ../shared/eval.
 refine  refine=zoom beside refine=none: the built-in network on what `region` measures; a network that gives the truth of whatever it sees, and one that does not look.
         Fails where zoom makes the mean absolute error of anything worse by more than 1 %.
+detail  refine=detail beside refine=none, refine=zoom and closed-form matting (detail.py); takes ten minutes. Fails
+        where detail makes the error of anything worse by more than 1 %.
 candidates  what else was tried to refine mattes (candidates.py); takes ten minutes.
 time    the built-in network on the project's clip, temporal=0 beside the default: MAD, dtSSD, and dtSSD where
         the truth stands still.
@@ -435,7 +437,7 @@ def save(folder, name, matte):
 
 def main():
     parser = argparse.ArgumentParser(description="Mattes at the frame's size against known ones.")
-    parser.add_argument("parts", nargs="*", metavar="oracle|region|refine|candidates|time|pictures")
+    parser.add_argument("parts", nargs="*", metavar="oracle|region|refine|detail|candidates|time|pictures")
     parser.add_argument("--pictures", metavar="DIR")
     args = parser.parse_args()
     parts = args.parts or ["oracle", "region", "refine", "time"]
@@ -444,6 +446,9 @@ def main():
         compare_regions(args.pictures)
     if "refine" in parts:
         good = compare_refinement() and good
+    if "detail" in parts:
+        import detail
+        good = detail.compare() and good
     if "candidates" in parts:
         import candidates
         candidates.compare()
