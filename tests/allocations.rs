@@ -221,7 +221,7 @@ fn refining_tiles_takes_nothing_from_the_heap() {
     for format in PixelFormat::ALL {
         let layout = FrameLayout::new(format, 301, 171);
         let (input, output) = (vec![0.0; 4 * 4 * 80 * 80], vec![0.0; 4 * 80 * 80]);
-        let mut detailer = Detailer::new(Box::new(Echo { input, output }), &layout, MASKS);
+        let mut detailer = Detailer::new(vec![Box::new(Echo { input, output })], &layout, MASKS);
         let frame = OwnedFrame::new(layout);
         let mut spent = 0;
         for _ in 0..3 {

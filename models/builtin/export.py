@@ -49,10 +49,10 @@ def join_padding(model: onnx.ModelProto) -> onnx.ModelProto:
             sums = [side - stride for side, stride in zip(attributes["kernel_shape"].ints, attributes["strides"].ints)]
             attributes["pads"].ints[:] = [total // 2 for total in sums] + [(total + 1) // 2 for total in sums]
             node.input[0] = pads[node.input[0]]
-    return _without_unused(model)
+    return without_unused(model)
 
 
-def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
     """Leaves out nodes that no output depends on."""
     graph, needed, kept = model.graph, {result.name for result in model.graph.output}, []
     for node in reversed(graph.node):

@@ -40,7 +40,7 @@ def gate_of(mask: np.ndarray, reach: float) -> np.ndarray:
     person = (mask >= 0.5).astype("u1")
     soft[:, 1:][person[:, 1:] != person[:, :-1]] = 1
     soft[1:][person[1:] != person[:-1]] = 1
-    distance = cv2.distanceTransform((soft == 0).astype("u1"), cv2.DIST_L2, 3)
+    distance = np.minimum(cv2.distanceTransform((soft == 0).astype("u1"), cv2.DIST_L2, 3), 1e6)
     return np.clip(2 - distance / max(reach, 0.5), 0, 1).astype("f4")
 
 

@@ -26,16 +26,21 @@ pub struct DetailStage {
 
 enum State {
     Off,
-    /// A network that has seen no frame yet.
-    Ready(Box<dyn TileNetwork>),
+    /// Networks that have seen no frame yet.
+    Ready(Vec<Box<dyn TileNetwork>>),
     On(Box<Detailer>),
 }
 
+impl State {
+    fn of(tiles: Vec<Box<dyn TileNetwork>>) -> Self {
+        if tiles.is_empty() { Self::Off } else { Self::Ready(tiles) }
+    }
+}
+
 impl DetailStage {
-    /// With the network that was loaded for it, if any.
-    pub fn new(tiles: Option<Box<dyn TileNetwork>>) -> Self {
-        let state = tiles.map_or(State::Off, State::Ready);
-        Self { state, fitted: None, limit: None, took: None, warning: None }
+    /// With the networks that were loaded for it, if any.
+    pub fn new(tiles: Vec<Box<dyn TileNetwork>>) -> Self {
+        Self { state: State::of(tiles), fitted: None, limit: None, took: None, warning: None }
     }
 
     /// Goes on with other frames, for each of which there is so much time.
@@ -48,9 +53,9 @@ impl DetailStage {
         };
     }
 
-    /// Goes on with another network.
-    pub fn succeed(&mut self, tiles: Option<Box<dyn TileNetwork>>) {
-        self.state = tiles.map_or(State::Off, State::Ready);
+    /// Goes on with other networks.
+    pub fn succeed(&mut self, tiles: Vec<Box<dyn TileNetwork>>) {
+        self.state = State::of(tiles);
         if let Some((layout, masks)) = self.fitted {
             self.fit(&layout, masks, self.limit);
         }

@@ -22,7 +22,7 @@ const NICER: i32 = 7;
 pub struct Loaded {
     pub runner: Box<dyn Runner>,
     /// What refines its mattes, where that was asked for.
-    pub tiles: Option<Box<dyn TileNetwork>>,
+    pub tiles: Vec<Box<dyn TileNetwork>>,
     pub interrupter: Interrupter,
     /// As in the setting.
     pub model: Arc<str>,
@@ -53,10 +53,10 @@ fn load(settings: &Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) -> Result
     }
     let session = Session::load(&source, &settings.session())?;
     let tiles = match settings.refine {
-        RefineKind::Detail => Some(TileSession::load(&settings.session(), session.device())?),
-        RefineKind::None | RefineKind::Zoom => None,
+        RefineKind::Detail => TileSession::load(&settings.session(), session.device())?,
+        RefineKind::None | RefineKind::Zoom => Vec::new(),
     };
-    let tiles = tiles.map(|tiles| Box::new(tiles) as Box<dyn TileNetwork>);
+    let tiles = tiles.into_iter().map(|tiles| Box::new(tiles) as Box<dyn TileNetwork>).collect();
     let active_device = session.active_device().to_owned();
     let library = session.library().to_owned();
     let fallback = session.fallback().map(ToString::to_string);

@@ -13,7 +13,7 @@ use once_cell::sync::Lazy;
 use super::enums::{
     BackgroundKind, DeviceKind, OutputKind, Pacing, RefineKind, RegionKind, UntilReady,
 };
-use crate::matting::compose::slices;
+use crate::matting::kernels::threads;
 use crate::matting::model::builtin;
 use crate::matting::prelude::{MatteSettings, SessionOptions};
 use crate::matting::stream::FrameSettings;
@@ -99,7 +99,7 @@ impl Settings {
     /// How many threads may share a frame's rows.
     pub fn row_threads(&self) -> usize {
         match self.threads {
-            0 => slices::available(),
+            0 => threads::available(),
             threads => threads as usize,
         }
     }

@@ -66,8 +66,8 @@ pub struct Processed {
 pub struct Networks {
     /// Gives masks.
     pub runner: Box<dyn Runner>,
-    /// Refines tiles of mattes, where that was asked for.
-    pub tiles: Option<Box<dyn TileNetwork>>,
+    /// Refine tiles of mattes, where that was asked for.
+    pub tiles: Vec<Box<dyn TileNetwork>>,
 }
 
 /// The streaming thread's own: the network, and all that is kept from frame to frame.

@@ -3,17 +3,13 @@
 //! A frame's rows, shared among threads in slices that lie one below the other.
 
 use std::ops::Range;
-use std::sync::OnceLock;
-
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::matting::frame::view::FrameViewMut;
+use crate::matting::kernels::threads::{MOST, threads};
 
 /// A slice has at least so many pixels: one that is made in less than about a quarter of a
 /// millisecond is not worth waking a thread.
 const LEAST_PIXELS: usize = 1 << 18;
-/// More slices than this gain nothing: the memory's speed is what is left.
-const MOST: usize = 8;
 
 /// Into how many slices a frame is divided for `threads` threads.
 pub fn count(width: usize, height: usize, threads: usize) -> usize {
@@ -34,32 +30,6 @@ pub fn share<T: Send>(
         (None, [slice, ..]) => work(slice, 0..height, &mut { target }),
         (None, []) => {}
     }
-}
-
-/// Does two things at the same time, on this thread if there is no other.
-pub fn both<A: Send, B: Send>(
-    first: impl FnOnce() -> A + Send,
-    second: impl FnOnce() -> B + Send,
-) -> (A, B) {
-    match threads() {
-        Some(threads) => threads.join(first, second),
-        None => (first(), second()),
-    }
-}
-
-/// The threads of this process that make rows, one for each core; none where they cannot be made.
-fn threads() -> Option<&'static ThreadPool> {
-    static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
-    let make = || {
-        let name = |index| format!("davidmatte-row{index}");
-        ThreadPoolBuilder::new().num_threads(available()).thread_name(name).build().ok()
-    };
-    THREADS.get_or_init(make).as_ref()
-}
-
-/// So many threads are of use on this machine.
-pub fn available() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MOST)
 }
 
 /// Divides slices and rows until a single slice is left. `join` takes nothing from the heap.

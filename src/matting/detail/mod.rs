@@ -12,71 +12,72 @@ mod gate;
 mod pictures;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::time::{Duration, Instant};
 
 use self::choice::Choice;
 use self::gate::Gate;
-use self::pictures::Pictures;
+use self::worker::{Sources, Worker};
 use crate::matting::error::Error;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView};
-use crate::matting::inference::tiles::{PLANES, TileNetwork};
+use crate::matting::inference::tiles::TileNetwork;
 use crate::matting::input::geometry::MaskLayout;
-use crate::matting::matte::details::{Details, TILE};
-use crate::matting::matte::enlarge::{MaskMatte, Matte, MatteReader, MatteRows};
+use crate::matting::kernels::threads::threads;
+use crate::matting::matte::details::{Details, Tile};
+use crate::matting::matte::enlarge::{MaskMatte, Matte};
 use crate::matting::matte::shape::{Finisher, MatteSettings};
 
 /// How much the newest frame counts in the mean of what a tile takes.
 const NEWEST: f64 = 0.2;
 /// So many tiles are always looked at, however long they take.
 const LEAST: usize = 4;
+/// Fewer tiles than this are not worth waking a thread.
+const WORTH: usize = 6;
 
 /// Refines the mattes of frames of one layout.
 pub struct Detailer {
     frame: Size,
-    network: Box<dyn TileNetwork>,
     masks: MaskLayout,
     finisher: Finisher,
-    readers: [MatteReader; 2],
     gate: Gate,
     choice: Choice,
-    pictures: Pictures,
-    band: Band,
-    batch: Batch,
+    /// At least one.
+    workers: Vec<Worker>,
     details: Details,
     /// What a tile takes, in seconds, where that is known.
     takes: Option<f64>,
 }
 
 impl Detailer {
-    /// For frames of `layout` and masks that lie on them so.
-    pub fn new(network: Box<dyn TileNetwork>, layout: &FrameLayout, masks: MaskLayout) -> Self {
+    /// For frames of `layout` and masks that lie on them so. The networks, all the same, share the tiles
+    /// and work at the same time; where there is none, nothing is refined.
+    pub fn new(
+        networks: Vec<Box<dyn TileNetwork>>,
+        layout: &FrameLayout,
+        masks: MaskLayout,
+    ) -> Self {
         let frame = Size { width: layout.width, height: layout.height };
-        let finisher = Finisher::new(frame, masks);
-        let details = Details::new(frame);
-        let side = network.side();
+        let (finisher, details) = (Finisher::new(frame, masks), Details::new(frame));
+        let worker = |network| Worker::new(network, layout, &finisher, details.grid().width);
         Self {
-            readers: [finisher.reader(), finisher.reader()],
+            workers: networks.into_iter().map(worker).collect(),
             gate: Gate::new(frame, masks),
             choice: Choice::new(details.grid()),
-            pictures: Pictures::new(layout, side),
-            band: Band::new(side, frame.height, details.grid().width),
-            batch: Batch::default(),
-            details,
             takes: None,
             frame,
-            network,
             masks,
             finisher,
+            details,
         }
     }
 
     /// Goes on with frames of another layout.
     #[must_use]
     pub fn fitted(self, layout: &FrameLayout, masks: MaskLayout) -> Self {
-        let takes = self.takes;
-        Self { takes, ..Self::new(self.network, layout, masks) }
+        let networks = self.workers.into_iter().map(Worker::into_network).collect();
+        Self { takes: self.takes, ..Self::new(networks, layout, masks) }
     }
 
     /// The tiles of a frame's matte, whose mask lies on it as `masks` says. Of more tiles than `limit` leaves
@@ -108,7 +109,7 @@ impl Detailer {
 
     /// What there is to tell though nothing failed.
     pub fn take_warning(&mut self) -> Option<Error> {
-        self.network.take_warning()
+        self.workers.iter_mut().find_map(Worker::take_warning)
     }
 
     fn take_masks(&mut self, masks: MaskLayout) {
@@ -117,8 +118,8 @@ impl Detailer {
         }
         self.masks = masks;
         self.finisher = Finisher::new(self.frame, masks);
-        self.readers = [self.finisher.reader(), self.finisher.reader()];
         self.gate = Gate::new(self.frame, masks);
+        self.workers.iter_mut().for_each(|worker| worker.take_masks(&self.finisher));
     }
 
     /// How many tiles there is time for.
@@ -144,157 +145,46 @@ impl Detailer {
         limit: Option<Duration>,
     ) -> Result<(), Error> {
         let most = self.affordable(limit);
-        let Self {
-            finisher, readers, gate, choice, pictures, band, batch, details, network, ..
-        } = self;
+        let Self { finisher, gate, choice, workers, details, .. } = self;
         let Matte::Mask(coarse) = finisher.matte(mask, &MatteSettings::default()) else {
             return Ok(());
         };
-        let opened = MaskMatte { mask: gate.values(), ..coarse };
-        let [first, second] = readers;
-        let mut coarse = Matte::Mask(coarse).rows(first);
-        let mut opened = Matte::Mask(opened).rows(second);
-        let chosen = choice.make(&mut coarse, &mut opened, self.frame.height, most);
-        let across = details.grid().width;
-        batch.clear();
-        for places in chosen.chunk_by(|a, b| a / across == b / across) {
-            let row = places[0] / across;
-            band.read(row, places.iter().map(|place| place % across), &mut coarse, &mut opened);
-            for (&place, (tile, gate)) in places.iter().zip(&band.tiles) {
-                let input = batch.next(&mut **network, place, gate);
-                let (picture, matte) = input.split_at_mut((PLANES - 1) * tile.len());
-                pictures.take(frame, [place % across, row].map(|at| at * TILE), picture);
-                matte.copy_from_slice(tile);
-                if batch.places.len() == network.batch() {
-                    batch.finish(&mut **network, details)?;
-                }
-            }
+        let sources = Sources {
+            frame,
+            coarse: Matte::Mask(coarse),
+            gate: Matte::Mask(MaskMatte { mask: gate.values(), ..coarse }),
+            across: details.grid().width,
+        };
+        let Some(first) = workers.first_mut() else { return Ok(()) };
+        let [coarse, gate] = first.readers();
+        let (mut coarse, mut gate) = (sources.coarse.rows(coarse), sources.gate.rows(gate));
+        let chosen = choice.make(&mut coarse, &mut gate, self.frame.height, most);
+        let tiles = details.lay(chosen);
+        let count = (chosen.len() / WORTH).clamp(1, workers.len());
+        let workers = &mut workers[..count];
+        match threads().filter(|_| count > 1) {
+            Some(threads) => threads.install(|| share(workers, &sources, chosen, tiles)),
+            None => share(&mut workers[..1], &sources, chosen, tiles),
         }
-        batch.finish(&mut **network, details)
+        workers.iter_mut().try_for_each(|worker| std::mem::replace(&mut worker.result, Ok(())))
     }
 }
 
-/// What is known of the tiles of a row of the grid, of frames so many pixels high, for a network that sees
-/// `side` pixels of each.
-struct Band {
-    side: usize,
-    height: usize,
-    /// The coarse matte, as large as what the network sees, and the gate, as large as the tile.
-    tiles: Vec<(Vec<f32>, Vec<f32>)>,
-}
-
-impl Band {
-    /// For rows of up to `tiles` tiles.
-    fn new(side: usize, height: usize, tiles: usize) -> Self {
-        let tile = || (vec![0.0; side * side], vec![0.0; TILE * TILE]);
-        Self { side, height, tiles: (0..tiles).map(|_| tile()).collect() }
-    }
-
-    /// Reads the tiles of a row of the grid that lie in these columns.
-    fn read(
-        &mut self,
-        row: usize,
-        columns: impl Iterator<Item = usize> + Clone,
-        coarse: &mut dyn MatteRows,
-        gate: &mut dyn MatteRows,
-    ) {
-        let margin = (self.side - TILE) / 2;
-        for (index, y) in (row * TILE..row * TILE + self.side).enumerate() {
-            // Beyond the frame its last pixels go on.
-            let values = coarse.row(y.saturating_sub(margin).min(self.height - 1)).values;
-            for (column, (tile, _)) in columns.clone().zip(&mut self.tiles) {
-                let out = &mut tile[index * self.side..][..self.side];
-                copy_replicated(values, (column * TILE) as isize - margin as isize, out);
-            }
-        }
-        for (index, y) in (row * TILE..self.height).take(TILE).enumerate() {
-            let values = gate.row(y).values;
-            for (column, (_, gate)) in columns.clone().zip(&mut self.tiles) {
-                let values = &values[column * TILE..];
-                let out = &mut gate[index * TILE..][..TILE.min(values.len())];
-                out.copy_from_slice(&values[..out.len()]);
-            }
+/// Has tiles made by some workers, at the same time. `join` takes nothing from the heap.
+fn share(workers: &mut [Worker], sources: &Sources<'_>, places: &[usize], tiles: &mut [Tile]) {
+    match workers {
+        [] => {}
+        [worker] => worker.result = worker.refine(sources, places, tiles),
+        workers => {
+            let half = workers.len() / 2;
+            let middle = places.len() * half / workers.len();
+            let (workers, other_workers) = workers.split_at_mut(half);
+            let (places, other_places) = places.split_at(middle);
+            let (tiles, other_tiles) = tiles.split_at_mut(middle);
+            rayon::join(
+                || share(workers, sources, places, tiles),
+                || share(other_workers, sources, other_places, other_tiles),
+            );
         }
     }
-}
-
-/// Tiles on their way through the network.
-#[derive(Default)]
-struct Batch {
-    /// Of the grid.
-    places: Vec<usize>,
-    /// For each, [`TILE`] rows of as many values.
-    gates: Vec<f32>,
-    /// For each, as large as what the network sees.
-    coarse: Vec<f32>,
-}
-
-impl Batch {
-    fn clear(&mut self) {
-        self.places.clear();
-        self.gates.clear();
-    }
-
-    /// Takes a tile in; gives the planes that the network is to see of it.
-    fn next<'a>(
-        &mut self,
-        network: &'a mut dyn TileNetwork,
-        place: usize,
-        gate: &[f32],
-    ) -> &'a mut [f32] {
-        let planes = PLANES * network.side() * network.side();
-        let start = self.places.len() * planes;
-        self.places.push(place);
-        self.gates.extend_from_slice(gate);
-        &mut network.input()[start..start + planes]
-    }
-
-    /// Runs the network, and keeps what it gives, as far as the gates are open.
-    fn finish(
-        &mut self,
-        network: &mut dyn TileNetwork,
-        details: &mut Details,
-    ) -> Result<(), Error> {
-        if self.places.is_empty() {
-            return Ok(());
-        }
-        let (side, margin) = (network.side(), (network.side() - TILE) / 2);
-        // The coarse mattes are kept: what a network gives is only ever mixed with them.
-        let Self { places, gates, coarse } = &mut *self;
-        let tiles = network.input().chunks_exact(PLANES * side * side).take(places.len());
-        coarse.clear();
-        tiles.for_each(|tile| coarse.extend_from_slice(&tile[(PLANES - 1) * side * side..]));
-        let refined = network.run()?;
-        let planes = refined.chunks_exact(side * side).zip(coarse.chunks_exact(side * side));
-        let gates = gates.chunks_exact(TILE * TILE);
-        for ((&place, gate), (refined, coarse)) in places.iter().zip(gates).zip(planes) {
-            let rows = (0..TILE).map(|y| {
-                let here = (y + margin) * side + margin..(y + margin) * side + margin + TILE;
-                let rows = coarse[here.clone()].iter().zip(&refined[here]);
-                rows.zip(&gate[y * TILE..])
-                    .map(|((&coarse, &refined), &gate)| opened(coarse, refined, gate))
-            });
-            details.insert(place, rows);
-        }
-        self.clear();
-        Ok(())
-    }
-}
-
-/// What a gate lets through of what the network gives in the place of a coarse matte.
-fn opened(coarse: f32, refined: f32, gate: f32) -> f32 {
-    match (gate > 0.0, refined.is_finite()) {
-        (true, true) => (coarse + gate * (refined - coarse)).clamp(0.0, 1.0),
-        _ => coarse,
-    }
-}
-
-/// Fills `out` from `start` in a row on, whose ends go on for ever.
-fn copy_replicated(row: &[f32], start: isize, out: &mut [f32]) {
-    let inside = |at: isize| at.clamp(0, out.len() as isize) as usize;
-    let (from, to) = (inside(-start), inside(row.len() as isize - start));
-    let first = (start + from as isize) as usize;
-    out[from..to].copy_from_slice(&row[first..first + to - from]);
-    out[..from].fill(row[0]);
-    out[to..].fill(row[row.len() - 1]);
 }

@@ -2,6 +2,7 @@
 
 //! Parts of a frame as a network's tiles show them.
 
+use super::worker::copy_replicated;
 use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::input::prepare::Preparer;
@@ -69,7 +70,7 @@ impl Pictures {
             for (index, out) in out.chunks_exact_mut(*side).enumerate() {
                 let y = (top + index as isize).clamp(rows.start as isize, rows.end as isize - 1);
                 let row = &plane[(y as usize - rows.start) * size.width..][..size.width];
-                super::copy_replicated(row, left - columns.start as isize, out);
+                copy_replicated(row, left - columns.start as isize, out);
             }
         }
     }

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::matting::frame::pixel_format::PixelFormat;
 use crate::matting::frame::view::OwnedFrame;
+use crate::matting::inference::tiles::PLANES;
+use crate::matting::matte::details::TILE;
+use crate::matting::matte::enlarge::{MatteReader, MatteRows};
 use proptest::prelude::*;
 
 const SIDE: usize = 80;
@@ -54,6 +57,11 @@ impl TileNetwork for MadeUp {
         tiles.for_each(|(tile, out)| (self.says)(tile, out));
         Ok(&self.output)
     }
+}
+
+/// Several, which share the tiles.
+fn networks(says: Says) -> Vec<Box<dyn TileNetwork>> {
+    (0..3).map(|_| Box::new(MadeUp::new(says)) as Box<dyn TileNetwork>).collect()
 }
 
 fn the_same(tile: &[f32], out: &mut [f32]) {
@@ -126,7 +134,7 @@ proptest! {
         let (size, frame) = (Size { width: mask_w, height: mask_h }, frame(layout));
         let masks = MaskLayout::covering(size);
         let mask = mask(size, radius);
-        let mut detailer = Detailer::new(Box::new(MadeUp::new(green)), &layout, masks);
+        let mut detailer = Detailer::new(networks(green), &layout, masks);
         let details = detailer.find(&frame.view(), &mask, masks, None).unwrap().clone();
         let [refined, plain] = mattes(&layout, &mask, masks, &details);
         let mut gate = Gate::new(Size { width, height }, masks);
@@ -154,7 +162,7 @@ proptest! {
         let masks = MaskLayout::covering(Size { width: side, height: side });
         let mask = mask(masks.mask, radius);
         let says = [person as Says, nonsense, the_same][says];
-        let mut detailer = Detailer::new(Box::new(MadeUp::new(says)), &layout, masks);
+        let mut detailer = Detailer::new(networks(says), &layout, masks);
         let details = detailer.find(&frame(layout).view(), &mask, masks, None).unwrap();
         let [refined, plain] = mattes(&layout, &mask, masks, details);
         let reach = 8.0 + 6.0 * 640.0 / side as f32;
@@ -175,7 +183,7 @@ fn a_network_that_agrees_changes_nothing() {
         let layout = layout(PixelFormat::I420, width, height);
         let masks = MaskLayout::covering(Size { width: 40, height: 30 });
         let mask = mask(masks.mask, 9.0);
-        let mut detailer = Detailer::new(Box::new(MadeUp::new(the_same)), &layout, masks);
+        let mut detailer = Detailer::new(networks(the_same), &layout, masks);
         let details = detailer.find(&frame(layout).view(), &mask, masks, None).unwrap();
         // The one pixel of the smallest is sure.
         assert_eq!(details.is_empty(), width == 1, "{width}x{height}");
@@ -195,7 +203,7 @@ fn nothing_is_made_of_a_sure_mask() {
     let masks = MaskLayout::covering(Size { width: 30, height: 20 });
     let network = MadeUp::new(person);
     let runs = network.runs.clone();
-    let mut detailer = Detailer::new(Box::new(network), &layout, masks);
+    let mut detailer = Detailer::new(vec![Box::new(network)], &layout, masks);
     for sure in [0.0, 0.015, 1.0] {
         let details = detailer.find(&frame(layout).view(), &[sure; 600], masks, None).unwrap();
         assert!(details.is_empty());
@@ -207,7 +215,7 @@ fn nothing_is_made_of_a_sure_mask() {
 fn all_of_a_frame_may_be_uncertain() {
     let layout = layout(PixelFormat::Gray8, 1000, 300);
     let masks = MaskLayout::covering(Size { width: 30, height: 20 });
-    let mut detailer = Detailer::new(Box::new(MadeUp::new(green)), &layout, masks);
+    let mut detailer = Detailer::new(networks(green), &layout, masks);
     let details = detailer.find(&frame(layout).view(), &[0.5; 600], masks, None).unwrap();
     assert_eq!(details.len(), details.grid().area());
 }
@@ -241,7 +249,7 @@ fn a_limit_is_kept_once_it_is_known_what_a_tile_takes() {
     }
     let layout = layout(PixelFormat::Gray8, 1920, 640);
     let masks = MaskLayout::covering(Size { width: 30, height: 10 });
-    let mut detailer = Detailer::new(Box::new(MadeUp::new(slow)), &layout, masks);
+    let mut detailer = Detailer::new(vec![Box::new(MadeUp::new(slow))], &layout, masks);
     let frame = frame(layout);
     let tiles = |detailer: &mut Detailer, limit| {
         detailer.find(&frame.view(), &[0.5; 300], masks, limit).unwrap().len()
@@ -262,7 +270,7 @@ fn a_failure_leaves_the_matte_as_it_was() {
     let masks = MaskLayout::covering(Size { width: 64, height: 48 });
     let mask = mask(masks.mask, 18.0);
     let network = MadeUp { fails_at: 2, ..MadeUp::new(person) };
-    let mut detailer = Detailer::new(Box::new(network), &layout, masks);
+    let mut detailer = Detailer::new(vec![Box::new(network)], &layout, masks);
     let frame = frame(layout);
     assert!(detailer.find(&frame.view(), &mask, masks, None).is_err());
     assert!(detailer.details().is_empty());
@@ -273,7 +281,9 @@ fn a_failure_leaves_the_matte_as_it_was() {
 fn the_network_finds_an_edge_that_the_mask_has_lost() {
     use crate::matting::inference::session::{Device, SessionOptions, TileSession};
     let options = SessionOptions { device: Device::Cpu, threads: 1, ..Default::default() };
-    let network = TileSession::load(&options, Device::Cpu).unwrap();
+    let networks = TileSession::load(&options, Device::Cpu).unwrap();
+    let networks =
+        networks.into_iter().map(|network| Box::new(network) as Box<dyn TileNetwork>).collect();
     let layout = layout(PixelFormat::Rgb, 640, 480);
     let truth = |x: usize, y: usize| {
         let away = (x as f32 - 319.5).hypot(y as f32 - 239.5);
@@ -285,7 +295,7 @@ fn the_network_finds_an_edge_that_the_mask_has_lost() {
     });
     let masks = MaskLayout::covering(Size { width: 64, height: 48 });
     let mask = mask(masks.mask, 15.0);
-    let mut detailer = Detailer::new(Box::new(network), &layout, masks);
+    let mut detailer = Detailer::new(networks, &layout, masks);
     let details = detailer.find(&frame.view(), &mask, masks, None).unwrap();
     let errors = mattes(&layout, &mask, masks, details).map(|matte| {
         let values = matte.iter().enumerate();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-//! Loops that know no subject: sums over rows and columns of numbers.
+//! Loops that know no subject, sums over rows and columns of numbers, and the threads that share them.
 
 pub mod box_mean;
 pub mod columns;
@@ -10,3 +10,4 @@ pub mod resample;
 pub mod round;
 pub mod samples;
 pub mod tap;
+pub mod threads;

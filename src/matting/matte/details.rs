@@ -12,6 +12,38 @@ pub const TILE: usize = SPAN;
 /// What lies nearer to 0 or 1 is that: less than half of a step of 8 bits.
 const SNAP: f32 = 1.0 / 512.0;
 
+/// A tile of a matte.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// [`TILE`] rows of as many.
+    values: Vec<f32>,
+    /// For each row.
+    covers: [Cover; TILE],
+}
+
+impl Default for Tile {
+    fn default() -> Self {
+        Self { values: vec![0.0; TILE * TILE], covers: [Cover::Clear; TILE] }
+    }
+}
+
+impl Tile {
+    /// Takes in [`TILE`] rows of as many values, each in [0, 1].
+    pub fn fill(&mut self, rows: impl Iterator<Item = impl Iterator<Item = f32>>) {
+        let kept = self.values.chunks_exact_mut(TILE).zip(&mut self.covers);
+        for ((out, cover), row) in kept.zip(rows) {
+            for (out, value) in out.iter_mut().zip(row) {
+                *out = snapped(value);
+            }
+            let first = out[0];
+            *cover = match out.iter().all(|&value| value == first) {
+                true => Cover::of_opacity(first),
+                false => Cover::Soft,
+            };
+        }
+    }
+}
+
 /// The tiles of one frame. They lie on a grid that begins in the frame's corner; those along the right and
 /// lower edge are not all in the frame.
 #[derive(Clone, Debug)]
@@ -20,24 +52,16 @@ pub struct Details {
     grid: Size,
     /// For each of the grid, which of the tiles it is.
     slots: Vec<Option<usize>>,
-    tiles: usize,
-    /// [`TILE`] rows of as many values for each tile.
-    values: Vec<f32>,
-    /// For each row of a tile.
-    covers: Vec<Cover>,
+    /// Those of this frame, and room for more.
+    tiles: Vec<Tile>,
+    len: usize,
 }
 
 impl Details {
     /// None yet, of frames of `frame` size.
     pub fn new(frame: Size) -> Self {
         let grid = Size { width: frame.width.div_ceil(TILE), height: frame.height.div_ceil(TILE) };
-        Self {
-            grid,
-            slots: vec![None; grid.area()],
-            tiles: 0,
-            values: Vec::new(),
-            covers: Vec::new(),
-        }
+        Self { grid, slots: vec![None; grid.area()], tiles: Vec::new(), len: 0 }
     }
 
     /// Tiles across and down.
@@ -47,43 +71,32 @@ impl Details {
 
     /// How many tiles there are.
     pub const fn len(&self) -> usize {
-        self.tiles
+        self.len
     }
 
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
-        self.tiles == 0
+        self.len == 0
     }
 
     /// Forgets them all.
     pub fn clear(&mut self) {
         self.slots.fill(None);
-        self.tiles = 0;
+        self.len = 0;
     }
 
-    /// Takes in the tile at a place of the grid, counted row by row: [`TILE`] rows of as many values, each in
-    /// [0, 1].
-    pub fn insert(&mut self, place: usize, rows: impl Iterator<Item = impl Iterator<Item = f32>>) {
-        let slot = *self.slots[place].get_or_insert_with(|| {
-            self.tiles += 1;
-            self.tiles - 1
-        });
-        let (values, covers) = (slot * TILE * TILE, slot * TILE);
-        if self.values.len() < values + TILE * TILE {
-            self.values.resize(values + TILE * TILE, 0.0);
-            self.covers.resize(covers + TILE, Cover::Soft);
+    /// Lays out other tiles, at these places of the grid, counted row by row. They are to be filled, in that
+    /// order.
+    pub fn lay(&mut self, places: &[usize]) -> &mut [Tile] {
+        self.clear();
+        for (slot, &place) in places.iter().enumerate() {
+            self.slots[place] = Some(slot);
         }
-        let kept = self.values[values..].chunks_exact_mut(TILE).zip(&mut self.covers[covers..]);
-        for ((out, cover), row) in kept.zip(rows) {
-            for (out, value) in out.iter_mut().zip(row) {
-                *out = snapped(value);
-            }
-            *cover = match out[0] {
-                first if first != 0.0 && first != 1.0 => Cover::Soft,
-                first if out.iter().any(|&value| value != first) => Cover::Soft,
-                first => Cover::of_opacity(first),
-            };
+        self.len = places.len();
+        if self.tiles.len() < self.len {
+            self.tiles.resize_with(self.len, Tile::default);
         }
+        &mut self.tiles[..self.len]
     }
 
     /// The tiles that row `y` of the frame passes: which span of the row each is, what it is there, and its
@@ -91,8 +104,9 @@ impl Details {
     pub fn row(&self, y: usize) -> impl Iterator<Item = (usize, Cover, &[f32])> {
         let slots = &self.slots[y / TILE * self.grid.width..][..self.grid.width];
         slots.iter().enumerate().filter_map(move |(span, slot)| {
-            let row = (*slot)? * TILE + y % TILE;
-            Some((span, self.covers[row], &self.values[row * TILE..][..TILE]))
+            let tile = &self.tiles[(*slot)?];
+            let row = y % TILE;
+            Some((span, tile.covers[row], &tile.values[row * TILE..][..TILE]))
         })
     }
 }
@@ -109,16 +123,18 @@ fn snapped(value: f32) -> f32 {
 mod tests {
     use super::*;
 
+    /// 0.5 along the diagonal.
+    fn diagonal(value: f32) -> impl Iterator<Item = impl Iterator<Item = f32>> {
+        (0..TILE).map(move |y| (0..TILE).map(move |x| if x == y { 0.5 } else { value }))
+    }
+
     #[test]
     fn a_tile_lies_where_it_was_put() {
         let mut details = Details::new(Size { width: 200, height: 100 });
         assert_eq!(details.grid(), Size { width: 4, height: 2 });
-        let rows = |value: f32| {
-            (0..TILE).map(move |y| (0..TILE).map(move |x| if x == y { 0.5 } else { value }))
-        };
-        details.insert(5, rows(0.999));
-        details.insert(3, rows(0.0));
-        details.insert(5, (0..TILE).map(|y| std::iter::repeat_n(y as f32 / 63.0, TILE)));
+        let tiles = details.lay(&[3, 5]);
+        tiles[0].fill(diagonal(0.0));
+        tiles[1].fill((0..TILE).map(|y| std::iter::repeat_n(y as f32 / 63.0, TILE)));
         assert_eq!(details.len(), 2);
         assert_eq!(details.row(0).map(|(span, ..)| span).collect::<Vec<_>>(), [3]);
         let below: Vec<_> = (64..100).flat_map(|y| details.row(y)).collect();
@@ -128,18 +144,16 @@ mod tests {
         details.clear();
         assert!(details.is_empty() && details.row(64).next().is_none());
         // Nothing is left of what was there.
-        details.insert(0, rows(1.0));
-        assert_eq!(
-            details.row(2).map(|(_, cover, row)| (cover, row[2])).next(),
-            Some((Cover::Soft, 0.5))
-        );
+        details.lay(&[0])[0].fill(diagonal(1.0));
+        let row: Vec<_> = details.row(2).map(|(span, cover, row)| (span, cover, row[2])).collect();
+        assert_eq!(row, [(0, Cover::Soft, 0.5)]);
     }
 
     #[test]
     fn what_is_nearly_sure_is_sure() {
         let mut details = Details::new(Size { width: 64, height: 64 });
-        details
-            .insert(0, (0..TILE).map(|y| std::iter::repeat_n([0.001, 0.999, 0.01][y % 3], TILE)));
+        let rows = (0..TILE).map(|y| std::iter::repeat_n([0.001, 0.999, 0.01][y % 3], TILE));
+        details.lay(&[0])[0].fill(rows);
         let covers: Vec<_> =
             (0..3).flat_map(|y| details.row(y)).map(|(_, cover, _)| cover).collect();
         assert_eq!(covers, [Cover::Clear, Cover::Opaque, Cover::Soft]);

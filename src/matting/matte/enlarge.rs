@@ -595,8 +595,8 @@ mod tests {
                 if flat == 0 { f32::from(y.is_multiple_of(2)) } else { chance(place + x * 7 + y * 131) as f32 / (1 << 24) as f32 }
             };
             let places: Vec<_> = places.into_iter().filter(|&place| place < details.grid().area()).collect();
-            for &place in &places {
-                details.insert(place, (0..TILE).map(|y| (0..TILE).map(move |x| tile(place, x, y))));
+            for (tile_of, &place) in details.lay(&places).iter_mut().zip(&places) {
+                tile_of.fill((0..TILE).map(|y| (0..TILE).map(move |x| tile(place, x, y))));
             }
             let settings = MatteSettings { invert, threshold, ..Default::default() };
             let mut finisher = Finisher::new(frame, MaskLayout::covering(mask));

@@ -433,7 +433,7 @@ impl<F: Frame + Send> Stream<F> {
         let Self { front, history } = self;
         let can_carry = history.as_ref().is_some_and(History::can_carry);
         let shown = history.as_ref().and_then(History::shown);
-        let (composed, begun) = super::compose::slices::both(
+        let (composed, begun) = super::kernels::threads::both(
             || compose(shown),
             || front.begin(frame, settings, late, can_carry),
         );

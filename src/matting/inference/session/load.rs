@@ -172,15 +172,17 @@ static LOADED: Shelf<Loaded> = Shelf::new();
 static REGISTERED: Lazy<Turns<()>> = Lazy::new(|| Turns::new(()));
 
 impl Loaded {
-    /// The network that is loaded already, or loads it; `captured` as in [`Device::provider`].
+    /// The network that is loaded already, or loads it; `captured` as in [`Device::provider`]. Streams share
+    /// each `copy` of a network, and take turns.
     pub fn get(
         runtime: &Runtime,
         source: &ModelSource,
         options: &SessionOptions,
         place: &Place,
         captured: bool,
+        copy: usize,
     ) -> Result<Arc<Self>, Error> {
-        let key = Key::new(source, options, place.device(), captured);
+        let key = Key::new(source, options, place.device(), captured, copy);
         LOADED.get(key, || {
             let commit = || commit(runtime, source, options, place, captured);
             let session = match place {

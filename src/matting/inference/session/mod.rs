@@ -192,7 +192,7 @@ impl Session {
         options: &SessionOptions,
         place: Place,
     ) -> Result<Self, Error> {
-        let load = |captured| Loaded::get(runtime, source, options, &place, captured);
+        let load = |captured| Loaded::get(runtime, source, options, &place, captured, 0);
         let bind = |loaded, memories| {
             let session = Self::bind(loaded, source, options, memories)?;
             Ok(Self { library: runtime.library.display().to_string(), ..session })
@@ -478,7 +478,7 @@ mod tests {
             let memories = Memories { device: AllocationDevice::CPU, host: AllocationDevice::CPU };
             let masks = [None, Some(&memories)].map(|memories| {
                 let (runtime, place) = (Runtime::get().unwrap(), Place::BuiltIn(Device::Cpu));
-                let loaded = Loaded::get(&runtime, &source, &options, &place, false).unwrap();
+                let loaded = Loaded::get(&runtime, &source, &options, &place, false, 0).unwrap();
                 let mut session = Session::bind(loaded, &source, &options, memories).unwrap();
                 session.try_out().unwrap();
                 let mut mask = vec![0.0; session.shape().mask.area()];

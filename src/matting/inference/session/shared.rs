@@ -18,6 +18,8 @@ pub struct Key {
     threads: usize,
     /// Whether runs are captured and replayed.
     captured: bool,
+    /// Which of several that are to run at the same time.
+    copy: usize,
     /// ONNX Runtime's threads have the priority of the one that loads.
     priority: i32,
 }
@@ -35,6 +37,7 @@ impl Key {
         options: &SessionOptions,
         device: Device,
         captured: bool,
+        copy: usize,
     ) -> Self {
         let bytes = match &source.bytes {
             ModelBytes::Builtin(name, _) => Bytes::Builtin(name),
@@ -52,6 +55,7 @@ impl Key {
             device_id,
             threads: options.cpu_threads(),
             captured,
+            copy,
             priority: priority(),
         }
     }
@@ -157,7 +161,7 @@ mod tests {
 
     fn key(threads: usize) -> Key {
         let options = SessionOptions { threads, ..Default::default() };
-        Key::new(&ModelSource::builtin(), &options, Device::Cpu, false)
+        Key::new(&ModelSource::builtin(), &options, Device::Cpu, false, 0)
     }
 
     #[test]

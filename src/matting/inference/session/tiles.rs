@@ -18,6 +18,8 @@ use crate::matting::model::detail::SIDE;
 /// Tiles of a run on the processor, which larger batches do not make quicker, and where tiles that are not
 /// filled cost as much as others.
 const FEW: usize = 4;
+/// Copies of the network on the processor at most.
+const MOST_COPIES: usize = 4;
 /// On a device, which has to be asked for each run.
 const MANY: usize = 32;
 
@@ -44,38 +46,55 @@ struct Bound {
 }
 
 impl TileSession {
-    /// Loads the network for a device, or, where it cannot be had there, for the processor.
+    /// Loads the network for a device, or, where it cannot be had there, for the processor: several times
+    /// there, to work at the same time, each in one thread. So small a network gains little from more.
     ///
     /// # Errors
     /// [`Error::RuntimeMissing`], and what keeps it from the processor.
-    pub fn load(options: &SessionOptions, device: Device) -> Result<Self, Error> {
-        let runtime = Runtime::get()?;
-        let on = |place| Bound::new(&runtime, options, place);
-        let processor = || on(Place::BuiltIn(Device::Cpu));
-        let (bound, warning) = match device {
-            Device::Auto | Device::Cpu => (processor()?, None),
-            _ => match Place::find(&runtime, options, device).and_then(on) {
-                Ok(bound) => (bound, None),
-                Err(error) => (processor()?, Some(error)),
-            },
-        };
-        Ok(Self { bound, options: *options, warning })
+    pub fn load(options: &SessionOptions, device: Device) -> Result<Vec<Self>, Error> {
+        let mut warning = None;
+        if !matches!(device, Device::Auto | Device::Cpu) {
+            let runtime = Runtime::get()?;
+            let place = Place::find(&runtime, options, device);
+            match place.and_then(|place| Bound::new(&runtime, options, place, 0)) {
+                Ok(bound) => return Ok(vec![Self { bound, options: *options, warning }]),
+                Err(error) => warning = Some(error),
+            }
+        }
+        let copies = 0..options.cpu_threads().min(MOST_COPIES);
+        let sessions = copies.map(|copy| Self::on_processor(options, copy));
+        let mut sessions = sessions.collect::<Result<Vec<_>, _>>()?;
+        if let Some(first) = sessions.first_mut() {
+            first.warning = warning;
+        }
+        Ok(sessions)
+    }
+
+    fn on_processor(options: &SessionOptions, copy: usize) -> Result<Self, Error> {
+        let options = SessionOptions { threads: 1, ..*options };
+        let place = Place::BuiltIn(Device::Cpu);
+        let bound = Bound::new(&Runtime::get()?, &options, place, copy)?;
+        Ok(Self { bound, options, warning: None })
     }
 
     /// Goes on on the processor, after a device failed for `reason`; what to tell of that.
     fn retreat(&mut self, reason: String) -> Result<Error, Error> {
         let device = self.bound.loaded.place.name(&self.options);
-        let place = Place::BuiltIn(Device::Cpu);
-        self.bound = Bound::new(&Runtime::get()?, &self.options, place)?;
+        *self = Self::on_processor(&self.options, 0)?;
         let active = self.bound.loaded.place.name(&self.options);
         Ok(Error::DeviceLost { device, reason, active })
     }
 }
 
 impl Bound {
-    fn new(runtime: &Runtime, options: &SessionOptions, place: Place) -> Result<Self, Error> {
+    fn new(
+        runtime: &Runtime,
+        options: &SessionOptions,
+        place: Place,
+        copy: usize,
+    ) -> Result<Self, Error> {
         let source = ModelSource::detail();
-        let loaded = Loaded::get(runtime, &source, options, &place, false)?;
+        let loaded = Loaded::get(runtime, &source, options, &place, false, copy)?;
         let is_cpu = loaded.place.device() == Device::Cpu;
         let batch = if is_cpu { FEW } else { MANY };
         let floats = |name: &str, planes: usize| {
@@ -148,7 +167,7 @@ mod tests {
 
     fn session() -> TileSession {
         let options = SessionOptions { device: Device::Cpu, threads: 1, ..Default::default() };
-        TileSession::load(&options, Device::Cpu).unwrap()
+        TileSession::load(&options, Device::Cpu).unwrap().remove(0)
     }
 
     /// Whatever it is shown, and however little sense that makes.
