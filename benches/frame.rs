@@ -64,9 +64,38 @@ fn whole_frame(criterion: &mut Criterion) {
     }
 }
 
+/// Refining what is uncertain of the matte: an eighth of a frame of 1920x1080.
+fn detail(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("detail");
+    let options = SessionOptions { device: Device::Cpu, ..Default::default() };
+    for size in SIZES {
+        let layout = layout(PixelFormat::I420, size);
+        let frame = noise(layout);
+        let mut network = Disk::new();
+        let masks = network.shape().masks();
+        let mut mask = vec![0.0; network.shape().mask.area()];
+        let Ok(()) = network.run(&mut mask) else { continue };
+        for threads in [1, 0] {
+            let options = SessionOptions { threads, ..options };
+            let Ok(sessions) = TileSession::load(&options, Device::Cpu) else { continue };
+            let name = format!("{}x{}, {} at a time", size[0], size[1], sessions.len());
+            let networks = sessions.into_iter().map(|one| Box::new(one) as Box<dyn TileNetwork>);
+            let mut detailer = Detailer::new(networks.collect(), &layout, masks);
+            let find = |detailer: &mut Detailer| {
+                detailer.find(&frame.view(), &mask, masks, None).map_or(0, Details::len)
+            };
+            let tiles = find(&mut detailer);
+            group.bench_function(BenchmarkId::new(format!("{tiles} tiles"), name), |bencher| {
+                bencher.iter(|| find(&mut detailer));
+            });
+        }
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).measurement_time(std::time::Duration::from_secs(2));
-    targets = whole_frame
+    targets = whole_frame, detail
 }
 criterion_main!(benches);

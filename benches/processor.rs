@@ -38,13 +38,14 @@ const STEPS: [(&str, &str); 5] = [
 ];
 
 /// What else costs or saves something, each by itself.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "background=color",
     "inference-size=256",
     "inference-size=512",
     "inference-interval=2",
     "threads=1",
     "refine=zoom frames-in-flight=1",
+    "refine=detail",
     "feather=4",
     "edge-shift=-2",
     "output=cutout",

@@ -65,10 +65,10 @@ impl Adapter {
 
     /// The mattes of some frames, one after the other. Which region is looked at hangs on thresholds, which
     /// the last bit may cross.
-    fn mattes(&self, device: &str, model: &str, folder: &Path) -> Vec<u8> {
+    fn mattes(&self, device: &str, model: &str, refine: &str, folder: &Path) -> Vec<u8> {
         let out = folder.join(device);
         let (model, location) = (format!("model={model}"), format!("location={}", out.display()));
-        let device = format!("device={device}");
+        let (device, refine) = (format!("device={device}"), format!("refine={refine}"));
         let caps = "video/x-raw,format=I420,width=96,height=64,framerate=25/1";
         let output = self.launch(&[
             "videotestsrc",
@@ -80,6 +80,7 @@ impl Adapter {
             "davidmatte",
             &model,
             &device,
+            &refine,
             "region=frame",
             "output=alpha",
             "!",
@@ -106,12 +107,27 @@ fn the_matte_is_the_processors() {
     // A small network, one of DAViD's contract, and one that remembers.
     for model in [logits, fixture("keyer.onnx"), states] {
         let folder = tempfile::tempdir().unwrap();
-        let [webgpu, cpu] = ["webgpu", "cpu"].map(|d| adapter.mattes(d, &model, folder.path()));
+        let [webgpu, cpu] =
+            ["webgpu", "cpu"].map(|d| adapter.mattes(d, &model, "none", folder.path()));
         assert_eq!((webgpu.len(), cpu.len()), (3 * 96 * 64, 3 * 96 * 64));
         let worst = webgpu.iter().zip(&cpu).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst <= Some(1), "{model}: {worst:?}");
         assert!(cpu.iter().max() > cpu.iter().min(), "{model}: nothing to compare");
     }
+}
+
+/// Tiles go through the device in batches of another size.
+#[test]
+fn refined_mattes_are_the_processors() {
+    let Some(adapter) = adapter() else { return };
+    let model = fixture("keyer.onnx");
+    let folder = tempfile::tempdir().unwrap();
+    let mattes = [("cpu", "none"), ("cpu", "detail"), ("webgpu", "detail")]
+        .map(|(device, refine)| adapter.mattes(device, &model, refine, folder.path()));
+    let [plain, cpu, webgpu] = mattes;
+    assert!(plain != cpu, "nothing was refined");
+    let worst = webgpu.iter().zip(&cpu).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst <= Some(1), "{worst:?}");
 }
 
 #[test]

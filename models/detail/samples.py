@@ -22,6 +22,7 @@ MARGIN = (TILE - INSIDE) // 2
 SIDE = 128           # pixels of a sample
 AROUND = 72          # pixels around it, in which its mask is made
 SURE = 0.02          # a mask nearer to 0 or 1 is sure
+LENS = 0.65          # of the samples are blurred as by a lens
 ALIKE = 0.15         # coarse mattes that differ by up to this are of the same edge; by twice as much, they are not
 
 
@@ -71,10 +72,13 @@ def spoil(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(mask, 0, 1).astype("f4")
 
 
+def lens(rng: np.random.Generator) -> float:
+    """Standard deviation of what a lens and a sensor blur at best, pixels."""
+    return float(rng.uniform(0.3, 1.1))
+
+
 def camera(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a camera and a codec make of a picture, float32 in [0, 255] to uint8."""
-    if rng.random() < 0.25:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.9))
+    """What a sensor and a codec make of a picture, float32 in [0, 255] to uint8."""
     if rng.random() < 0.3:
         picture = picture + rng.uniform(0.2, 1.2) * (picture - cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.6, 1.5)))
     if rng.random() < 0.6:
@@ -92,7 +96,9 @@ class Samples:
 
     KINDS = {"heads": 0.38, "shapes": 0.32, "network": 0.20, "photographs": 0.10}
 
-    def __init__(self, held_out: bool) -> None:
+    def __init__(self, held_out: bool, spoilt: float = 0.75) -> None:
+        """spoilt: the share of coarse mattes that are not the true ones."""
+        self.spoilt = spoilt
         self.subjects = np.load(subjects.subjects_file(held_out), mmap_mode="r")
         self.composites = np.load(subjects.composites_file(held_out), mmap_mode="r")
         self.masks = np.load(subjects.masks_file(held_out), mmap_mode="r")
@@ -151,6 +157,9 @@ class Samples:
     def _composed(self, subject: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
         """A picture of a premultiplied subject, float32, and its alpha in [0, 1]."""
         subject = subject.astype("f4")
+        # What lenses and sensors blur, they blur with its alpha: nothing is to be learnt that makes edges sharper than they are.
+        if rng.random() < LENS:
+            subject = cv2.GaussianBlur(subject, (0, 0), lens(rng), borderType=cv2.BORDER_REPLICATE)
         if rng.random() < 0.28:
             sigma = np.exp(rng.uniform(np.log(0.4), np.log(4)))
             if rng.random() < 0.3:
@@ -218,7 +227,7 @@ class Samples:
         samples = max(int(round(room / ratio)), 8) if mask is None else mask.shape[0]
         true = cv2.resize(alpha, (samples, samples), interpolation=cv2.INTER_AREA)
         if mask is None:
-            mask = spoil(true, rng) if rng.random() < 0.75 else true
+            mask = spoil(true, rng) if rng.random() < self.spoilt else true
         coarse = cv2.resize(mask, (room, room), interpolation=cv2.INTER_CUBIC).clip(0, 1)
         reach = rng.uniform(6, 20) * samples / room
         gate = cv2.resize(gate_of(mask, reach), (room, room), interpolation=cv2.INTER_LINEAR)
@@ -240,6 +249,9 @@ class Samples:
             return None
         picture = self.composites[index][cut].astype("f4")
         truth = alpha[cut].astype("f4") / 255
+        if rng.random() < LENS:
+            sigma = lens(rng)
+            picture, truth = (cv2.GaussianBlur(layer, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for layer in (picture, truth))
         # The part of the mask that lies there, on a grid of its own.
         ratio = alpha.shape[0] / self.masks.shape[1]
         samples = round(room / ratio)

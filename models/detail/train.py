@@ -88,11 +88,11 @@ def held_out_tiles(count: int) -> dict[str, Tensor]:
     """For each kind (count, 7, TILE, TILE), always the same."""
     path = places.work() / f"validation-{count}.npz"
     if not path.exists():
-        samples = Samples(held_out=True)
         kinds = {}
-        for number, kind in enumerate(Samples.KINDS):
-            rng = np.random.default_rng([2043, number])
-            kinds[kind] = np.stack([_pack(samples.sample(rng, kind))[MIDDLE, MIDDLE] for _ in range(count)])
+        for number, (kind, spoilt) in enumerate([*((kind, 1.0) for kind in Samples.KINDS), ("heads", 0.0), ("shapes", 0.0)]):
+            samples, rng = Samples(held_out=True, spoilt=spoilt), np.random.default_rng([2043, number])
+            tiles = [_pack(samples.sample(rng, kind))[MIDDLE, MIDDLE] for _ in range(count)]
+            kinds[kind if spoilt else f"{kind}, true"] = np.stack(tiles)
         np.savez(path, **kinds)
     with np.load(path) as data:
         return {kind: torch.from_numpy(data[kind].astype("f4") / 65535).permute(0, 3, 1, 2) for kind in data.files}

@@ -83,12 +83,14 @@ impl DetailStage {
         let found = detailer.find(&view, inferred.mask, masks, self.limit).map(Details::len);
         self.took = Some((*found.as_ref().unwrap_or(&0), begun.elapsed()));
         self.warning = self.warning.take().or_else(|| detailer.take_warning());
-        if let Err(error) = found {
-            // Where the processor failed as well, nothing is left to try.
-            if !matches!(error, Error::DeviceLost { .. }) {
+        match found {
+            Ok(_) => {}
+            Err(error @ Error::DeviceLost { .. }) => self.warning = Some(error),
+            // Where the processor failed, nothing is left to try.
+            Err(error) => {
                 self.state = State::Off;
+                self.warning = Some(Error::NotRefined { reason: error.to_string() });
             }
-            self.warning = Some(error);
         }
         Ok(match &self.state {
             State::On(detailer) => Some(detailer.details()),

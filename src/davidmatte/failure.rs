@@ -68,6 +68,7 @@ pub fn message(error: &Error) -> gst::ErrorMessage {
         Error::Inference { .. }
         | Error::DeviceLost { .. }
         | Error::StateLost { .. }
+        | Error::NotRefined { .. }
         | Error::NotAMatte { .. } => {
             gst::error_msg!(gst::StreamError::Failed, ("{text}"))
         }

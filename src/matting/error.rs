@@ -98,6 +98,13 @@ pub enum Error {
         active: String,
     },
 
+    /// The network that refines mattes failed, on the processor as well.
+    #[error("mattes are not refined any more: {reason}; set refine=none, or begin anew")]
+    NotRefined {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+
     /// What a network gave to itself from one frame to the next was of no use.
     #[error("the network's state `{state}` held values that are not finite; it began anew")]
     StateLost {
