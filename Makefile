@@ -1,6 +1,6 @@
 # Everything runs through scripts/env, which points GStreamer at the plugin built here and keeps the user's registry as it is.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges arm64-check obs-check soak farm-short farm-check farm-scale deny clean
+.PHONY: help setup build demo install uninstall package package-check test lint doc bench measure processor device carry foreground edges arm64-check obs-check browser-check soak farm-short farm-check farm-scale deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,12 @@ obs-check: setup ## show OBS the person in every way that needs no hardware, and
 	@build/obs/venv/bin/pip --disable-pip-version-check --quiet install -r tests/obs/requirements.txt
 	cargo build --release
 	@scripts/env build/obs/venv/bin/python tests/obs/check.py $(if $(OBS_GSTREAMER),--plugin $(OBS_GSTREAMER))
+
+browser-check: setup ## send fill and key to a Chromium without a screen, and look at its page: CHROMIUM=PATH PICTURE=FILE
+	@[ -x build/browser/bin/python ] || python3 -m venv build/browser
+	@build/browser/bin/pip --disable-pip-version-check --quiet install -r tests/browser/requirements.txt
+	cargo build --release
+	@scripts/env build/browser/bin/python tests/browser/check.py $(if $(CHROMIUM),--chromium $(CHROMIUM)) $(if $(PICTURE),--picture $(PICTURE))
 
 # Made once for each state of what they are installed from.
 build/farm/.%: examples/farm/requirements.txt examples/farm/tests/short.txt examples/farm/tests/requirements.txt
