@@ -210,6 +210,33 @@ fn with_an_interval_of_0_the_network_rests_until_something_moves() {
 }
 
 #[test]
+fn by_default_the_network_rests_in_live_streams_alone() {
+    let model = fixture("luma.onnx");
+    let (_folder, remembering) =
+        described("remembering.onnx", include_str!("fixtures/remembering.toml"));
+    for (model, is_live, rests) in
+        [(&model, false, false), (&model, true, true), (&remembering, true, false)]
+    {
+        common::init();
+        let launch = format!(
+            "videotestsrc is-live={is_live} pattern=red num-buffers=12 ! \
+             video/x-raw,format=GRAY8,width=96,height=64,framerate=60/1 ! \
+             davidmatte name=matte pacing=exact model={model} ! fakesink sync=false"
+        );
+        let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+        let message =
+            pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(60), &ends);
+        assert!(message.is_some_and(|message| message.type_() == gst::MessageType::Eos));
+        let stats = pipeline.by_name("matte").unwrap().property::<gst::Structure>("stats");
+        pipeline.set_state(gst::State::Null).unwrap();
+        let inferences: u64 = stats.get("inferences").unwrap();
+        assert_eq!(inferences, if rests { 1 } else { 12 }, "{model}, live: {is_live}");
+    }
+}
+
+#[test]
 fn an_interval_can_begin_at_any_frame() {
     let mut filter = in_flight("luma.onnx", "1");
     let caps = video("GRAY8", 32, 32);

@@ -58,7 +58,7 @@ fn error(matte: &[u8]) -> f32 {
 fn edges_become_finer() {
     for region in ["frame", "auto"] {
         let (mut plain, caps) = coarse(&[("region", region), ("refine", "none")]);
-        let (mut zoomed, _) = coarse(&[("region", region)]);
+        let (mut zoomed, _) = coarse(&[("region", region), ("inference-interval", "1")]);
         for index in 0..4 {
             let before = error(&matte(&mut plain, frame(&caps, index)));
             let after = error(&matte(&mut zoomed, frame(&caps, index)));

@@ -74,7 +74,8 @@ fn somebody_small_is_looked_at_closely_from_the_first_frame_on() {
         for (index, error) in errors(&mut followed, &caps, &frames).into_iter().enumerate() {
             assert!(error < 0.6 * coarse, "frame {index}: {error}, coarsely {coarse}");
         }
-        assert_eq!(followed.stat("inferences"), 6);
+        // In a live stream that stands still the network rests, once it has looked closely.
+        assert!((1..=6).contains(&followed.stat("inferences")), "{}", followed.stats());
         // Frames that come before the first region was confirmed are searched as well.
         let most: u64 = in_flight.parse().unwrap();
         let searches = followed.stat("searches");

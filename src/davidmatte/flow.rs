@@ -88,7 +88,8 @@ impl DavidMatte {
         let streaming = lock(&self.streaming).take();
         drop(streaming);
         self.notify_active();
-        gst::info!(CAT, imp = self, "stopped");
+        let stats = super::stats::structure(&lock(&self.stats));
+        gst::info!(CAT, imp = self, "stopped; {stats}");
     }
 
     fn notify_active(&self) {

@@ -13,6 +13,7 @@ use once_cell::sync::Lazy;
 use super::enums::{
     BackgroundKind, DeviceKind, OutputKind, Pacing, RefineKind, RegionKind, UntilReady,
 };
+use crate::matting::inference::network::Memory;
 use crate::matting::kernels::threads;
 use crate::matting::model::builtin;
 use crate::matting::prelude::{MatteSettings, SessionOptions};
@@ -42,7 +43,7 @@ pub struct Settings {
     pub temporal: f64,
     pub pacing: Pacing,
     pub frames_in_flight: u32,
-    pub inference_interval: u32,
+    pub inference_interval: i32,
     pub until_ready: UntilReady,
 }
 
@@ -70,7 +71,7 @@ impl Default for Settings {
             temporal: 0.6,
             pacing: Pacing::Auto,
             frames_in_flight: 2,
-            inference_interval: 1,
+            inference_interval: -1,
             until_ready: UntilReady::Background,
         }
     }
@@ -125,14 +126,24 @@ impl Settings {
         }
     }
 
-    /// How a frame is matted.
-    pub fn frame(&self) -> FrameSettings {
+    /// Every how many frames the network runs, 0 for whenever something moves, in a stream that is live or
+    /// not. One with a memory counts frames by those it is shown.
+    fn interval(&self, is_live: bool, memory: Memory) -> u32 {
+        match self.inference_interval {
+            ..0 if is_live && !memory.is_any() => 0,
+            ..0 => 1,
+            interval => interval.unsigned_abs(),
+        }
+    }
+
+    /// How a frame is matted, in a stream that is live or not, by a network that keeps so much.
+    pub fn frame(&self, is_live: bool, memory: Memory) -> FrameSettings {
         FrameSettings {
             // Of an inverted matte all that lies outside a region is shown: whoever walks in there
             // would be, until they are found.
             follows: self.region == RegionKind::Auto && !self.invert,
             temporal: self.temporal as f32,
-            interval: self.inference_interval,
+            interval: self.interval(is_live, memory),
             untouched: false,
         }
     }
@@ -296,9 +307,10 @@ fn pacing_properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.frames_in_flight)
             .mutable_ready()
             .build(),
-        glib::ParamSpecUInt::builder("inference-interval")
+        glib::ParamSpecInt::builder("inference-interval")
             .nick("Inference interval")
-            .blurb("Run the model on every n-th frame and carry its matte to those in between (0 = whenever something moves)")
+            .blurb("Run the model on every n-th frame and carry its matte to those in between (0 = whenever something moves, -1 = chosen: 0 in live streams, else 1)")
+            .minimum(-1)
             .default_value(defaults.inference_interval)
             .mutable_playing()
             .build(),

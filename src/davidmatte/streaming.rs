@@ -235,7 +235,7 @@ impl Streaming {
         let corner = Corner::of(&buffer, &negotiated.from).map_err(Failure::Buffer)?;
         let composites = negotiated.output == Output::Composite;
         let is_whole = buffer.meta::<gst_video::VideoCropMeta>().is_none();
-        let mut frame_settings = settings.frame();
+        let mut frame_settings = settings.frame(self.is_live, self.stream.memory());
         frame_settings.untouched = composites
             && is_whole
             && negotiated.same_caps()

@@ -171,6 +171,8 @@ struct Fitted {
     canvas: Canvas,
     refinement: Option<Refinement>,
     searches: Searches,
+    /// What was inferred last for a matte.
+    looked_at: Option<Region>,
     /// What the network said of the whole of a frame, and of which one.
     whole: Vec<f32>,
     whole_of: Option<u64>,
@@ -213,6 +215,7 @@ impl Fitted {
             .then(refinement),
             canvas,
             searches: Searches::new(options.frame),
+            looked_at: None,
             whole: vec![0.0; masks.mask.area()],
             whole_of: None,
             recall: Recall::new(shape, frame, guide, masks),
@@ -305,6 +308,16 @@ impl Engine {
         self.under_way.iter().any(is_first)
     }
 
+    /// Whether nothing would come of inferring a frame that shows what those since frame `moved` did: whom the
+    /// network looks at is known, and it looks there. Without a region it looks everywhere.
+    pub fn is_settled(&self, frame: Which, moved: u64) -> bool {
+        let Some(fitted) = &self.fitted else { return true };
+        fitted.follower.region().is_none_or(|region| {
+            let is_searched = fitted.searches.have_seen(moved) || !fitted.searches.are_due(frame);
+            is_searched && fitted.follower.is_confirmed() && fitted.looked_at == Some(region)
+        })
+    }
+
     /// What an inference takes, where one has been made.
     pub fn expected(&self) -> Option<Duration> {
         self.expected.map(Duration::from_secs_f64)
@@ -337,6 +350,7 @@ impl Engine {
                 (is_due, region, Purpose::Region)
             }
         };
+        fitted.looked_at = Some(region);
         if search || matches!(purpose, Purpose::First | Purpose::Whole) {
             searches.take_note(frame);
         }
@@ -355,6 +369,9 @@ impl Engine {
         region: Region,
         stats: &mut Stats,
     ) {
+        if let Some(fitted) = &mut self.fitted {
+            fitted.looked_at = Some(region);
+        }
         self.infer(frame, view, guide, region, Purpose::Region, stats);
     }
 

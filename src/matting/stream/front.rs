@@ -13,12 +13,14 @@ use super::{Clock, Frame, FrameSettings, Notice, Runner, Stats, StreamOptions};
 use crate::matting::error::Error;
 use crate::matting::frame::view::FrameView;
 use crate::matting::time::guide::{Guide, Guides};
-use crate::matting::time::stillness::Stillness;
+use crate::matting::time::stillness::{Motion, Stillness};
 
 /// So many frames in a row may go without inference because they are late: a second of video.
 const MAX_SKIPPED: u32 = 30;
 /// So many may because nothing moves.
 const MAX_STILL: u32 = 150;
+/// So many may because little moves, and the matte is carried along.
+const MAX_CARRIED: u32 = 2;
 
 /// All but what is kept of frames that left: while one of those is composed, it may take in another.
 pub struct Front<F> {
@@ -40,6 +42,8 @@ pub struct Front<F> {
     pub since_inference: u32,
     /// What the frame showed that was inferred last.
     pub stillness: Stillness,
+    /// The number of the last frame that moved beside it.
+    pub moved: u64,
     /// Whether mattes have to be carried, as far as is known.
     pub carries: bool,
     pub notices: VecDeque<Notice>,
@@ -64,6 +68,7 @@ impl<F: Frame> Front<F> {
             next_id: 0,
             since_inference: 0,
             stillness: Stillness::default(),
+            moved: 0,
             carries: false,
             notices: VecDeque::new(),
             failure: None,
@@ -155,14 +160,32 @@ impl<F: Frame> Front<F> {
     }
 
     /// Whether a frame is to be inferred, by what the settings ask for and time allows.
-    fn is_due(&mut self, settings: &FrameSettings, late: bool, guide: Option<&Guide>) -> bool {
+    fn is_due(
+        &mut self,
+        which: Which,
+        settings: &FrameSettings,
+        late: bool,
+        guide: Option<&Guide>,
+    ) -> bool {
         let since = self.since_inference;
         let is_skipped = late && self.carries && since < MAX_SKIPPED;
         if since == 0 || is_skipped {
             return since == 0;
         }
         match settings.interval {
-            0 => since >= MAX_STILL || !guide.is_some_and(|guide| self.stillness.holds(guide)),
+            0 => {
+                let motion = guide.map_or(Motion::Any, |guide| self.stillness.motion(guide));
+                if motion != Motion::None {
+                    self.moved = which.number;
+                }
+                match motion {
+                    Motion::None => {
+                        since >= MAX_STILL || !self.engine.is_settled(which, self.moved)
+                    }
+                    Motion::Little => since > MAX_CARRIED,
+                    Motion::Any => true,
+                }
+            }
             interval => since >= interval,
         }
     }
@@ -202,7 +225,7 @@ impl<F: Frame> Front<F> {
         let which = Which { number: id, time: frame.time() };
         let (guide, is_carried) = frame.view(|view| {
             let (guide, is_cut) = if is_looked_at { self.look(view) } else { (None, false) };
-            let is_due = self.is_due(settings, late, guide.as_deref());
+            let is_due = self.is_due(which, settings, late, guide.as_deref());
             let is_carried = can_carry && !is_cut && !is_due;
             if !is_carried {
                 self.engine.begin(which, view, guide.clone(), look, &mut self.stats);
@@ -227,7 +250,7 @@ impl<F: Frame> Front<F> {
             if let Some(successor) = self.successor.as_mut().filter(|engine| engine.is_idle()) {
                 successor.begin(which, view, guide.clone(), look, &mut self.stats);
             }
-            let is_due = self.is_due(settings, late, guide.as_deref());
+            let is_due = self.is_due(which, settings, late, guide.as_deref());
             let begun = (is_cut || is_due) && self.engine.is_idle();
             if begun {
                 self.engine.begin(which, view, guide.clone(), look, &mut self.stats);

@@ -34,6 +34,8 @@ pub struct Searches {
     time: Duration,
     /// The [turn](Self::turn) of the frame that was searched last.
     last: Option<u64>,
+    /// That frame's number.
+    last_frame: Option<u64>,
     era: Era,
 }
 
@@ -44,12 +46,12 @@ impl Searches {
             (SEARCH.as_secs_f64() / frame.as_secs_f64().max(1e-6)).round().max(2.0) as u64
         });
         let time = frame.map_or(SEARCH, |frame| frame.mul_f64(every as f64)).max(SEARCH / 2);
-        Self { every, time, last: None, era: None }
+        Self { every, time, last: None, last_frame: None, era: None }
     }
 
     /// Nothing was searched.
     pub fn forget(&mut self) {
-        self.last = None;
+        (self.last, self.last_frame) = (None, None);
     }
 
     /// The era of the last frame that began one.
@@ -79,7 +81,12 @@ impl Searches {
 
     /// A frame is searched.
     pub fn take_note(&mut self, frame: Which) {
-        self.last = Some(self.turn(frame));
+        (self.last, self.last_frame) = (Some(self.turn(frame)), Some(frame.number));
+    }
+
+    /// Whether a frame, or one after it, was searched.
+    pub fn have_seen(&self, frame: u64) -> bool {
+        self.last_frame.is_some_and(|last| last >= frame)
     }
 
     /// The search that a frame belongs to. It goes by the frame's own time, so that a part of a film

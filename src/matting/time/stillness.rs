@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-//! Whether a picture stands still, so that the matte of an earlier frame will do.
+//! Whether a picture stands still, so that the matte of an earlier frame will do, or moves so little that it can be
+//! carried.
 
 use std::sync::Arc;
 
@@ -18,6 +19,19 @@ const SEEN: f32 = 1.2;
 const ABOVE_NOISE: f32 = 2.5;
 /// unless most of them differ by more than this. Then it is the light that changes, or the camera that moves.
 const MOST_NOISE: f32 = 2.0;
+/// Where no block differs by more than this, somebody speaks or nods, and nobody waves.
+const LITTLE: f32 = 9.0;
+
+/// What a frame shows beside an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// The same, but for noise.
+    None,
+    /// The same, moved a little.
+    Little,
+    /// Anything.
+    Any,
+}
 
 /// Compares frames with the one that was inferred last. What changes slowly adds up, so that it is seen in the
 /// end.
@@ -41,15 +55,18 @@ impl Stillness {
         self.inferred = None;
     }
 
-    /// Whether a frame shows what the inferred one did, but for noise.
-    pub fn holds(&mut self, guide: &Guide) -> bool {
-        let Some(inferred) = self.inferred.take() else { return false };
-        let holds = inferred.size() == guide.size() && {
-            self.compare(&inferred, guide);
-            self.is_noise()
+    /// How a frame differs from the inferred one.
+    pub fn motion(&mut self, guide: &Guide) -> Motion {
+        let Some(inferred) = self.inferred.take() else { return Motion::Any };
+        let motion = match inferred.size() == guide.size() {
+            true => {
+                self.compare(&inferred, guide);
+                self.judge()
+            }
+            false => Motion::Any,
         };
         self.inferred = Some(inferred);
-        holds
+        motion
     }
 
     /// Fills in how much blocks differ.
@@ -73,14 +90,19 @@ impl Stillness {
         }
     }
 
-    fn is_noise(&mut self) -> bool {
+    fn judge(&mut self) -> Motion {
         let Self { blocks, sorted, .. } = self;
         sorted.clear();
         sorted.extend_from_slice(blocks);
         let middle = sorted.len() / 2;
         let (_, &mut usual, _) = sorted.select_nth_unstable_by(middle, f32::total_cmp);
         let most = blocks.iter().copied().fold(0.0, f32::max);
-        usual <= MOST_NOISE && most <= SEEN + ABOVE_NOISE * usual
+        match usual {
+            usual if usual > MOST_NOISE => Motion::Any,
+            usual if most <= SEEN + ABOVE_NOISE * usual => Motion::None,
+            _ if most <= LITTLE => Motion::Little,
+            _ => Motion::Any,
+        }
     }
 }
 
@@ -128,9 +150,9 @@ mod tests {
         let mut guides = Guides::new(first.view().layout());
         let (first, second) = (guides.look(&first.view()), guides.look(&second.view()));
         let mut stillness = Stillness::default();
-        assert!(!stillness.holds(&second), "there is nothing to hold");
+        assert_eq!(stillness.motion(&second), Motion::Any, "there is nothing to compare with");
         stillness.begin(&first);
-        stillness.holds(&second)
+        stillness.motion(&second) == Motion::None
     }
 
     fn square(left: usize, side: usize, code: f32) -> impl Fn(usize, usize) -> Option<f32> {
@@ -179,7 +201,7 @@ mod tests {
             // A quarter of a pixel a frame.
             let guide =
                 guides.look(&frame(step, 1.0, square(300 + step as usize / 4, 60, 190.0)).view());
-            if stillness.holds(&guide) {
+            if stillness.motion(&guide) == Motion::None {
                 kept += 1;
             } else {
                 stillness.begin(&guide);
