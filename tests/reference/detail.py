@@ -66,7 +66,7 @@ def errors_in(band, p, t):
     """SAD, MSE (thousandths), Grad and Conn of the unknown band."""
     p, t = np.where(band, p, t).astype(np.float64), t.astype(np.float64)
     difference = np.abs(p - t)
-    return [difference.sum() / 1e3, 1e3 * (difference[band] ** 2).mean(), edges.gradient_error(p, t),
+    return [difference.sum() / 1e3, 1e3 * (difference[band] ** 2).sum() / max(band.sum(), 1), edges.gradient_error(p, t),
             edges.connectivity_error(p, t)]
 
 

@@ -421,12 +421,11 @@ def draw_pictures(folder):
     os.makedirs(folder, exist_ok=True)
     frames = read_clip(CLIP)[:90]
     plain = ["region=frame", "temporal=0", "decontaminate=false"]
-    closer = ["temporal=0", "decontaminate=false"]
-    ways = [composites(frames, way) for way in (plain, closer, [], ["refine=zoom"])]
+    ways = [composites(frames, way) for way in (plain, [], ["refine=zoom"], ["refine=detail"])]
     for name, (index, corner) in SCENES.items():
         row = [part(picture[index], corner) for picture in (np.array(frames), *ways)]
         cv2.imwrite(os.path.join(folder, f"{name}.jpg"), np.hstack(row), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    whole = [picture[75][:, 320:960] for picture in (np.array(frames), ways[0], ways[2])]
+    whole = [picture[75][:, 320:960] for picture in (np.array(frames), ways[0], ways[3])]
     cv2.imwrite(os.path.join(folder, "whole.jpg"), np.hstack(whole), [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 

@@ -42,10 +42,7 @@ impl Choice {
         most: usize,
     ) -> &[usize] {
         self.scores.fill(0.0);
-        for y in (STEP / 2).min(rows - 1)..rows {
-            if y % STEP != STEP / 2 && rows > STEP {
-                continue;
-            }
+        for y in ((STEP / 2).min(rows - 1)..rows).step_by(STEP) {
             let (coarse, gate) = (coarse.row(y), gate.row(y));
             let scores = &mut self.scores[y / TILE * self.grid.width..][..self.grid.width];
             let spans = coarse.values.chunks(TILE).zip(gate.values.chunks(TILE));
