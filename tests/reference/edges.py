@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How good the element's mattes are at the frame's size, where the truth is known.
 
-    edges.py [oracle] [region] [refine] [detail] [candidates] [time] [pictures] [--pictures DIR]
+    edges.py [oracle] [region] [refine] [detail] [candidates] [time] [rest] [pictures] [--pictures DIR]
 
 oracle  a network that gives the true matte, brought down to 512x512, whatever it sees, as it is and with
         what networks do to mattes: what is lost on the way back to the frame, beside OpenCV's bicubic and
@@ -16,6 +16,8 @@ detail  refine=detail beside refine=none, refine=zoom and closed-form matting (d
 candidates  what else was tried to refine mattes (candidates.py); takes ten minutes.
 time    the built-in network on the project's clip, temporal=0 beside the default: MAD, dtSSD, and dtSSD where
         the truth stands still.
+rest    how many frames are inferred with inference-interval=0, and what that costs in MAD: the project's clip, and its person
+        who turns and leans as one who speaks.
 pictures  what docs/edges.md shows: frames of the project's clip, without and with each property.
 
 Runs the element through gst-launch-1.0, so under scripts/env (`make edges` sees to all that). Needs: numpy,
@@ -24,8 +26,10 @@ opencv-python-headless, onnx, pymatting, which foreground.py imports, and onnxru
 import argparse
 import glob
 import os
+import re
 import subprocess
 import tempfile
+import unittest.mock
 
 import cv2
 import numpy as np
@@ -390,6 +394,43 @@ def compare_over_time():
         print(f"{' '.join(way) if way else 'the default':24}{values[0]:10.2f}{values[1]:10.2f}{values[2]:14.3f}", flush=True)
 
 
+# Rest
+
+def talking(count=120):
+    """Somebody who turns and leans a little before a room that stands still, and the noise of a sensor."""
+    frame, matte = read_clip(CLIP)[100].astype(np.float32), read_clip(CLIP_MATTE)[100][..., 1].astype(np.float32) / 255
+    height, width = matte.shape
+    room = cv2.resize(empty_room(frame, matte), (width, height), interpolation=cv2.INTER_AREA)
+    person = np.dstack([frame * matte[..., None], matte])
+    rng, frames, truths = np.random.default_rng(3), [], []
+    for time in np.arange(count) / 30:
+        wave = lambda rate, phase=0: np.sin(2 * np.pi * rate * time + phase)
+        motion = cv2.getRotationMatrix2D((width / 2, height), 1.6 * wave(0.45) + 0.5 * wave(1.3, 1), 1 + 0.006 * wave(0.4))
+        motion[:, 2] += 7 * wave(0.3), 3 * wave(0.7)
+        moved = cv2.warpAffine(person, motion, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        truth = moved[..., 3].clip(0, 1)
+        picture = moved[..., :3] + (1 - truth[..., None]) * room + rng.normal(0, 1.2, (height, width, 1))
+        frames.append(np.uint8(picture.clip(0, 255).round()))
+        truths.append(truth)
+    return frames, np.array(truths)
+
+
+def compare_rest():
+    print(f"{'':36}{'interval':>10}{'inferred':>10}{'MAD e-3':>10}{'dtSSD':>10}")
+    for name, frames, truth in [("somebody who speaks", *talking()), next(clips())]:
+        for interval in (1, 2, 0):
+            with tempfile.TemporaryDirectory() as folder:
+                log = os.path.join(folder, "log")
+                # What the element says when it stops.
+                told = {"GST_DEBUG": "davidmatte:4", "GST_DEBUG_FILE": log}
+                with unittest.mock.patch.dict(os.environ, told):
+                    mattes = mattes_of(frames, [f"inference-interval={interval}"], folder)
+                with open(log) as lines:
+                    inferred = int(re.search(r"stopped.*, inferences=\(guint64\)(\d+)", lines.read()).group(1))
+            values = 1e3 * np.abs(mattes - truth).mean(), dtssd(mattes, truth)
+            print(f"{name:36}{interval:10}{inferred:10}" + "".join(f"{value:10.2f}" for value in values), flush=True)
+
+
 # Pictures
 
 # Of the clip: which frame, and the corner of a part 160 pixels wide and 120 high.
@@ -436,7 +477,7 @@ def save(folder, name, matte):
 
 def main():
     parser = argparse.ArgumentParser(description="Mattes at the frame's size against known ones.")
-    parser.add_argument("parts", nargs="*", metavar="oracle|region|refine|detail|candidates|time|pictures")
+    parser.add_argument("parts", nargs="*", metavar="oracle|region|refine|detail|candidates|time|rest|pictures")
     parser.add_argument("--pictures", metavar="DIR")
     args = parser.parse_args()
     parts = args.parts or ["oracle", "region", "refine", "time"]
@@ -453,6 +494,8 @@ def main():
         candidates.compare()
     if "time" in parts:
         compare_over_time()
+    if "rest" in parts:
+        compare_rest()
     if "pictures" in parts:
         draw_pictures(args.pictures or os.path.join(ROOT, "docs/edges"))
     raise SystemExit(int(not good))

@@ -18,8 +18,8 @@ pub trait TileNetwork: Send {
     /// Tiles in a run.
     fn batch(&self) -> usize;
 
-    /// The tensor: [`batch`](Self::batch) tiles of [`PLANES`] planes each, row by row. It is kept from run to
-    /// run.
+    /// The tensor: [`batch`](Self::batch) tiles of four planes each, blue, green, red and the coarse matte, all in
+    /// [0, 1] and row by row. It is kept from run to run.
     fn input(&mut self) -> &mut [f32];
 
     /// Runs on what [`input`](Self::input) holds, and gives the mattes of all tiles in it, a plane each; what
