@@ -85,7 +85,7 @@ impl DetailStage {
         self.warning = self.warning.take().or_else(|| detailer.take_warning());
         match found {
             Ok(_) => {}
-            Err(error @ Error::DeviceLost { .. }) => self.warning = Some(error),
+            Err(error @ Error::RefinedElsewhere { .. }) => self.warning = Some(error),
             // Where the processor failed, nothing is left to try.
             Err(error) => {
                 self.state = State::Off;

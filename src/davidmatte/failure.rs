@@ -69,6 +69,7 @@ pub fn message(error: &Error) -> gst::ErrorMessage {
         | Error::DeviceLost { .. }
         | Error::StateLost { .. }
         | Error::NotRefined { .. }
+        | Error::RefinedElsewhere { .. }
         | Error::NotAMatte { .. } => {
             gst::error_msg!(gst::StreamError::Failed, ("{text}"))
         }

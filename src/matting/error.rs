@@ -98,6 +98,19 @@ pub enum Error {
         active: String,
     },
 
+    /// The network that refines mattes failed on a device; the processor goes on.
+    #[error(
+        "mattes are not refined on {device} ({reason}), but on {active}; set refine=none to do without"
+    )]
+    RefinedElsewhere {
+        /// Where the network runs that gives them.
+        device: String,
+        /// What ONNX Runtime said.
+        reason: String,
+        /// What refines them now.
+        active: String,
+    },
+
     /// The network that refines mattes failed, on the processor as well.
     #[error("mattes are not refined any more: {reason}; set refine=none, or begin anew")]
     NotRefined {

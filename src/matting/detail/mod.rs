@@ -84,7 +84,7 @@ impl Detailer {
     /// time for, those are refined that are the most uncertain.
     ///
     /// # Errors
-    /// [`Error::Inference`] and [`Error::DeviceLost`] where the network fails; there are no tiles then.
+    /// [`Error::Inference`] and [`Error::RefinedElsewhere`] where the network fails; there are no tiles then.
     pub fn find(
         &mut self,
         frame: &FrameView<'_>,

@@ -52,20 +52,21 @@ impl TileSession {
     /// # Errors
     /// [`Error::RuntimeMissing`], and what keeps it from the processor.
     pub fn load(options: &SessionOptions, device: Device) -> Result<Vec<Self>, Error> {
-        let mut warning = None;
+        let mut refused = None;
         if !matches!(device, Device::Auto | Device::Cpu) {
             let runtime = Runtime::get()?;
             let place = Place::find(&runtime, options, device);
             match place.and_then(|place| Bound::new(&runtime, options, place, 0)) {
-                Ok(bound) => return Ok(vec![Self { bound, options: *options, warning }]),
-                Err(error) => warning = Some(error),
+                Ok(bound) => return Ok(vec![Self { bound, options: *options, warning: None }]),
+                Err(error) => refused = Some((device.name().to_owned(), error.to_string())),
             }
         }
         let copies = 0..options.cpu_threads().min(MOST_COPIES);
         let sessions = copies.map(|copy| Self::on_processor(options, copy));
         let mut sessions = sessions.collect::<Result<Vec<_>, _>>()?;
-        if let Some(first) = sessions.first_mut() {
-            first.warning = warning;
+        if let Some((first, (device, reason))) = sessions.first_mut().zip(refused) {
+            let active = first.bound.loaded.place.name(&first.options);
+            first.warning = Some(Error::RefinedElsewhere { device, reason, active });
         }
         Ok(sessions)
     }
@@ -82,7 +83,7 @@ impl TileSession {
         let device = self.bound.loaded.place.name(&self.options);
         *self = Self::on_processor(&self.options, 0)?;
         let active = self.bound.loaded.place.name(&self.options);
-        Ok(Error::DeviceLost { device, reason, active })
+        Ok(Error::RefinedElsewhere { device, reason, active })
     }
 }
 
@@ -186,6 +187,18 @@ mod tests {
         }
         let mattes = session.run().unwrap();
         assert!(mattes.iter().all(|value| (0.0..=1.0).contains(value)));
+    }
+
+    #[test]
+    fn where_a_device_cannot_be_had_the_processor_does_it_and_says_so() {
+        let options = SessionOptions { device: Device::Cpu, threads: 3, ..Default::default() };
+        // Nobody has it here.
+        let mut sessions = TileSession::load(&options, Device::DirectMl).unwrap();
+        assert_eq!(sessions.len(), 3, "one for each thread");
+        let warnings: Vec<_> = sessions.iter_mut().filter_map(|one| one.take_warning()).collect();
+        let [warning] = &warnings[..] else { panic!("{warnings:?} is not one warning") };
+        let told = warning.to_string();
+        assert!(told.contains("on directml (") && told.contains("on cpu (1 thread)"), "{told}");
     }
 
     /// What lies in one tile says nothing of another.
