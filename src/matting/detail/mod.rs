@@ -43,7 +43,7 @@ pub struct Detailer {
     finisher: Finisher,
     gate: Gate,
     choice: Choice,
-    /// At least one.
+    /// They share the tiles.
     workers: Vec<Worker>,
     details: Details,
     /// What a tile takes, in seconds, where that is known.
