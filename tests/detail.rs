@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Filter, Noise, fixture, info, picture, samples, video};
+use common::{Filter, Noise, fixture, info, mean_error, picture, samples, video};
 
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
@@ -46,10 +46,7 @@ fn matte(filter: &mut Filter, frame: gst::Buffer) -> Vec<u8> {
 
 /// Mean absolute error of a matte of the person, in thousandths.
 fn error(matte: &[u8]) -> f32 {
-    let sum: u64 = (0..WIDTH * HEIGHT)
-        .map(|i| u64::from(matte[i].abs_diff(person(i % WIDTH, i / WIDTH))))
-        .sum();
-    sum as f32 / (WIDTH * HEIGHT) as f32 / 0.255
+    mean_error(matte, WIDTH, person)
 }
 
 #[test]

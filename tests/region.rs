@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Filter, fixture, picture, video};
+use common::{Filter, fixture, mean_error, picture, video};
 
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
@@ -46,11 +46,7 @@ fn filter(properties: &[(&str, &str)]) -> (Filter, gst::Caps) {
 
 /// Mean absolute error of a matte of these people, in thousandths.
 fn error(matte: &gst::BufferRef, people_in_it: &[Rectangle]) -> f32 {
-    let matte = matte.map_readable().unwrap();
-    let sum: u64 = (0..WIDTH * HEIGHT)
-        .map(|i| u64::from(matte[i].abs_diff(people(people_in_it, i % WIDTH, i / WIDTH))))
-        .sum();
-    sum as f32 / (WIDTH * HEIGHT) as f32 / 0.255
+    mean_error(&matte.map_readable().unwrap(), WIDTH, |x, y| people(people_in_it, x, y))
 }
 
 /// The errors of the mattes of these frames, of which some may still be under way.

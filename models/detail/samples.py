@@ -143,8 +143,7 @@ class Samples:
             return behind if rng.random() < 0.5 else np.ascontiguousarray(behind.transpose(1, 0, 2))
         picture = self.backgrounds[rng.integers(len(self.backgrounds))]
         part = int(min(side / np.exp(rng.uniform(0, np.log(3.5))), picture.shape[0]))
-        top, left = rng.integers(0, picture.shape[0] - part + 1, 2)
-        behind = cv2.resize(picture[top:top + part, left:left + part], (side, side), interpolation=cv2.INTER_CUBIC).astype("f4")
+        behind = subjects.part_of(rng, picture, part, side).astype("f4")
         if rng.random() < 0.25:
             grain = cv2.resize(rng.normal(0, 1, (side // int(rng.integers(1, 6)),) * 2).astype("f4"), (side, side), interpolation=cv2.INTER_LINEAR)
             behind += rng.uniform(3, 35) * grain[..., None]

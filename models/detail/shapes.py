@@ -8,6 +8,7 @@ from tqdm import tqdm
 from builtin import backgrounds
 
 from . import places
+from .subjects import part_of
 
 SIDE = 320
 OVER = 5     # samples of a pixel in each direction
@@ -29,9 +30,7 @@ def texture(rng: np.random.Generator, pictures: np.ndarray, side: int) -> np.nda
                      for step in range(int(rng.integers(2, 6))))
         return np.clip(base + rng.uniform(4, 30) * clouds[..., None], 0, 255).astype("u1")
     picture = pictures[rng.integers(len(pictures))]
-    part = int(rng.uniform(0.25, 1) * picture.shape[0])
-    top, left = rng.integers(0, picture.shape[0] - part + 1, 2)
-    return cv2.resize(picture[top:top + part, left:left + part], (side, side), interpolation=cv2.INTER_CUBIC)
+    return part_of(rng, picture, int(rng.uniform(0.25, 1) * picture.shape[0]), side)
 
 
 def _border(rng: np.random.Generator) -> np.ndarray:

@@ -37,12 +37,16 @@ def masks_file(held_out: bool):
     return places.work() / f"masks-{places.suffix(held_out)}.npy"
 
 
+def part_of(rng: np.random.Generator, picture: np.ndarray, part: int, side: int) -> np.ndarray:
+    """(side, side, 3) uint8: a part of a picture, ``part`` pixels a side, enlarged."""
+    top, left = rng.integers(0, picture.shape[0] - part + 1, 2)
+    return cv2.resize(picture[top:top + part, left:left + part], (side, side), interpolation=cv2.INTER_CUBIC)
+
+
 def surroundings(rng: np.random.Generator, pictures: np.ndarray, side: int) -> np.ndarray:
     """(side, side, 3) float32 in [0, 255]: an enlarged part of a picture, and often sharp things before it."""
     picture = pictures[rng.integers(len(pictures))]
-    part = int(rng.uniform(0.4, 1.0) * picture.shape[0])
-    top, left = rng.integers(0, picture.shape[0] - part + 1, 2)
-    large = cv2.resize(picture[top:top + part, left:left + part], (side, side), interpolation=cv2.INTER_CUBIC).astype("f4")
+    large = part_of(rng, picture, int(rng.uniform(0.4, 1.0) * picture.shape[0]), side).astype("f4")
     if rng.random() < 0.6:
         detail = np.zeros((side, side), "f4")
         for octave in rng.integers(3, 9, 3):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import places
+from .export import load
 from .network import Network
 from .samples import MARGIN, SIDE, TILE, Sample, Samples
 
@@ -133,7 +134,8 @@ def run(minutes: float | None, cooldown: float | None, rate: float, threads: int
     for process in processes:
         process.start()
 
-    network, checkpoint = Network(), places.work() / "checkpoint.pt"
+    checkpoint = places.work() / "checkpoint.pt"
+    network = load(places.WEIGHTS).train() if places.WEIGHTS.exists() and not checkpoint.exists() else Network()
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
     seen, average = 0, None
     if checkpoint.exists():
@@ -141,9 +143,6 @@ def run(minutes: float | None, cooldown: float | None, rate: float, threads: int
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         seen, average = state["seen"], state["average"]
-    elif places.WEIGHTS.exists():
-        from safetensors.torch import load_file
-        network.load_state_dict({name: value.float() for name, value in load_file(str(places.WEIGHTS)).items()})
     average = average or {name: value.clone() for name, value in network.state_dict().items()}
     network = network.to(memory_format=torch.channels_last)
     tiles = held_out_tiles(MEASURE)
@@ -187,8 +186,7 @@ def run(minutes: float | None, cooldown: float | None, rate: float, threads: int
             picture = picture.flip(1)
         if np.random.random() < 0.5:
             picture, coarse, gate, truth, alike = (plane.flip(2) for plane in (picture, coarse, gate, truth, alike))
-        with torch.autocast("cpu", torch.bfloat16, enabled=False):
-            loss = loss_of(network(picture.contiguous(memory_format=torch.channels_last), coarse), coarse, gate, truth, alike)
+        loss = loss_of(network(picture.contiguous(memory_format=torch.channels_last), coarse), coarse, gate, truth, alike)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -217,8 +215,6 @@ def run(minutes: float | None, cooldown: float | None, rate: float, threads: int
 
 def evaluate(source: str | None) -> None:
     """Prints the errors on held-out tiles as shares of bicubic enlargement's."""
-    from .export import load
-
     if source:
         network = Network()
         network.load_state_dict(torch.load(source, weights_only=True)["average"])

@@ -140,9 +140,9 @@ impl Streaming {
         });
         let compositor = Compositor::new(self.stream.masks(), from, to, output)?;
         self.compositor = Some(compositor.with_threads(self.threads)?);
-        // Where nobody waits, refining is not to be what frames wait for.
-        let keeps_pace = is_live || !self.pacing.is_exact();
-        let limit = self.frame.filter(|_| keeps_pace).map(|frame| frame.mul_f64(DETAIL_SHARE));
+        // Where frames come in time, or wait for nothing, refining is not to be what holds them up.
+        let has_time = !is_live && self.pacing.is_exact();
+        let limit = self.frame.filter(|_| !has_time).map(|frame| frame.mul_f64(DETAIL_SHARE));
         self.detail.fit(&from, self.stream.masks(), limit);
         let attaches = settings.attach_matte && output == Output::Composite;
         self.attacher =

@@ -111,6 +111,12 @@ pub fn info(caps: &gst::Caps) -> VideoInfo {
     VideoInfo::from_caps(caps).unwrap_or_else(|_| panic!("{caps} are no video caps"))
 }
 
+/// Mean absolute error of a tightly packed matte `width` pixels wide, in thousandths, where `truth(x, y)` is right.
+pub fn mean_error(matte: &[u8], width: usize, truth: impl Fn(usize, usize) -> u8) -> f32 {
+    let errors = matte.iter().enumerate().map(|(i, got)| got.abs_diff(truth(i % width, i / width)));
+    errors.map(u64::from).sum::<u64>() as f32 / matte.len() as f32 / 0.255
+}
+
 /// A tightly packed frame with `value(component, x, y)` as samples, in the component's own
 /// resolution; what has more than 8 bits means the same.
 pub fn picture(caps: &gst::Caps, value: impl Fn(usize, usize, usize) -> u8) -> gst::Buffer {

@@ -78,7 +78,7 @@ def row(name, way, found, base):
     print(f"{name:58}{way:>12}{shares}", flush=True)
 
 
-def compare_behind_oracles(slow):
+def compare_behind_oracles():
     worst = 0
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "oracle.onnx")
@@ -95,18 +95,18 @@ def compare_behind_oracles(slow):
                 found = errors_in(band, matte("refine=detail"), truth)
                 row("", "detail", found, base)
                 worst = max(worst, found[0] / base[0])
-                if slow and not how and picture.shape[0] <= 1440:
+                if not how and picture.shape[0] <= 1440:
                     row("", "closed form", errors_in(band, closed_form(picture, bicubic), truth), base)
     return worst
 
 
-def compare_behind_builtin(slow):
+def compare_behind_builtin():
     worst = 0
     # Drawn people it does not know.
     sets = {f"photographs, {name}": list(edges.photographs(name)) for name in ("people", "p3m")}
     with tempfile.TemporaryDirectory() as folder:
         for name, pairs in sets.items():
-            ways = ["bicubic", "zoom", "detail"] + (["closed form"] if slow and name.endswith("p3m") else [])
+            ways = ["bicubic", "zoom", "detail"] + (["closed form"] if name.endswith("p3m") else [])
             found = {way: [] for way in ways}
             for picture, truth in pairs:
                 band = edges.unknown(truth)
@@ -145,8 +145,8 @@ def compare_on_clips():
     return worst
 
 
-def compare(slow=True):
+def compare():
     print(f"{'In the unknown band':58}{'':>12}" + "".join(f"{name:>10}{'':7}" for name in NAMES))
-    worst = max(compare_behind_oracles(slow), compare_behind_builtin(slow), compare_on_clips())
+    worst = max(compare_behind_oracles(), compare_behind_builtin(), compare_on_clips())
     print(f"with refine=detail the errors of no row are more than {worst:.3f} of those without (at most 1.01)")
     return worst <= 1.01

@@ -13,7 +13,7 @@ use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::box_mean::BoxMean;
-use crate::matting::matte::uncertain::mark_row;
+use crate::matting::matte::uncertain::{mark_row, widen};
 use crate::matting::model::description::Fit;
 
 /// What a closer look shows of the first, along its longer side.
@@ -287,12 +287,7 @@ impl Refiner {
         let (area, width) = (self.window.area(), self.window.width);
         let uncertain = &mut self.uncertain[..area];
         let around = self.unit.map(|unit| radius(AROUND * unit));
-        self.means.mean(uncertain, width, around);
-        // A single uncertain sample is enough; less is rounding.
-        let enough = 0.5 / ((2 * around[0] + 1) * (2 * around[1] + 1)) as f32;
-        for value in uncertain.iter_mut() {
-            *value = f32::from(*value > enough);
-        }
+        widen(uncertain, width, around, &mut self.means);
         let share = &mut self.share[..area];
         share.copy_from_slice(uncertain);
         let softly = self.unit.map(|unit| radius(unit / 2.0));

@@ -5,7 +5,7 @@
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::box_mean::BoxMean;
-use crate::matting::matte::uncertain::mark_row;
+use crate::matting::matte::uncertain::{mark_row, widen};
 
 /// The share of the frame's longer side within which what lies about something uncertain may change: 10 pixels
 /// of 1920.
@@ -49,12 +49,7 @@ impl Gate {
         if !values.contains(&1.0) {
             return false;
         }
-        means.mean(values, *width, *around);
-        // A single uncertain sample is enough; less is rounding.
-        let enough = 0.5 / ((2 * around[0] + 1) * (2 * around[1] + 1)) as f32;
-        for value in values.iter_mut() {
-            *value = f32::from(*value > enough);
-        }
+        widen(values, *width, *around, means);
         means.mean(values, *width, around.map(|around| around.div_ceil(2)));
         true
     }

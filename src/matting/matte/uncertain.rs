@@ -2,6 +2,8 @@
 
 //! Where a mask is not sure.
 
+use crate::matting::kernels::box_mean::BoxMean;
+
 /// A sample nearer than this to 0 or 1 is sure.
 pub const SURE: f32 = 0.02;
 
@@ -15,6 +17,16 @@ pub fn mark_row(row: &[f32], above: Option<&[f32]>, out: &mut [f32]) {
         let step = before.is_some_and(differs) || above.is_some_and(|above| differs(above[x]));
         *out = f32::from(soft || step);
         before = Some(value);
+    }
+}
+
+/// Marks what is at most `around` (horizontally, vertically) from what is marked, in rows of `width`, as well.
+pub fn widen(marks: &mut [f32], width: usize, around: [usize; 2], means: &mut BoxMean) {
+    means.mean(marks, width, around);
+    // A single marked sample is enough; less is rounding.
+    let enough = 0.5 / ((2 * around[0] + 1) * (2 * around[1] + 1)) as f32;
+    for value in marks {
+        *value = f32::from(*value > enough);
     }
 }
 
