@@ -17,6 +17,9 @@ from . import backgrounds, codec, paths, render
 
 HARD_SHARE = 0.2    # of the training's pictures lie before surroundings that were mined, see ``mining``
 COLOURED = 0.35    # of the pictures are lit in a colour, people and all: lamps and screens of any
+TWO_LIGHTS = 0.3    # of these by one lamp on one side and another on the other
+LIKE_SOMEONE = 0.15  # of the training's composites lie before the colours of someone's clothes or skin
+WALLS = 0.15        # of the training's surroundings are a plain wall, as behind most cameras
 CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
@@ -124,6 +127,19 @@ def streak(length: float, angle: float) -> np.ndarray:
 def recolouring(gain: np.ndarray, saturation: float) -> np.ndarray:
     """(3, 3) float32: saturation about grey, then a gain per channel."""
     return (np.diag(gain) @ (np.eye(3) * saturation + (1 - saturation) * np.tile(_GREY, (3, 1)))).astype("f4")
+
+
+def _lamp(rng: np.random.Generator) -> np.ndarray:
+    """(3,) gains: light of any colour, mostly faint ones."""
+    light = np.exp(rng.normal(0, 0.4, 3))
+    return light / light.max() * rng.uniform(0.9, 1.25)
+
+
+def _towards(gain: np.ndarray, frame: tuple[int, int], direction: float) -> np.ndarray:
+    """(H, W, 3) float32: from 1 at one end of a picture to ``gain`` at the other, ``direction`` in radians."""
+    down, across = (np.linspace(-1, 1, length, dtype="f4") for length in frame)
+    share = np.clip(0.5 + 0.5 * (np.cos(direction) * across + np.sin(direction) * down[:, None]), 0, 1)
+    return 1 + share[..., None] * (gain - 1).astype("f4")
 
 
 def hue_turn(angle: float, saturation: float) -> np.ndarray:
@@ -262,8 +278,26 @@ class Composer:
         top, left = rng.integers(0, texture.shape[0] - frame[0]), rng.integers(0, texture.shape[1] - frame[1])
         return texture[top:top + frame[0], left:left + frame[1]]
 
+    def _wall(self, rng: np.random.Generator, frame: tuple[int, int]) -> np.ndarray:
+        """(H, W, 3) float32 RGB: a plain wall, or two that meet, in the light of one lamp or two."""
+        rows, columns = frame
+        down, across = np.mgrid[0:rows, 0:columns].astype("f4") / np.float32(max(frame))
+        paint = (rng.uniform(0.15, 1.0) * (1 - rng.uniform(0, 0.8) * rng.random(3))).astype("f4")
+        light = np.full((rows, columns, 3), rng.uniform(0.4, 1.0), "f4")
+        for _ in range(rng.integers(1, 3)):
+            away = np.hypot(down - rng.uniform(-0.3, 1.3), across - rng.uniform(-0.3, 1.3)) / rng.uniform(0.3, 1.5)
+            colour = 1 - rng.uniform(0, 0.5) * rng.random(3)
+            light += np.exp(-away ** 2)[..., None] * (rng.uniform(0.1, 0.8) * colour).astype("f4")
+        if rng.random() < 0.25:
+            edge = (across - rng.uniform(0, 1)) + (down - 0.5) * rng.normal(0, 0.05)
+            light *= np.where(edge > 0, 1.0, rng.uniform(0.6, 0.95)).astype("f4")[..., None]
+        grain = self._crop(self._detail[rng.integers(len(self._detail))], frame, rng) * np.float32(0.06 * rng.random() ** 2)
+        return np.clip(paint * light * (1 + grain[..., None]), 0, 1)
+
     def surroundings(self, rng: np.random.Generator, frame: tuple[int, int], distraction: float) -> np.ndarray:
         """(H, W, 3) float32 RGB: a background with things in it, before there are people."""
+        if not self.held_out and rng.random() < WALLS:
+            return self._wall(rng, frame)
         picture = self._background(rng, frame, distraction)
         if self.things and rng.random() < 0.6 * distraction:
             nothing = np.zeros(frame, "f4")
@@ -409,7 +443,7 @@ class Composer:
 
         alpha = np.zeros(frame, "f4")
         persons = [] if hard and rng.random() < NOBODY_IN_HARD else self._persons(rng, frame)
-        if self.extras and persons and rng.random() < 0.07:
+        if self.extras and persons and rng.random() < (0.07 if self.held_out else LIKE_SOMEONE):
             self._like_someone(picture, persons, rng)
         ambient = np.array(cv2.mean(picture)[:3])
         exposure, cast = np.exp(rng.normal(0, 0.15)), np.exp(rng.normal(0, 0.04, 3))
@@ -491,8 +525,10 @@ class Composer:
         gain = np.exp(rng.normal(-0.02, 0.1)) * np.exp(rng.normal(0, 0.035, 3))
         # Held-out composites stay what they were before there was any.
         if not self.held_out and rng.random() < COLOURED:
-            light = np.exp(rng.normal(0, 0.4, 3))
-            gain *= light / light.max() * rng.uniform(0.9, 1.25)
+            light = _lamp(rng)
+            gain *= light
+            if rng.random() < TWO_LIGHTS:
+                picture = picture * _towards(_lamp(rng) / light, frame, rng.uniform(0, 2 * np.pi))
         table = np.clip(self._ramp[:, None] ** gamma * gain * 255, 0, 255).astype("u1")[None]
         photo = cv2.LUT((np.clip(picture, 0, 1) * 255 + 0.5).astype("u1"), table)
         if rng.random() < 0.4:

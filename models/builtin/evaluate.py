@@ -50,15 +50,19 @@ def mean_of(entries: list[dict[str, float]]) -> dict[str, float]:
 
 @dataclass
 class Model:
-    """A network that mattes, at one input size: the own one or the rival."""
+    """A network that mattes, at one input size: the own one or the rival.
+
+    side: of a square input, or of the square that has as many samples as the own network's, which has the picture's shape.
+    """
 
     name: str
     predict: contract.Predict
     side: int
-    fit: str
+    is_own: bool = True
 
     def matte(self, picture: np.ndarray) -> np.ndarray:
-        return contract.matte_of(picture, self.predict, self.side, self.fit)
+        size = contract.shaped(*picture.shape[:2], self.side) if self.is_own else (self.side, self.side)
+        return contract.matte_of(picture, self.predict, size, "pad" if self.is_own else "stretch")
 
 
 def session(path: Path, threads: int = 1):
@@ -72,7 +76,7 @@ def session(path: Path, threads: int = 1):
 def own(path: Path, side: int) -> Model:
     network = session(path)
     given = network.get_inputs()[0]
-    return Model(f"builtin {side}", lambda batch: network.run(None, {given.name: batch})[0], side, "pad-square")
+    return Model(f"builtin {side}", lambda batch: network.run(None, {given.name: batch})[0], side)
 
 
 def the_rival(path: Path) -> Model:
@@ -84,7 +88,7 @@ def the_rival(path: Path) -> Model:
         given = np.ascontiguousarray(batch[:, ::-1].transpose(0, 2, 3, 1))
         return network.run(None, {name: given})[0].reshape(1, 1, 256, 256)
 
-    return Model("selfie", predict, 256, "stretch")
+    return Model("selfie", predict, 256, is_own=False)
 
 
 # --------------------------------------------------------------------------------------------------------- sets

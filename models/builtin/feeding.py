@@ -58,16 +58,20 @@ def _fill(buffer, capacity: int, made, used, distraction, stop, seed: int) -> No
             sources.composer.refresh()
 
 
-def cropped(planes: Tensor, side: int) -> Tensor:
-    """Parts of pictures (N, C, S, S), each of its own place and size and perhaps mirrored, as (N, C, side, side)."""
-    count, device = len(planes), planes.device
+def cropped(planes: Tensor, rows: int, columns: int) -> Tensor:
+    """Parts of pictures (N, C, S, S), each of its own place and size and perhaps mirrored, as (N, C, rows, columns).
+
+    Parts are of that shape; what ``WHOLE`` and ``SMALLEST`` say holds for their longer side.
+    """
+    count, device, longer = len(planes), planes.device, max(rows, columns)
     part = torch.where(torch.rand(count, device=device) < WHOLE, 1.0, SMALLEST + (1 - SMALLEST) * torch.rand(count, device=device))
-    across, down = (torch.rand(2, count, device=device) * 2 - 1) * (1 - part)
+    width, height = part * columns / longer, part * rows / longer
+    across, down = (torch.rand(2, count, device=device) * 2 - 1) * (1 - torch.stack([width, height]))
     mirrored = torch.where(torch.rand(count, device=device) < 0.5, -1.0, 1.0)
     nothing = torch.zeros_like(part)
-    matrices = torch.stack([torch.stack([part * mirrored, nothing, across], 1), torch.stack([nothing, part, down], 1)], 1)
-    finer = 2 if planes.shape[3] > 1.3 * side else 1  # sampled twice as densely where points alone would flicker
-    grid = F.affine_grid(matrices, [count, planes.shape[1], side * finer, side * finer], align_corners=False)
+    matrices = torch.stack([torch.stack([width * mirrored, nothing, across], 1), torch.stack([nothing, height, down], 1)], 1)
+    finer = 2 if planes.shape[3] > 1.3 * longer else 1  # sampled twice as densely where points alone would flicker
+    grid = F.affine_grid(matrices, [count, planes.shape[1], rows * finer, columns * finer], align_corners=False)
     parts = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return F.avg_pool2d(parts, finer) if finer > 1 else parts
 
@@ -109,8 +113,8 @@ class Supply:
             self._brought += count
         return made, min(made, self.capacity)
 
-    def batch(self, count: int, side: int) -> tuple[Tensor, Tensor]:
-        """Pictures (count, 3, side, side) and alphas (count, 1, side, side), float32 in [0, 1]."""
+    def batch(self, count: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Pictures (count, 3, rows, columns) and alphas (count, 1, rows, columns), float32 in [0, 1]."""
         while True:
             if not all(worker.is_alive() for worker in self._workers):
                 raise RuntimeError("a process that makes pictures ended; are there renders, backgrounds and photographs?")
@@ -120,7 +124,7 @@ class Supply:
             time.sleep(0.2)
         ages = torch.randint(0, whole, (count,), device=self._device)
         chosen = self._held[(made - 1 - ages) % self.capacity]
-        planes = cropped(chosen.permute(0, 3, 1, 2).float().div_(255), side)
+        planes = cropped(chosen.permute(0, 3, 1, 2).float().div_(255), rows, columns)
         self._used.value += count
         return planes[:, :3].contiguous(memory_format=torch.channels_last), planes[:, 3:].contiguous()
 

@@ -59,7 +59,7 @@ def candidates(rng: np.random.Generator) -> Iterator[np.ndarray]:
 
 def hardness(picture: np.ndarray, predict: contract.Predict) -> float:
     """Share of pixels over 0.5 of a people-free picture (H, W, 3) uint8 RGB."""
-    matte = predict(contract.prepare(np.ascontiguousarray(picture[..., ::-1]), INPUT, "pad-square"))
+    matte = predict(contract.prepare(np.ascontiguousarray(picture[..., ::-1]), (INPUT, INPUT), "pad"))
     return float((matte > 0.5).mean())
 
 

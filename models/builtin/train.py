@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from . import paths, priors, weights
+from . import contract, paths, priors, weights
 from .feeding import Supply
 from .network import Matte, Network
 
@@ -30,9 +30,12 @@ WARM_UP = 200      # steps
 CHECKPOINT_SECONDS, VALIDATION_SECONDS = 150, 900
 VALIDATION_SIDE = 320  # as it is run for files
 AVERAGE = 0.998    # of the running average of the weights
-# Until so many pictures were seen: sides that a picture is shrunk to, with how many make a batch; each step draws one.
+# Until so many pictures were seen: sides of the square that a picture shrunk to a step's shape has as many samples as, with
+# how many pictures make a batch; each step draws one, and a shape, width to height.
 CURRICULUM = ((16_000, ((160, 20),)), (None, ((192, 14), (256, 8), (320, 5), (384, 4))))
+SHAPES = (1, 1, 1, 4 / 3, 3 / 4, 16 / 9, 9 / 16)
 CURRICULUM_OF_GPU = ((None, ((256, 64), (320, 48), (384, 32))),)
+GAP, GAP_WEIGHT = 0.25, 2.0  # of the picture's longer side: how wide gaps may be; and by how much more they count
 DISTRACTION_FROM, DISTRACTION_FULL = 8_000, 60_000  # pictures seen: clutter starts late
 
 
@@ -53,11 +56,25 @@ def _pyramid_loss(alpha: Tensor, truth: Tensor, levels: int = 4) -> Tensor:
     return loss
 
 
+def gaps(truth: Tensor) -> Tensor:
+    """(N, 1, H, W) in [0, 1]: what is not the person between parts of one, or between such a part and the picture's edge.
+
+    The matte is closed by half of ``GAP`` at 1/8 of the resolution; what that adds is gaps.
+    """
+    small = F.avg_pool2d(truth, 8)
+    side = 2 * round(GAP * max(small.shape[2:]) / 2) + 1
+    grown = F.max_pool2d(small, side, 1, side // 2)
+    # Beyond the picture's edge there is nothing to shrink from, so gaps that end there are closed, too.
+    closed = -F.max_pool2d(-grown, side, 1, side // 2)
+    return F.interpolate(closed, scale_factor=8.0) * (1 - truth)
+
+
 def loss_of(logits: Tensor, coarse: Tensor, truth: Tensor) -> Tensor:
-    """Cross entropy, L1, Laplacian pyramid and overlap; and cross entropy at 1/8 of the resolution."""
+    """Cross entropy, L1, Laplacian pyramid and overlap, in gaps more; and cross entropy at 1/8 of the resolution."""
     alpha = torch.sigmoid(logits)
     overlap = (2 * (alpha * truth).sum((1, 2, 3)) + 20) / (alpha.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 20)
-    return (F.binary_cross_entropy_with_logits(logits, truth) + (alpha - truth).abs().mean() + 0.5 * _pyramid_loss(alpha, truth)
+    areas = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") + (alpha - truth).abs()
+    return (areas.mean() + GAP_WEIGHT * (areas * gaps(truth)).mean() + 0.5 * _pyramid_loss(alpha, truth)
             + 0.4 * (1 - overlap.mean()) + 0.3 * F.binary_cross_entropy_with_logits(coarse, F.adaptive_avg_pool2d(truth, coarse.shape[2:])))
 
 
@@ -149,16 +166,18 @@ class Trainer:
             with torch.no_grad():
                 return matte(torch.from_numpy(batch).to(self.device)).cpu().numpy()
 
-        return evaluate.brief(evaluate.Model("training", predict, side, "pad-square"))
+        return evaluate.brief(evaluate.Model("training", predict, side))
 
 
-def _plan(seen: int, options: argparse.Namespace) -> tuple[int, int, float]:
-    """Side and batch of the coming step, and how much clutter pictures show."""
+def _plan(seen: int, options: argparse.Namespace) -> tuple[contract.Size, int, float]:
+    """Rows and columns and batch of the coming step, and how much clutter pictures show."""
     curriculum = CURRICULUM if options.device == "cpu" else CURRICULUM_OF_GPU
     choices = next(choices for until, choices in curriculum if until is None or seen < until)
     side, batch = choices[int(torch.randint(len(choices), ()))]
     clutter = min(1.0, max(0.0, (seen - DISTRACTION_FROM) / (DISTRACTION_FULL - DISTRACTION_FROM)))
-    return options.size or side, options.batch or batch, clutter if options.distractors is None else options.distractors
+    shape = SHAPES[int(torch.randint(len(SHAPES), ()))]
+    size = contract.shaped(1, shape, options.size or side)
+    return size, options.batch or batch, clutter if options.distractors is None else options.distractors
 
 
 def run(options: argparse.Namespace) -> None:
@@ -188,15 +207,15 @@ def run(options: argparse.Namespace) -> None:
     try:
         while not asked_to_stop and (minutes is None or spent < minutes * 60):
             began = time.monotonic()
-            side, batch, supply.distraction.value = _plan(first.seen, options)
+            size, batch, supply.distraction.value = _plan(first.seen, options)
             rate = options.learning_rate
             if options.cooldown:
                 rate *= max(1.0 - spent / (options.cooldown * 60), 0.005)
-            pictures = supply.batch(batch, side)
+            pictures = supply.batch(batch, *size)
             losses.append([trainer.step(*pictures, rate) for trainer in trainers])
             bar.update(batch)
             if len(losses) % 20 == 0:
-                bar.set_postfix(side=side, loss=" ".join(f"{loss:.3f}" for loss in _mean(losses[-200:])), made=supply.made,
+                bar.set_postfix(size="{}x{}".format(*reversed(size)), loss=" ".join(f"{loss:.3f}" for loss in _mean(losses[-200:])), made=supply.made,
                                 clutter=f"{supply.distraction.value:.2f}", refresh=False)
             # A step that was halted from outside counts as a short one, or a cool-down would be cut short.
             spent += min(time.monotonic() - began, 2.0)

@@ -88,7 +88,7 @@ class _Maker:
         subject = cv2.resize(np.ascontiguousarray(drawn), (SIDE, SIDE), interpolation=cv2.INTER_AREA)[..., [2, 1, 0, 3]]
         behind = surroundings(rng, self.backgrounds, SIDE)
         composite = (subject[..., :3] + behind * (1 - subject[..., 3:].astype("f4") / 255) + 0.5).clip(0, 255).astype("u1")
-        mask = self.predict(contract.prepare(composite, MASK_SIDE, "pad-square"))[0, 0]
+        mask = self.predict(contract.prepare(composite, (MASK_SIDE, MASK_SIDE), "pad"))[0, 0]
         return subject, composite, mask.astype("f2")
 
 

@@ -238,7 +238,7 @@ def real_clip() -> Clip | None:
     while (read := capture.read())[0]:
         frame = read[1]
         frames.append(frame)
-        masks.append(session.run(None, {"input": contract.prepare(frame, side, "pad-square")})[0][0, 0])
+        masks.append(session.run(None, {"input": contract.prepare(frame, (side, side), "pad")})[0][0, 0])
     height, width = frames[0].shape[:2]
     return Clip("real", frames, np.stack(masks), width, height)
 

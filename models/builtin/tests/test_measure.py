@@ -27,16 +27,23 @@ def test_nobody_found_where_nobody_is():
 
 
 @pytest.mark.parametrize("size", [(48, 64), (101, 64), (64, 64), (700, 1000), (1, 1), (3, 50)])
+@pytest.mark.parametrize("shape", [lambda rows, columns: (64, 64), lambda rows, columns: contract.shaped(rows, columns, 64)])
 @pytest.mark.parametrize("fit", contract.FITS)
-def test_there_and_back_keeps_place_and_size(size, fit):
+def test_there_and_back_keeps_place_and_size(size, fit, shape):
     frame = np.zeros((*size, 3), "u1")
     frame[:, size[1] // 2:] = 255
-    given = contract.prepare(frame, 64, fit)
-    assert given.shape == (1, 3, 64, 64) and given.dtype == np.float32 and 0 <= given.min() and given.max() <= 1
-    matte = contract.matte_of(frame, lambda batch: batch[:, :1], 64, fit)
+    wanted = shape(*size)
+    given = contract.prepare(frame, wanted, fit)
+    assert given.shape == (1, 3, *wanted) and given.dtype == np.float32 and 0 <= given.min() and given.max() <= 1
+    matte = contract.matte_of(frame, lambda batch: batch[:, :1], wanted, fit)
     assert matte.shape == size and 0 <= matte.min() and matte.max() <= 1
     if min(size) > 40:
         assert matte[:, :size[1] // 3].max() < 0.1 and matte[:, -(size[1] // 3):].min() > 0.9
+
+
+@pytest.mark.parametrize("frame, size", [((1080, 1920), (256, 416)), ((960, 540), (416, 256)), ((64, 64), (320, 320)), ((1, 4000), (32, 20224))])
+def test_an_input_of_the_frame_s_shape_has_as_many_samples_as_a_square(frame, size):
+    assert contract.shaped(*frame, 320) == size
 
 
 def test_an_identity_pose_moves_nothing():

@@ -53,7 +53,7 @@ def hard_frames() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", list(hard_frames()))
 def test_bad_input_gives_a_valid_matte(matte, name):
-    given = contract.prepare(hard_frames()[name], matte.side, "pad-square")
+    given = contract.prepare(hard_frames()[name], (matte.side, matte.side), "pad")
     raw = matte.predict(given)
     assert np.isfinite(raw).all() and raw.min() >= 0 and raw.max() <= 1
 

@@ -72,9 +72,19 @@ def test_the_encoder_is_trained_slowly():
 def test_every_plan_fits_the_network(seen):
     free = SimpleNamespace(size=None, batch=None, distractors=None, device="cpu")
     for _ in range(20):
-        side, count, clutter = train._plan(seen, free)
-        assert side % 32 == 0 and side <= feeding.SIDE and count > 0 and 0 <= clutter <= 1
-    assert train._plan(seen, SimpleNamespace(size=224, batch=3, distractors=0.5, device="cpu")) == (224, 3, 0.5)
+        size, count, clutter = train._plan(seen, free)
+        assert all(side % 32 == 0 and side <= 1.4 * feeding.SIDE for side in size) and count > 0 and 0 <= clutter <= 1
+    size, *rest = train._plan(seen, SimpleNamespace(size=224, batch=3, distractors=0.5, device="cpu"))
+    assert 0.8 < size[0] * size[1] / 224 ** 2 < 1.2 and rest == [3, 0.5]
+
+
+def test_gaps_are_what_lies_between_limbs_and_beside_one_that_leaves_the_picture():
+    truth = torch.zeros(1, 1, 128, 192)
+    truth[..., 96:104, :48] = truth[..., 96:, 24:48] = 1  # an arm that comes in from the left, and a body
+    gaps = train.gaps(truth)[0, 0]
+    assert gaps[104:, :24].min() == 1 and (gaps * truth[0, 0]).max() == 0
+    assert gaps[:40].max() == 0 and gaps[:, 110:].max() == 0
+    assert train.gaps(truth * 0).max() == 0
 
 
 def test_the_loss_is_least_for_the_truth():
