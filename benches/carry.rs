@@ -56,8 +56,7 @@ fn read(
 /// The masks of every frame; those of every `interval`-th are the clip's own.
 fn carry(clip: &Clip, interval: usize, times: &mut Times) -> Vec<f32> {
     let size = Size { width: clip.side, height: clip.side };
-    let masks =
-        MaskLayout { input: size, mask: size, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
+    let masks = MaskLayout { input: size, mask: size, fit: Fit::Pad, aspect: PixelAspect::SQUARE };
     let frame = Size { width: clip.layout.width, height: clip.layout.height };
     let mut guides = Guides::new(&clip.layout);
     let mut carrier = Carrier::new(frame, guides.size(), masks);

@@ -236,7 +236,7 @@ fn refining_tiles_takes_nothing_from_the_heap() {
 
 /// How the network's masks lie on frames.
 const MASKS: MaskLayout =
-    MaskLayout { input: SIZE, mask: SIZE, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
+    MaskLayout { input: SIZE, mask: SIZE, fit: Fit::Pad, aspect: PixelAspect::SQUARE };
 
 /// Frames of which parts are looked at.
 const FOLLOWED: Size = Size { width: 640, height: 360 };

@@ -283,7 +283,7 @@ fn inference_properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("inference-size")
             .nick("Inference size")
-            .blurb("Side of the input of a model that leaves it open, in samples (0 = chosen: for `builtin` 256 where frames do not wait, else 320); other models have their own")
+            .blurb("Samples of the input of a model that leaves its size open, as the side of a square (0 = chosen: for `builtin` 256 where frames do not wait, else 320); other models have their own")
             .maximum(8192)
             .default_value(defaults.inference_size)
             .mutable_ready()

@@ -8,7 +8,7 @@
 use super::track::{Placement, placements};
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::MaskLayout;
+use crate::matting::input::layouts::MaskLayouts;
 
 /// The share that a mask of a region has to confirm to be taken, of the person and of the
 /// background, as for closer looks ([`refine`](super::refine)).
@@ -24,16 +24,18 @@ pub fn agreement(
     closer: &[f32],
     region: Region,
     frame: Size,
-    masks: MaskLayout,
+    masks: impl Into<MaskLayouts>,
 ) -> f32 {
-    let Size { width, height } = masks.mask;
-    let [x, y] = placements(Region::whole(frame), masks);
-    let [closer_x, closer_y] = placements(region, masks);
+    let masks = masks.into();
+    let (whole_masks, closer_masks) = (masks.of(frame), masks.of(region.size));
+    let [x, y] = placements(Region::whole(frame), whole_masks);
+    let [closer_x, closer_y] = placements(region, closer_masks);
+    let Size { width, height } = closer_masks.mask;
     let column = |i| sample_at(&closer_x, x.pixel(i as f32 + 0.5), region.size.width, width);
     let row = |i| sample_at(&closer_y, y.pixel(i as f32 + 0.5), region.size.height, height);
     let mut found = [0.0f64; 2];
     let mut of = [0u32; 2];
-    for (i, values) in whole.chunks_exact(width).enumerate() {
+    for (i, values) in whole.chunks_exact(whole_masks.mask.width).enumerate() {
         let Some(at_row) = row(i) else { continue };
         let closer = &closer[at_row * width..][..width];
         for (i, &value) in values.iter().enumerate() {
@@ -66,12 +68,13 @@ fn sample_at(axis: &Placement, pixel: f32, side: usize, samples: usize) -> Optio
 mod tests {
     use super::*;
     use crate::matting::frame::aspect::PixelAspect;
+    use crate::matting::input::geometry::MaskLayout;
     use crate::matting::model::description::Fit;
 
     const FRAME: Size = Size { width: 400, height: 300 };
     const MASK: Size = Size { width: 40, height: 40 };
     const MASKS: MaskLayout =
-        MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
+        MaskLayout { input: MASK, mask: MASK, fit: Fit::Pad, aspect: PixelAspect::SQUARE };
     const REGION: Region = Region { x: 100, y: 60, size: Size { width: 160, height: 200 } };
 
     /// What a perfect network says of `region`, of a person in the pixels of `inside`.

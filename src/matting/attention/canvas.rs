@@ -9,7 +9,8 @@ use std::ops::Range;
 
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::{AxisGeometry, MaskLayout};
+use crate::matting::input::geometry::AxisGeometry;
+use crate::matting::input::layouts::MaskLayouts;
 use crate::matting::kernels::resample::PackedOperator;
 use crate::matting::matte::enlarge::{FAINT, MaskMatte, Matte, MatteReader, MatteRows};
 
@@ -19,9 +20,10 @@ const FINER: usize = 768;
 /// Draws masks of regions into masks of the frame.
 pub struct Canvas {
     frame: Size,
-    masks: MaskLayout,
+    masks: MaskLayouts,
     size: Size,
-    drawn: Option<Region>,
+    /// What was drawn last, and the size of its mask.
+    drawn: Option<(Region, Size)>,
     columns: PackedOperator,
     rows: PackedOperator,
     /// Where in the canvas the region lies: the first column and row.
@@ -32,8 +34,9 @@ pub struct Canvas {
 
 impl Canvas {
     /// For frames of `frame` size, and the masks of a network.
-    pub fn new(frame: Size, masks: MaskLayout) -> Self {
-        let mask = masks.mask;
+    pub fn new(frame: Size, masks: impl Into<MaskLayouts>) -> Self {
+        let masks = masks.into();
+        let mask = masks.of(frame).mask;
         let longer = frame.width.max(frame.height);
         let side = longer.min(mask.width.max(mask.height) + FINER);
         let scaled = |pixels: usize| (pixels * side).div_ceil(longer);
@@ -60,17 +63,20 @@ impl Canvas {
     /// sees it.
     pub fn least_side(&self) -> usize {
         let longer = |size: Size| size.width.max(size.height);
-        longer(self.masks.mask) * longer(self.frame) / longer(self.size)
+        let side = longer(self.frame);
+        let square = self.masks.of(Size { width: side, height: side });
+        longer(square.mask) * side / longer(self.size)
     }
 
     /// Draws `mask`, which the network made of `region`, into `out`; all else becomes 0.
     pub fn draw(&mut self, mask: &[f32], region: Region, out: &mut [f32]) {
-        if self.drawn != Some(region) {
-            self.place(region);
-        }
+        let size = match self.drawn {
+            Some((drawn, size)) if drawn == region => size,
+            _ => self.place(region),
+        };
         let enlarged = Matte::Mask(MaskMatte {
-            mask: &mask[..self.masks.mask.area()],
-            width: self.masks.mask.width,
+            mask: &mask[..size.area()],
+            width: size.width,
             columns: &self.columns,
             rows: &self.rows,
             invert: false,
@@ -93,10 +99,10 @@ impl Canvas {
         }
     }
 
-    /// Makes ready for masks of `region`.
-    fn place(&mut self, region: Region) {
-        let axes = self.masks.axes(region.size);
-        let [x, y] = axes;
+    /// Makes ready for masks of `region`; their size.
+    fn place(&mut self, region: Region) -> Size {
+        let masks = self.masks.of(region.size);
+        let [x, y] = masks.axes(region.size);
         let place = |axis: AxisGeometry, mask, frame: usize, canvas: usize, start, side| {
             let pixels = frame as f64 / canvas as f64;
             let centre = move |sample: usize| (sample as f64 + 0.5) * pixels - start as f64;
@@ -108,7 +114,7 @@ impl Canvas {
         };
         let (left, columns) = place(
             x,
-            self.masks.mask.width,
+            masks.mask.width,
             self.frame.width,
             self.size.width,
             region.x,
@@ -116,17 +122,18 @@ impl Canvas {
         );
         let (top, rows) = place(
             y,
-            self.masks.mask.height,
+            masks.mask.height,
             self.frame.height,
             self.size.height,
             region.y,
             region.size.height,
         );
         self.corner = [left, top];
-        self.columns.set_bicubic(columns);
-        self.rows.set_bicubic(rows);
-        self.reader.set_width(self.columns.outputs());
-        self.drawn = Some(region);
+        self.columns.set_bicubic(masks.mask.width, columns);
+        self.rows.set_bicubic(masks.mask.height, rows);
+        self.reader.fit(&self.columns);
+        self.drawn = Some((region, masks.mask));
+        masks.mask
     }
 }
 
@@ -143,13 +150,14 @@ pub(super) fn drawn(frame: usize, canvas: usize, start: usize, side: usize) -> R
 mod tests {
     use super::*;
     use crate::matting::frame::aspect::PixelAspect;
+    use crate::matting::input::geometry::MaskLayout;
     use crate::matting::model::description::Fit;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 1280, height: 720 };
     const MASK: Size = Size { width: 256, height: 256 };
     const MASKS: MaskLayout =
-        MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
+        MaskLayout { input: MASK, mask: MASK, fit: Fit::Pad, aspect: PixelAspect::SQUARE };
 
     /// A blob about the middle of the frame, soft over many pixels; at a pixel's coordinate.
     fn blob(x: f32, y: f32) -> f32 {
@@ -214,7 +222,7 @@ mod tests {
             let size = Size { width: 1 + part(w, width - x - 1), height: 1 + part(h, height - y - 1) };
             let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
             let values: Vec<f32> = (0..mask.area()).map(|i| (i * 37 % 11) as f32 / 10.0).collect();
-            for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
+            for fit in [Fit::Pad, Fit::Letterbox, Fit::Stretch] {
                 let mut canvas = Canvas::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE });
                 let mut out = vec![f32::NAN; canvas.size().area()];
                 canvas.draw(&values, Region { x, y, size }, &mut out);

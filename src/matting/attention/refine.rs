@@ -11,7 +11,7 @@
 use crate::matting::attention::canvas::drawn;
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
-use crate::matting::input::geometry::MaskLayout;
+use crate::matting::input::layouts::MaskLayouts;
 use crate::matting::kernels::box_mean::BoxMean;
 use crate::matting::matte::uncertain::{mark_row, widen};
 use crate::matting::model::description::Fit;
@@ -91,7 +91,7 @@ impl Window {
 #[derive(Clone, Debug)]
 pub struct Refiner {
     frame: Size,
-    masks: MaskLayout,
+    masks: MaskLayouts,
     canvas: Size,
     least: usize,
     looks: Vec<Region>,
@@ -118,7 +118,8 @@ impl Refiner {
     /// narrower than
     /// `least` pixels (see [`Canvas::least_side`](crate::matting::attention::canvas::Canvas::least_side)), unless what
     /// was seen is.
-    pub fn new(frame: Size, masks: MaskLayout, canvas: Size, least: usize) -> Self {
+    pub fn new(frame: Size, masks: impl Into<MaskLayouts>, canvas: Size, least: usize) -> Self {
+        let masks = masks.into();
         let samples = || vec![0.0; canvas.area()];
         Self {
             looks: Vec::with_capacity(MOST_LOOKS),
@@ -148,10 +149,11 @@ impl Refiner {
             self.looks.clear();
             return &self.looks;
         }
-        let axes = self.masks.axes(seen.size);
+        let masks = self.masks.of(seen.size);
+        let axes = masks.axes(seen.size);
         let scales = [
-            (self.canvas.width, self.frame.width, self.masks.mask.width),
-            (self.canvas.height, self.frame.height, self.masks.mask.height),
+            (self.canvas.width, self.frame.width, masks.mask.width),
+            (self.canvas.height, self.frame.height, masks.mask.height),
         ];
         self.unit = std::array::from_fn(|i| {
             let (canvas, frame, mask) = scales[i];
@@ -252,9 +254,11 @@ impl Refiner {
     fn lay_out(&mut self, seen: Region) {
         self.looks.clear();
         let longer = seen.size.width.max(seen.size.height);
+        let stretches = self.masks.of(seen.size).fit == Fit::Stretch;
         let along = |start: usize, side: usize| {
-            // A network that stretches has a scale of its own for each side.
-            let whole = if self.masks.fit == Fit::Stretch { side } else { longer };
+            // A network that stretches has a scale of its own for each side; one whose input has the shape of
+            // what it sees is to see the same shape.
+            let whole = if stretches || self.masks.have_its_shape() { side } else { longer };
             let closer = (SHARE * whole as f64).ceil() as usize;
             let closer = closer.max(self.least).next_multiple_of(2);
             if closer >= side || closer as f64 > NO_CLOSER * whole as f64 {
@@ -342,6 +346,7 @@ fn confirmed<'a>(samples: impl Iterator<Item = ((&'a f32, &'a f32), &'a f32)>) -
 mod tests {
     use super::*;
     use crate::matting::frame::aspect::PixelAspect;
+    use crate::matting::input::geometry::MaskLayout;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 800, height: 640 };
@@ -354,7 +359,7 @@ mod tests {
     }
 
     fn refiner() -> Refiner {
-        Refiner::new(FRAME, masks(Fit::PadSquare), CANVAS, LEAST)
+        Refiner::new(FRAME, masks(Fit::Pad), CANVAS, LEAST)
     }
 
     /// A mask of the canvas, by its samples' coordinates.
@@ -512,7 +517,7 @@ mod tests {
                 (0..canvas.area()).map(|i| (mix(i) % 101) as f32 / 100.0).collect()
             };
             let first = random(0);
-            for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
+            for fit in [Fit::Pad, Fit::Letterbox, Fit::Stretch] {
                 let mut refiner = Refiner::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE }, canvas, least);
                 let looks = refiner.plan(&first, seen).to_vec();
                 let mut refined = first.clone();

@@ -10,6 +10,7 @@
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::{AxisGeometry, MaskLayout};
+use crate::matting::input::layouts::MaskLayouts;
 
 /// A sample of the mask belongs to somebody from here on: less than the usual half, since a limb
 /// that the network is not sure of is what a closer look is for.
@@ -18,8 +19,8 @@ const SOMEBODY: f32 = 0.3;
 const MARGIN: f32 = 0.25;
 /// Room that is left when the region has to move.
 const LEAST_MARGIN: f32 = 0.1;
-/// A region is worth its trouble where its longer side is at most this share of the frame's; one
-/// that is followed already stays until it reaches `LARGEST`.
+/// A region is worth its trouble where what a sample shows of it is at most this share as long as of the whole
+/// frame; one that is followed already stays until it reaches `LARGEST`.
 const WORTH: f32 = 0.8;
 const LARGEST: f32 = 0.9;
 /// The region shrinks when less than this share of its side was needed,
@@ -68,7 +69,7 @@ type Span = [f32; 2];
 #[derive(Clone, Debug)]
 pub struct Follower {
     frame: Size,
-    masks: MaskLayout,
+    masks: MaskLayouts,
     /// No side is shorter.
     least: usize,
     region: Option<Region>,
@@ -87,8 +88,9 @@ pub struct Follower {
 impl Follower {
     /// For frames of `frame` size, and the masks of a network. No side of a region becomes shorter
     /// than `least` pixels.
-    pub fn new(frame: Size, masks: MaskLayout, least: usize) -> Self {
-        let columns = vec![0; masks.mask.width];
+    pub fn new(frame: Size, masks: impl Into<MaskLayouts>, least: usize) -> Self {
+        let masks = masks.into();
+        let columns = vec![0; masks.of(frame).mask.width];
         Self {
             frame,
             masks,
@@ -164,7 +166,7 @@ impl Follower {
 
     /// Whether somebody reaches the edge of what was seen, where that is not the frame's.
     fn reach_beyond(&self, [across, down]: [Span; 2], seen: Region) -> bool {
-        let [x, y] = placements(seen, self.masks);
+        let [x, y] = placements(seen, self.masks.of(seen.size));
         let beyond = |[from, to]: Span, axis: Placement, side: usize, frame: usize| {
             let (start, end) = (axis.start, axis.start + side as f32);
             let near = 1.0 / axis.per_pixel;
@@ -178,8 +180,7 @@ impl Follower {
     fn hold(&mut self, everybody: [Span; 2]) {
         let wanted = self.region_of(everybody, MARGIN);
         let worth = if self.region.is_some() { LARGEST } else { WORTH };
-        let longer = |size: Size| size.width.max(size.height) as f32;
-        if longer(wanted.size) > worth * longer(self.frame) {
+        if self.pixels_to_a_sample(wanted.size) > worth * self.pixels_to_a_sample(self.frame) {
             return self.give_up();
         }
         let Some(region) = self.region else {
@@ -188,6 +189,14 @@ impl Follower {
         };
         let least = self.region_of(everybody, LEAST_MARGIN);
         self.region = Some(self.moved(region, least, wanted));
+    }
+
+    /// How coarsely the network sees so much of the frame: the length of what a sample shows, in pixels.
+    fn pixels_to_a_sample(&self, seen: Size) -> f32 {
+        let masks = self.masks.of(seen);
+        let [x, y] = masks.axes(seen);
+        let samples = x.mask_per_frame(masks.mask.width) * y.mask_per_frame(masks.mask.height);
+        samples.sqrt().recip()
     }
 
     /// `region`, moved no further than it has to be to hold `least`; of the size of `wanted` where
@@ -216,8 +225,10 @@ impl Follower {
 
     /// Everybody in a mask, in pixels of the frame; none for nobody.
     fn bounds(&mut self, mask: &[f32], seen: Region) -> Option<[Span; 2]> {
-        let Size { width, height } = self.masks.mask;
-        self.columns.fill(0);
+        let masks = self.masks.of(seen.size);
+        let Size { width, height } = masks.mask;
+        self.columns.clear();
+        self.columns.resize(width, 0);
         let mut rows: Option<[usize; 2]> = None;
         // Single samples are nobody.
         let enough = 1 + (width.min(height) / 128) as u32;
@@ -235,7 +246,7 @@ impl Follower {
         let is_somebody = |count: &u32| *count >= enough;
         let first = self.columns.iter().position(is_somebody)?;
         let last = self.columns.iter().rposition(is_somebody)?;
-        let [x, y] = placements(seen, self.masks);
+        let [x, y] = placements(seen, masks);
         let span = |axis: Placement, [from, to]: [usize; 2], frame: usize| {
             [from, to].map(|at| axis.pixel(at as f32).clamp(0.0, frame as f32))
         };
@@ -272,7 +283,7 @@ mod tests {
     const FRAME: Size = Size { width: 1920, height: 1080 };
     const MASK: Size = Size { width: 256, height: 256 };
     const MASKS: MaskLayout =
-        MaskLayout { input: MASK, mask: MASK, fit: Fit::PadSquare, aspect: PixelAspect::SQUARE };
+        MaskLayout { input: MASK, mask: MASK, fit: Fit::Pad, aspect: PixelAspect::SQUARE };
 
     fn follower() -> Follower {
         Follower::new(FRAME, MASKS, 200)
@@ -426,7 +437,7 @@ mod tests {
             boxes in prop::collection::vec(prop::array::uniform4(0usize..40), 1..8),
         ) {
             let (frame, mask) = (Size { width, height }, Size { width: 40, height: 40 });
-            for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
+            for fit in [Fit::Pad, Fit::Letterbox, Fit::Stretch] {
                 let mut follower = Follower::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE }, least);
                 for [a, b, c, d] in &boxes {
                     let values: Vec<f32> = (0..mask.area())

@@ -2,6 +2,8 @@
 
 //! The shape of pixels.
 
+use super::size::Size;
+
 /// How wide a pixel is shown, as a ratio to its height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PixelAspect {
@@ -16,6 +18,12 @@ impl PixelAspect {
     /// `width` to `height`; square where either is 0.
     pub const fn new(width: u32, height: u32) -> Self {
         if width == 0 || height == 0 { Self::SQUARE } else { Self { width, height } }
+    }
+
+    /// How large so many pixels are shown, in lengths of a pixel's height.
+    pub fn shown(self, pixels: Size) -> Size {
+        let width = (pixels.width as f64 * self.ratio()).round() as usize;
+        Size { width: width.max(1), ..pixels }
     }
 
     /// As one number.

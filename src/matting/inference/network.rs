@@ -6,6 +6,7 @@ use crate::matting::error::Error;
 use crate::matting::frame::aspect::PixelAspect;
 use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
+use crate::matting::input::layouts::MaskLayouts;
 use crate::matting::model::description::InputDescription;
 use crate::matting::model::size_rule::SizeRule;
 
@@ -76,17 +77,21 @@ impl NetworkShape {
         }
     }
 
-    /// The same network for frames of `frame` size: its input follows their shape where its description
-    /// says so.
+    /// The same network for frames that are shown at `frame` size: its input follows their shape where its
+    /// description says so.
     #[must_use]
     pub fn fitted(&self, frame: Size) -> Self {
-        let mut fitted = self.clone();
-        if self.description.size.as_ref().is_some_and(SizeRule::follows_frame) {
-            let wanted = self.description.open_size(frame);
-            fitted.input = OpenSides::pick(self.open.input, self.input, wanted);
-            fitted.mask = OpenSides::pick(self.open.mask, self.mask, fitted.input);
+        let MaskLayout { input, mask, .. } = self.layouts(PixelAspect::SQUARE).of(frame);
+        Self { input, mask, ..self.clone() }
+    }
+
+    /// How its masks lie on whatever it is given, of pixels of that shape.
+    pub fn layouts(&self, aspect: PixelAspect) -> MaskLayouts {
+        let usual = self.masks().with_aspect(aspect);
+        match self.description.size.filter(SizeRule::follows_frame) {
+            Some(rule) => MaskLayouts::following(usual, self.open, rule),
+            None => usual.into(),
         }
-        fitted
     }
 
     /// How its masks lie on the frames that it is given, whose pixels are square.
@@ -187,7 +192,8 @@ mod tests {
     #[test]
     fn only_open_sides_follow_the_frame() {
         let size = |width, height| Size { width, height };
-        let rule = Shaped { short: Some(64), long: None, multiple: 16, min: None, max: None };
+        let rule =
+            Shaped { short: Some(64), long: None, area: None, multiple: 16, min: None, max: None };
         let description =
             InputDescription { size: Some(SizeRule::Shaped(rule)), ..Default::default() };
         let mut shape = NetworkShape::new(description, size(512, 512), size(256, 256));

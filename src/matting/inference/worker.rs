@@ -12,6 +12,7 @@ use crate::matting::error::Error;
 use crate::matting::frame::size::Size;
 use crate::matting::inference::clock::Clock;
 use crate::matting::inference::network::{Network, NetworkShape, Terminator};
+use crate::matting::input::geometry::MaskLayout;
 
 /// How long a thread may take to end before it is left behind: a run that was told to end does so
 /// between two of its operators, a device that hangs never.
@@ -50,6 +51,16 @@ impl Exchange {
             foreground: vec![0.0; shape.foreground_len()],
         }
     }
+
+    /// From now on for a picture whose mask lies so; values may be anything.
+    pub fn set_layout(&mut self, shape: &NetworkShape, layout: &MaskLayout) {
+        let MaskLayout { input, mask, .. } = *layout;
+        self.input = input;
+        self.tensor.resize(3 * input.area(), 0.0);
+        self.previous.resize(if shape.memory.previous { input.area() } else { 0 }, 0.0);
+        self.mask.resize(mask.area(), 0.0);
+        self.foreground.resize(if shape.has_foreground { 3 * mask.area() } else { 0 }, 0.0);
+    }
 }
 
 /// A run that is over.
@@ -87,7 +98,8 @@ pub trait Runner: Send {
     /// From now on the network takes frames of `frame` size, which its [shape](Self::shape) may follow.
     fn fit(&mut self, frame: Size);
 
-    /// A tensor to fill; one that was [given back](Self::give_back), where there is one.
+    /// A tensor to fill; one that was [given back](Self::give_back), where there is one, of whatever size
+    /// that was.
     fn exchange(&self) -> Exchange;
 
     /// Takes back what is not needed any more.
@@ -194,12 +206,7 @@ impl Runner for Worker {
     }
 
     fn exchange(&self) -> Exchange {
-        let spare = {
-            let mut state = self.shared.lock();
-            // Those of another size are of no use any more.
-            state.spare.retain(|exchange| exchange.input == self.shape.input);
-            state.spare.pop()
-        };
+        let spare = self.shared.lock().spare.pop();
         let spare = spare.map(|exchange| Exchange { anew: false, ..exchange });
         spare.unwrap_or_else(|| Exchange::new(&self.shape))
     }

@@ -77,19 +77,16 @@ impl AxisGeometry {
         let mut axes = [axis(frame.width, input.width), axis(frame.height, input.height)];
         match fit {
             Fit::Stretch => {}
-            Fit::PadSquare => {
-                let side = (frame.width as f64 * shown[0]).max(frame.height as f64);
+            Fit::Pad => {
+                let scale = scale_to_fit(&axes, shown);
                 for (axis, shown) in axes.iter_mut().zip(shown) {
-                    axis.padded = ((side / shown).round() as usize).max(axis.frame);
+                    let padded = axis.input as f64 / (scale * shown);
+                    axis.padded = (padded.round() as usize).max(axis.frame);
                     axis.before = (axis.padded - axis.frame) / 2;
                 }
             }
             Fit::Letterbox => {
-                let scale = axes
-                    .iter()
-                    .zip(shown)
-                    .map(|(axis, shown)| axis.input as f64 / (axis.frame as f64 * shown))
-                    .fold(f64::INFINITY, f64::min);
+                let scale = scale_to_fit(&axes, shown);
                 for (axis, shown) in axes.iter_mut().zip(shown) {
                     let content = (axis.frame as f64 * shown * scale).round() as usize;
                     axis.content = content.clamp(1, axis.input);
@@ -140,6 +137,13 @@ impl AxisGeometry {
     }
 }
 
+/// Input samples to a length of 1 at which the whole frame finds room.
+fn scale_to_fit(axes: &[AxisGeometry; 2], shown: [f64; 2]) -> f64 {
+    let scales = axes.iter().zip(shown);
+    let scales = scales.map(|(axis, shown)| axis.input as f64 / (axis.frame as f64 * shown));
+    scales.fold(f64::INFINITY, f64::min)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,11 +156,23 @@ mod tests {
             Size { width: 641, height: 478 },
             PixelAspect::SQUARE,
             INPUT,
-            Fit::PadSquare,
+            Fit::Pad,
         );
         assert_eq!((x.padded, x.before), (641, 0));
         assert_eq!((y.padded, y.before), (641, 81));
         assert_eq!(y.content(), 0..512);
+    }
+
+    #[test]
+    fn an_input_that_is_no_square_has_its_shape_padded() {
+        let input = Size { width: 416, height: 256 };
+        let pair = |width, height| {
+            AxisGeometry::pair(Size { width, height }, PixelAspect::SQUARE, input, Fit::Pad)
+        };
+        let [x, y] = pair(1920, 1080);
+        assert_eq!((x.padded, y.padded, y.before), (1920, 1182, 51));
+        let [x, y] = pair(600, 1000);
+        assert_eq!((x.padded, x.before, y.padded), (1625, 512, 1000));
     }
 
     #[test]
@@ -165,7 +181,7 @@ mod tests {
             Size { width: 1920, height: 1080 },
             PixelAspect::SQUARE,
             INPUT,
-            Fit::PadSquare,
+            Fit::Pad,
         );
         assert_eq!(x.reduction().max_taps(), 7);
         let rows = y.reduction();
@@ -187,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_matte_comes_back_where_its_frame_was() {
-        for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
+        for fit in [Fit::Pad, Fit::Letterbox, Fit::Stretch] {
             for axis in AxisGeometry::pair(
                 Size { width: 333, height: 777 },
                 PixelAspect::SQUARE,
@@ -215,13 +231,13 @@ mod tests {
     fn pixels_that_are_not_square_reach_the_network_in_their_shape() {
         // PAL at 16:9, which is shown 1024 pixels wide.
         let (frame, aspect) = (Size { width: 720, height: 576 }, PixelAspect::new(64, 45));
-        let [x, y] = AxisGeometry::pair(frame, aspect, INPUT, Fit::PadSquare);
+        let [x, y] = AxisGeometry::pair(frame, aspect, INPUT, Fit::Pad);
         assert_eq!((x.padded, x.before), (720, 0));
         assert_eq!((y.padded, y.before), (1024, 224));
         let [x, y] = AxisGeometry::pair(frame, aspect, INPUT, Fit::Letterbox);
         assert_eq!((x.content, y.content), (512, 288));
         // Pixels that are higher than wide.
-        let [x, y] = AxisGeometry::pair(frame, PixelAspect::new(1, 2), INPUT, Fit::PadSquare);
+        let [x, y] = AxisGeometry::pair(frame, PixelAspect::new(1, 2), INPUT, Fit::Pad);
         assert_eq!((x.padded, y.padded), (1152, 576));
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod downscale;
 pub mod geometry;
+pub mod layouts;
 pub mod prepare;
 pub mod reduce;
 pub mod regions;

@@ -276,9 +276,10 @@ impl PackedOperator {
         Self { inputs: n, taps: CUBIC_TAPS, first: Vec::new(), weights: Vec::new() }
     }
 
-    /// Becomes cubic interpolation of the inputs, as [`AxisOperator::bicubic`] is, in the memory
-    /// that it has.
-    pub fn set_bicubic(&mut self, positions: impl Iterator<Item = f64>) {
+    /// Becomes cubic interpolation of `n` inputs, as [`AxisOperator::bicubic`] is, in the memory that it
+    /// has.
+    pub fn set_bicubic(&mut self, n: usize, positions: impl Iterator<Item = f64>) {
+        self.inputs = n;
         self.taps = CUBIC_TAPS;
         self.first.clear();
         self.weights.clear();
@@ -393,7 +394,7 @@ mod tests {
             n in 1usize..30, positions in prop::collection::vec(-5.0..35.0, 0..20),
         ) {
             let mut set = PackedOperator::empty(n);
-            set.set_bicubic(positions.iter().copied());
+            set.set_bicubic(n, positions.iter().copied());
             let packed = AxisOperator::bicubic(n, positions.iter().copied()).pack(4);
             let input: Vec<f32> = (0..n + 4).map(|i| (i * 7919 % 256) as f32).collect();
             for i in 0..positions.len() {

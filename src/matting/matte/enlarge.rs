@@ -145,11 +145,12 @@ impl<S: Sample> MatteReader<S> {
         }
     }
 
-    /// From now on reads mattes `width` pixels wide, in the memory that it has if they are no wider
-    /// than the first ones.
-    pub fn set_width(&mut self, width: usize) {
+    /// From now on reads mattes that are enlarged by `columns`, in the memory that it has if they and their
+    /// masks are no wider than those before.
+    pub fn fit(&mut self, columns: &PackedOperator) {
+        let width = columns.outputs();
         let covers = width.div_ceil(SPAN);
-        self.ring.set_width(width);
+        self.ring.fit(width, columns.padded_inputs());
         self.row.resize(width, 0.0);
         self.codes.resize(width, S::NONE);
         self.covers.resize(covers, Cover::Soft);
@@ -289,8 +290,7 @@ impl Ring {
         Self {
             blocks: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
             covers: std::array::from_fn(|_| vec![Not::default(); width.div_ceil(SPAN)]),
-            // Zeros are clear, as zeros behind the mask are.
-            not: vec![Not { clear: 0, opaque: u8::MAX }; padded_inputs],
+            not: vec![Not::BEHIND; padded_inputs],
             same: std::array::from_fn(|_| vec![None; width.div_ceil(SPAN)]),
             holds: [None; 2],
             columns: vec![[0.0; BLOCK]; padded_inputs],
@@ -299,8 +299,12 @@ impl Ring {
         }
     }
 
-    fn set_width(&mut self, width: usize) {
+    fn fit(&mut self, width: usize, padded_inputs: usize) {
         let covers = width.div_ceil(SPAN);
+        self.not.clear();
+        self.not.resize(padded_inputs, Not::BEHIND);
+        self.columns.clear();
+        self.columns.resize(padded_inputs, [0.0; BLOCK]);
         self.blocks.iter_mut().for_each(|rows| rows.resize(BLOCK * width, 0.0));
         self.covers.iter_mut().for_each(|block| block.resize(covers, Not::default()));
         for same in &mut self.same {
@@ -382,6 +386,9 @@ struct Not {
 }
 
 impl Not {
+    /// What lies behind the mask is clear, as zeros are.
+    const BEHIND: Self = Self { clear: 0, opaque: u8::MAX };
+
     fn or(self, other: Self) -> Self {
         Self { clear: self.clear | other.clear, opaque: self.opaque | other.opaque }
     }

@@ -213,12 +213,7 @@ mod tests {
         let frame = Size { width: 1080, height: 1080 };
         let mut finisher = Finisher::new(
             frame,
-            MaskLayout {
-                input: MASK,
-                mask: MASK,
-                fit: Fit::PadSquare,
-                aspect: PixelAspect::SQUARE,
-            },
+            MaskLayout { input: MASK, mask: MASK, fit: Fit::Pad, aspect: PixelAspect::SQUARE },
         );
         finisher.unit = [1.0; 2];
         let mut reader: MatteReader = finisher.reader();
@@ -327,7 +322,7 @@ mod tests {
             let (frame, mask) = (Size { width, height }, Size { width: mask_w, height: mask_h });
             let values: Vec<f32> = (0..mask.area()).map(|i| (i * 37 % 11) as f32 / 10.0).collect();
             let settings = MatteSettings { invert: true, threshold, edge_shift: shift, feather };
-            for fit in [Fit::PadSquare, Fit::Letterbox, Fit::Stretch] {
+            for fit in [Fit::Pad, Fit::Letterbox, Fit::Stretch] {
                 let mut finisher = Finisher::new(frame, MaskLayout { input: mask, mask, fit, aspect: PixelAspect::SQUARE });
                 let mut reader: MatteReader = finisher.reader();
                 let mut matte = finisher.matte(&values, &settings).rows(&mut reader);

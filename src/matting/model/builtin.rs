@@ -2,14 +2,19 @@
 
 //! The network that is part of this library; how it is made stands in `models/builtin`.
 
+use super::size_rule::Shaped;
+
 /// The network as ONNX.
 pub const BYTES: &[u8] = include_bytes!("../../../models/builtin.onnx");
 
-/// The side of its input, which it leaves open, where each frame waits for its own matte.
-pub const SIDE: usize = 320;
-/// Sides are multiples of this.
-#[cfg(feature = "plugin")]
+/// Sides of its input are multiples of this.
 pub const STEP: usize = 32;
-/// The side that keeps up with live streams.
+/// The side of a square of as many samples as its input has, whose size it leaves open, where each frame waits
+/// for its own matte.
+pub const SIDE: usize = 320;
+/// The same, of what keeps up with live streams.
 #[cfg(feature = "plugin")]
 pub const LIVE_SIDE: usize = 256;
+/// The size of its input.
+pub const SIZE: Shaped =
+    Shaped { short: None, long: None, area: Some(SIDE), multiple: STEP, min: None, max: None };

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::description::{Description, InputDescription, OutputDescription};
 use super::folders::model_folders;
 use super::memory::{Constant, ForegroundDescription, Previous, State};
-use super::size_rule::SizeRule;
+use super::size_rule::{Shaped, SizeRule};
 use crate::matting::error::Error;
 
 /// Bytes of a sidecar at most.
@@ -146,10 +146,14 @@ impl ModelSource {
         Self::from_file(path)
     }
 
-    /// The network that is part of this library; its contract is DAViD's, at a size of its own.
+    /// The network that is part of this library; its contract is DAViD's, but for the size, which has the
+    /// frame's shape.
     pub fn builtin() -> Self {
         let bytes = ModelBytes::Builtin("builtin", super::builtin::BYTES);
-        Self { bytes, description: None, noncommercial: None }.with_side(super::builtin::SIDE)
+        let size = Some(SizeRule::Shaped(super::builtin::SIZE));
+        let input = InputDescription { size, ..Default::default() };
+        let description = Some(Description { input, ..Default::default() });
+        Self { bytes, description, noncommercial: None }
     }
 
     /// The network of this library that refines tiles; it is no matting network.
@@ -158,10 +162,18 @@ impl ModelSource {
         Self { bytes, description: None, noncommercial: None }
     }
 
-    /// With an input of this side, in samples, where the network leaves it open.
+    /// With an input of as many samples as a square of this side, where the network leaves it open: of
+    /// the frame's shape, where that is its rule, and else that square.
     #[must_use]
     pub fn with_side(mut self, side: usize) -> Self {
-        self.description.get_or_insert_default().input.size = Some(SizeRule::Fixed([side; 2]));
+        let size = &mut self.description.get_or_insert_default().input.size;
+        *size = Some(match *size {
+            Some(SizeRule::Shaped(rule)) => {
+                let area = Some(side);
+                SizeRule::Shaped(Shaped { short: None, long: None, area, ..rule })
+            }
+            _ => SizeRule::Fixed([side; 2]),
+        });
         self
     }
 

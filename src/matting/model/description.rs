@@ -49,8 +49,9 @@ pub enum TensorLayout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// Padded to a square by replicating its border, then scaled.
-    PadSquare,
+    /// Padded to the input's shape by replicating its border, then scaled.
+    #[serde(alias = "pad-square")]
+    Pad,
     /// Scaled as a whole, the rest black.
     Letterbox,
     /// Each axis scaled by itself.
@@ -117,13 +118,13 @@ pub struct InputDescription {
 }
 
 impl Default for InputDescription {
-    /// DAViD's: BGR, planar, in [0, 1], padded to a square.
+    /// DAViD's: BGR, planar, in [0, 1], padded to the input's shape, a square.
     fn default() -> Self {
         Self {
             name: None,
             channels: ChannelOrder::Bgr,
             layout: TensorLayout::Nchw,
-            fit: Fit::PadSquare,
+            fit: Fit::Pad,
             scale: 1.0 / 255.0,
             mean: [0.0; 3],
             std: [1.0; 3],

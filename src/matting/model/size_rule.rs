@@ -7,11 +7,15 @@ use serde::Deserialize;
 use super::description::MAX_SIDE;
 use crate::matting::frame::size::Size;
 
+/// What is wanted to have as many samples as a square gets no side longer than so many of that one's, where
+/// nothing else is said: frames that are more than sixteen times as long as wide get fewer.
+const LONGEST: usize = 4;
+
 /// Which size an input of open size gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(
     untagged,
-    expecting = "it must be [width, height], or { short = SIDE } or { long = SIDE }, with `multiple`, `min` and `max` where needed"
+    expecting = "it must be [width, height], or { short = SIDE }, { long = SIDE } or { area = SIDE }, with `multiple`, `min` and `max` where needed"
 )]
 pub enum SizeRule {
     /// `[width, height]`, whatever the frame's.
@@ -26,8 +30,11 @@ pub enum SizeRule {
 pub struct Shaped {
     /// The shorter side wanted, in samples.
     pub short: Option<usize>,
-    /// The longer side wanted, in samples; instead of `short`. Without either the frame's size is kept.
+    /// The longer side wanted, in samples; instead of `short`.
     pub long: Option<usize>,
+    /// The side of a square of as many samples as are wanted; instead of both. Without any of the three the
+    /// frame's size is kept.
+    pub area: Option<usize>,
     /// What both sides are multiples of.
     #[serde(default = "one")]
     pub multiple: usize,
@@ -66,12 +73,13 @@ impl SizeRule {
         };
         match self {
             Self::Fixed(size) => sides(size),
-            Self::Shaped(Shaped { short: Some(_), long: Some(_), .. }) => {
-                Err("has both `short` and `long`; keep one".into())
-            }
             Self::Shaped(shaped) => {
-                let Shaped { short, long, multiple, min, max } = *shaped;
-                sides(&[short, long, min, max].into_iter().flatten().collect::<Vec<_>>())?;
+                let Shaped { short, long, area, multiple, min, max } = *shaped;
+                let wanted = [short, long, area].into_iter().flatten();
+                if wanted.clone().count() > 1 {
+                    return Err("has several of `short`, `long` and `area`; keep one".into());
+                }
+                sides(&wanted.chain(min).chain(max).collect::<Vec<_>>())?;
                 sides(&[multiple])?;
                 let (least, most) = shaped.bounds();
                 if least > most {
@@ -92,17 +100,19 @@ impl Shaped {
     fn bounds(&self) -> (usize, usize) {
         let multiple = self.multiple.max(1);
         let least = self.min.unwrap_or(1).div_ceil(multiple).max(1) * multiple;
-        let most = self.max.unwrap_or(MAX_SIDE) / multiple * multiple;
+        let most = self.max.or(self.area.map(|side| LONGEST * side)).unwrap_or(MAX_SIDE);
+        let most = most.min(MAX_SIDE) / multiple * multiple;
         (least, most)
     }
 
     fn size(&self, frame: Size) -> Size {
         let (shorter, longer) =
             (frame.width.min(frame.height).max(1), frame.width.max(frame.height).max(1));
-        let mut scale = match (self.short, self.long) {
-            (Some(short), _) => short as f64 / shorter as f64,
-            (None, Some(long)) => long as f64 / longer as f64,
-            (None, None) => 1.0,
+        let mut scale = match *self {
+            Self { short: Some(short), .. } => short as f64 / shorter as f64,
+            Self { long: Some(long), .. } => long as f64 / longer as f64,
+            Self { area: Some(side), .. } => side as f64 / (shorter as f64 * longer as f64).sqrt(),
+            _ => 1.0,
         };
         // A bound holds for the frame's shape, as far as it can.
         let (least, most) = self.bounds();
@@ -121,7 +131,7 @@ mod tests {
     use super::*;
 
     const RULE: Shaped =
-        Shaped { short: Some(512), long: None, multiple: 32, min: None, max: None };
+        Shaped { short: Some(512), long: None, area: None, multiple: 32, min: None, max: None };
 
     fn size(rule: Shaped, width: usize, height: usize) -> (usize, usize) {
         let size = SizeRule::Shaped(rule).size(Size { width, height });
@@ -141,19 +151,31 @@ mod tests {
     }
 
     #[test]
+    fn whatever_their_shape_frames_get_as_many_samples() {
+        let rule = Shaped { short: None, area: Some(320), ..RULE };
+        assert_eq!(size(rule, 1000, 1000), (320, 320));
+        assert_eq!(size(rule, 1920, 1080), (416, 256));
+        assert_eq!(size(rule, 540, 960), (256, 416));
+        assert_eq!(size(rule, 16384, 16), (1280, 32));
+    }
+
+    #[test]
     fn no_frame_leads_out_of_the_bounds() {
+        let area = Shaped { short: None, area: Some(320), ..RULE };
         for (width, height) in [(1, 1), (1, 65535), (65535, 3), (16384, 16384)] {
-            let (w, h) = size(RULE, width, height);
-            assert!(
-                w % 32 == 0 && h % 32 == 0 && w >= 32 && h >= 32 && w <= MAX_SIDE && h <= MAX_SIDE
-            );
+            for rule in [RULE, area] {
+                let (w, h) = size(rule, width, height);
+                let is_one = |side: usize| side % 32 == 0 && (32..=MAX_SIDE).contains(&side);
+                assert!(is_one(w) && is_one(h));
+            }
         }
     }
 
     #[test]
     fn contradictions_are_found() {
         for (rule, word) in [
-            (Shaped { long: Some(512), ..RULE }, "both"),
+            (Shaped { long: Some(512), ..RULE }, "keep one"),
+            (Shaped { area: Some(512), ..RULE }, "keep one"),
             (Shaped { multiple: 0, ..RULE }, "1 to"),
             (Shaped { min: Some(10), max: Some(20), ..RULE }, "no multiple of 32"),
         ] {

@@ -24,6 +24,7 @@ use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::inference::network::Memory;
 use crate::matting::inference::worker::{Done, Exchange, Runner, Waited};
 use crate::matting::input::geometry::MaskLayout;
+use crate::matting::input::layouts::MaskLayouts;
 use crate::matting::input::regions::RegionPreparer;
 use crate::matting::kernels::pool::Pool;
 use crate::matting::time::guide::Guide;
@@ -165,6 +166,9 @@ pub struct Engine {
 /// What depends on the frames' layout as well.
 struct Fitted {
     frame: Size,
+    /// Of whatever the network looks at.
+    layouts: MaskLayouts,
+    /// Of the whole frame.
     masks: MaskLayout,
     preparer: RegionPreparer,
     follower: Follower,
@@ -193,21 +197,23 @@ struct Refinement {
 impl Fitted {
     fn new(runner: &dyn Runner, options: &StreamOptions, guide: Size) -> Self {
         let (shape, layout) = (runner.shape(), options.layout);
-        let masks = shape.masks().with_aspect(layout.pixel_aspect);
+        let layouts = shape.layouts(layout.pixel_aspect);
         let frame = Size { width: layout.width, height: layout.height };
-        let canvas = Canvas::new(frame, masks);
+        let masks = layouts.of(frame);
+        let canvas = Canvas::new(frame, layouts);
         let size = canvas.size();
         let refinement = || Refinement {
-            refiner: Refiner::new(frame, masks, size, canvas.least_side()),
+            refiner: Refiner::new(frame, layouts, size, canvas.least_side()),
             looks: Vec::new(),
             drawn: vec![0.0; size.area()],
             mask: vec![0.0; size.area()],
         };
         Self {
             frame,
+            layouts,
             masks,
             preparer: RegionPreparer::new(shape, layout),
-            follower: Follower::new(frame, masks, canvas.least_side()),
+            follower: Follower::new(frame, layouts, canvas.least_side()),
             // Closer looks follow from a first matte, and need its frame alone.
             refinement: (options.refines
                 && options.pacing.depth() == 1
@@ -251,8 +257,8 @@ impl Engine {
     /// Goes on with other frames, with guides of that size. Those before are forgotten.
     pub fn fit(&mut self, options: &StreamOptions, guide: Size) {
         self.forget();
-        let FrameLayout { width, height, .. } = options.layout;
-        self.runner.fit(Size { width, height });
+        let FrameLayout { width, height, pixel_aspect, .. } = options.layout;
+        self.runner.fit(pixel_aspect.shown(Size { width, height }));
         self.fitted = Some(Fitted::new(&*self.runner, options, guide));
     }
 
@@ -387,6 +393,7 @@ impl Engine {
         let Some(fitted) = &mut self.fitted else { return };
         let start = Instant::now();
         let mut exchange = self.runner.exchange();
+        exchange.set_layout(self.runner.shape(), &fitted.layouts.of(region.size));
         fitted.preparer.prepare_region(view, region, &mut exchange.tensor);
         fitted.recall.fill(guide.as_deref(), &mut exchange);
         stats.prepare.add_since(start);
@@ -485,8 +492,9 @@ impl Engine {
             Purpose::Region if fitted.whole_of.take_if(|of| *of == job.frame).is_some() => {
                 let whole = &mut fitted.whole;
                 let region = job.region;
-                let agrees =
-                    agreement(whole, &exchange.mask, region, fitted.frame, masks) >= CONFIRMED;
+                let agreement =
+                    agreement(whole, &exchange.mask, region, fitted.frame, fitted.layouts);
+                let agrees = agreement >= CONFIRMED;
                 match agrees {
                     true if is_followed => fitted.follower.confirm(),
                     false if is_followed => fitted.follower.distrust(),

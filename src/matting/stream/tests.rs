@@ -5,7 +5,9 @@
 
 use super::*;
 use crate::matting::frame::pixel_format::PixelFormat;
-use crate::matting::inference::network::NetworkShape;
+use crate::matting::inference::network::{NetworkShape, OpenSides};
+use crate::matting::model::description::InputDescription;
+use crate::matting::model::size_rule::{Shaped, SizeRule};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -109,13 +111,19 @@ struct LumaState {
 }
 
 impl Luma {
-    fn new(clock: &Arc<Sim>, runs: Vec<Duration>) -> Box<Self> {
-        let shape = NetworkShape::new(Default::default(), SIDE, SIDE);
+    fn new(clock: &Arc<Sim>, runs: Vec<Duration>, adapts: bool) -> Box<Self> {
+        let mut description = InputDescription::default();
+        let area = Some(SIDE.width);
+        let rule = Shaped { short: None, long: None, area, multiple: 4, min: None, max: None };
+        description.size = adapts.then_some(SizeRule::Shaped(rule));
+        let mut shape = NetworkShape::new(description, SIDE, SIDE);
+        shape.open = OpenSides { input: [adapts; 2], mask: [adapts; 2] };
         Box::new(Self { clock: clock.clone(), shape, state: Mutex::default(), runs })
     }
 
     fn done(&self, (mut exchange, _, fails): (Exchange, Duration, bool)) -> Done {
-        exchange.mask.copy_from_slice(&exchange.tensor[..SIDE.area()]);
+        let area = exchange.input.area();
+        exchange.mask.copy_from_slice(&exchange.tensor[..area]);
         let result = match fails {
             true => Err(Error::Inference { reason: "made up".into() }),
             false => Ok(()),
@@ -136,7 +144,9 @@ impl Runner for Luma {
         exchange
     }
 
-    fn fit(&mut self, _: Size) {}
+    fn fit(&mut self, frame: Size) {
+        self.shape = self.shape.fitted(frame);
+    }
 
     fn give_back(&self, _: Exchange) {}
 
@@ -251,14 +261,21 @@ struct Checked {
     ended: bool,
     /// Whether frames are composed while others are taken in.
     overlaps: bool,
+    /// Whether networks take the shape of what they see.
+    adapts: bool,
 }
 
 const FRAME: Duration = Duration::from_millis(40);
 
 impl Checked {
     fn new(milliseconds: &[u64], overlaps: bool, pacing: Pacing) -> Self {
+        Self::of_a_network(milliseconds, false, overlaps, pacing)
+    }
+
+    fn of_a_network(milliseconds: &[u64], adapts: bool, overlaps: bool, pacing: Pacing) -> Self {
         let clock = Arc::new(Sim::default());
-        let mut stream = Stream::new(Luma::new(&clock, durations(milliseconds)), clock.clone());
+        let network = Luma::new(&clock, durations(milliseconds), adapts);
+        let mut stream = Stream::new(network, clock.clone());
         stream.fit(&options(pacing));
         Self {
             stream,
@@ -270,6 +287,7 @@ impl Checked {
             mixed: false,
             ended: false,
             overlaps,
+            adapts,
         }
     }
 
@@ -372,7 +390,8 @@ impl Checked {
             }
             Step::Succeed { milliseconds } => {
                 self.drain();
-                self.stream.succeed(Luma::new(&self.clock, durations(milliseconds)));
+                let network = Luma::new(&self.clock, durations(milliseconds), self.adapts);
+                self.stream.succeed(network);
             }
             Step::Drain => self.drain(),
         }
@@ -388,9 +407,11 @@ proptest! {
 
     #[test]
     fn each_frame_leaves_once_in_order_with_its_own_matte(
-        steps in steps(), runs in milliseconds(true), in_flight in 1usize..9, overlaps in any::<bool>(),
+        steps in steps(), runs in milliseconds(true), in_flight in 1usize..9,
+        overlaps in any::<bool>(), adapts in any::<bool>(),
     ) {
-        let mut checked = Checked::new(&runs, overlaps, Pacing::Exact { in_flight });
+        let mut checked =
+            Checked::of_a_network(&runs, adapts, overlaps, Pacing::Exact { in_flight });
         for step in &steps {
             checked.step(step);
             if checked.ended {
@@ -410,9 +431,10 @@ proptest! {
     #[test]
     fn no_matte_is_of_a_later_frame_or_older_than_need_be(
         runs in milliseconds(false), patient in any::<bool>(), follows in any::<bool>(),
-        interval in 0u32..4, count in 1usize..50, late in any::<bool>(),
+        interval in 0u32..4, count in 1usize..50, late in any::<bool>(), adapts in any::<bool>(),
     ) {
-        let mut checked = Checked::new(&runs, false, Pacing::Latest { patient });
+        let mut checked =
+            Checked::of_a_network(&runs, adapts, false, Pacing::Latest { patient });
         checked.settings = FrameSettings { follows, temporal: 0.0, interval, untouched: false };
         let mut newest_shown = None;
         for number in 0..count {
@@ -540,11 +562,11 @@ fn in_latest_a_successor_takes_over_with_its_first_matte_and_one_that_fails_is_t
         std::iter::from_fn(|| checked.stream.notice()).collect::<Vec<_>>()
     };
     assert!(feed(&mut checked, 0).is_empty());
-    checked.stream.succeed(Luma::new(&checked.clock, durations(&[0])));
+    checked.stream.succeed(Luma::new(&checked.clock, durations(&[0]), false));
     let told =
         [feed(&mut checked, 1), feed(&mut checked, 2)].into_iter().flatten().collect::<Vec<_>>();
     assert!(matches!(told[..], [Notice::Refused(_)]), "{told:?}");
-    checked.stream.succeed(Luma::new(&checked.clock, durations(&[60])));
+    checked.stream.succeed(Luma::new(&checked.clock, durations(&[60]), false));
     let told: Vec<_> = (3..8).flat_map(|number| feed(&mut checked, number)).collect();
     assert!(matches!(told[..], [Notice::Succeeded]), "{told:?}");
     assert_eq!(checked.stream.take_retired().len(), 2);

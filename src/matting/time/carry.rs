@@ -295,7 +295,7 @@ mod tests {
         #[test]
         fn mattes_stay_mattes(
             width in 1usize..90, height in 1usize..90, mask_width in 1usize..70, mask_height in 1usize..70,
-            fit in prop::sample::select(vec![Fit::PadSquare, Fit::Letterbox, Fit::Stretch]),
+            fit in prop::sample::select(vec![Fit::Pad, Fit::Letterbox, Fit::Stretch]),
             shift in -20f32..20.0, noise in 0u32..3,
         ) {
             let mask_size = Size { width: mask_width, height: mask_height };

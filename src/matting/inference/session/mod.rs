@@ -5,25 +5,23 @@
 //! The only module that knows `ort`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ort::session::{IoBinding, NoSelectedOutputs, RunOptions};
-
-use self::contract::{Contract, Sizes};
+use self::bound::{Bound, Others, Runs};
+use self::contract::Contract;
 pub use self::device::Device;
-use self::extras::Extras;
 use self::load::{Loaded, Place, Runtime};
 use self::retreat::Retreat;
 use self::states::Fault;
-use self::tensors::{Memories, Tensors};
+use self::tensors::Memories;
 pub use self::tiles::TileSession;
 use crate::matting::error::{Error, one_line};
 use crate::matting::frame::size::Size;
-use crate::matting::inference::decode::{self, Range};
+use crate::matting::inference::decode;
 use crate::matting::inference::network::{Network, NetworkShape, Terminator};
 use crate::matting::model::catalog::ModelSource;
 
+mod bound;
 mod contract;
 mod device;
 mod extras;
@@ -66,21 +64,18 @@ impl SessionOptions {
     }
 }
 
-/// Tells the runs of streams that share a captured network from each other.
-static NEXT_GRAPH: AtomicU32 = AtomicU32::new(1);
-
-/// A network in ONNX Runtime, with a stream's inputs and outputs bound once. Streams with the same model
-/// on the same device share what was loaded, and take turns.
+/// A network in ONNX Runtime, with a stream's inputs and outputs bound once for each size. Streams with the same
+/// model on the same device share what was loaded, and take turns.
 pub struct Session {
     loaded: Arc<Loaded>,
     contract: Contract,
-    sizes: Sizes,
+    /// For the size at hand.
     bound: Bound,
-    run_options: Arc<RunOptions<NoSelectedOutputs>>,
+    others: Others,
+    runs: Arc<Runs>,
     warning: Option<Error>,
     /// It was told that a state was lost.
     has_warned: bool,
-    range: Range,
     device_id: i32,
     active_device: String,
     library: String,
@@ -88,16 +83,7 @@ pub struct Session {
     measured: Option<String>,
     /// Why its runs on a device that could replay them are not captured.
     uncaptured: Option<Error>,
-    /// Somebody ended its runs.
-    ended: Arc<AtomicBool>,
     retreat: Option<Retreat>,
-}
-
-/// What is bound to a network, for one size of the picture.
-struct Bound {
-    binding: IoBinding,
-    tensors: Tensors,
-    extras: Extras,
 }
 
 impl Session {
@@ -230,32 +216,25 @@ impl Session {
             return Err(not_understood("it cannot be captured".into()));
         }
         let id = options.device_id;
-        let bind = || -> ort::Result<_> {
-            let mut run_options = RunOptions::new()?;
-            if loaded.captured {
-                let graph = NEXT_GRAPH.fetch_add(1, Ordering::Relaxed).to_string();
-                run_options.set("gpu_graph_id", graph)?;
-            }
-            Ok((Bound::new(&loaded, &contract, &sizes, memories, id)?, Arc::new(run_options)))
-        };
-        let (bound, run_options) = bind().map_err(|error| not_understood(one_line(&error)))?;
+        let bound = Bound::new(&loaded, &contract, sizes, memories, id)
+            .map_err(|error| not_understood(one_line(&error)))?;
         let active_device = loaded.place.name(options);
+        let runs = Arc::new(Runs::default());
+        runs.go_by(&bound.run_options);
         Ok(Self {
             loaded,
             contract,
-            sizes,
             bound,
-            run_options,
+            others: Others::default(),
+            runs,
             warning: None,
             has_warned: false,
-            range: Range::default(),
             device_id: id,
             active_device,
             library: String::new(),
             fallback: None,
             measured: None,
             uncaptured: None,
-            ended: Arc::new(AtomicBool::new(false)),
             retreat: None,
         })
     }
@@ -298,8 +277,8 @@ impl Session {
         };
         let failed =
             |error: ort::Error| Error::Inference { reason: format!("{place}{}", one_line(&error)) };
-        let Self { loaded, contract, bound, run_options, .. } = self;
-        let Bound { binding, tensors, extras } = bound;
+        let Self { loaded, contract, bound, .. } = self;
+        let Bound { binding, tensors, extras, run_options, .. } = bound;
         // What goes to a device goes when it is this stream's turn: a device takes orders from one at a time.
         let kept = loaded.take(|session| {
             tensors.send(contract, binding)?;
@@ -324,6 +303,15 @@ impl Session {
         }
     }
 
+    /// What is bound for a picture of another size.
+    fn bind_to(&self, input: Size) -> Result<Bound, Error> {
+        let failed = |reason: String| Error::Inference { reason };
+        let sizes = self.contract.sizes(input).map_err(failed)?;
+        let memories = self.loaded.place.memories().filter(|_| self.loaded.captured);
+        Bound::new(&self.loaded, &self.contract, sizes, memories.as_ref(), self.device_id)
+            .map_err(|error| failed(one_line(&error)))
+    }
+
     /// A run all the way, whose matte nobody wants.
     fn try_out(&mut self) -> Result<(), Error> {
         self.infer()?;
@@ -332,10 +320,9 @@ impl Session {
 
     fn run_or_fail(&mut self, mask: &mut [f32]) -> Result<(), Error> {
         self.infer()?;
-        let raw = self.bound.tensors.receive().map_err(not_received)?;
-        let output = &self.contract.description.output;
-        decode::extract(raw, self.sizes.output, output, &mut self.range, mask)?;
-        let Bound { tensors, extras, .. } = &mut self.bound;
+        let Bound { sizes, tensors, extras, range, .. } = &mut self.bound;
+        let raw = tensors.receive().map_err(not_received)?;
+        decode::extract(raw, sizes.output, &self.contract.description.output, range, mask)?;
         extras.receive(tensors.picture(), mask);
         Ok(())
     }
@@ -345,49 +332,23 @@ fn not_received(error: ort::Error) -> Error {
     Error::Inference { reason: one_line(&error) }
 }
 
-impl Bound {
-    fn new(
-        loaded: &Loaded,
-        contract: &Contract,
-        sizes: &Sizes,
-        memories: Option<&Memories>,
-        id: i32,
-    ) -> ort::Result<Self> {
-        let copies = loaded.place.device() != Device::Cpu;
-        loaded.take(|session| {
-            let mut binding = session.create_binding()?;
-            let tensors = match memories {
-                Some(memories) => {
-                    Tensors::on_device(contract, sizes, session, &mut binding, memories, id)?
-                }
-                None => Tensors::on_host(contract, sizes, &mut binding, copies)?,
-            };
-            let device = loaded.place.memories().map(|memories| (memories.device, id));
-            let extras = Extras::new(contract, sizes, &mut binding, device, copies)?;
-            Ok(Self { binding, tensors, extras })
-        })
-    }
-}
-
 impl Network for Session {
     fn shape(&self) -> NetworkShape {
-        self.contract.shape(&self.sizes)
+        self.contract.shape(&self.bound.sizes)
     }
 
     fn resize(&mut self, input: Size) -> Result<(), Error> {
-        if self.sizes.input == input {
+        if self.bound.sizes.input == input {
             return Ok(());
         }
-        let failed = |reason: String| Error::Inference { reason };
-        let sizes = self.contract.sizes(input).map_err(failed)?;
-        // What was captured was so for the size before.
-        let memories = self.loaded.place.memories().filter(|_| self.loaded.captured);
-        let bound =
-            Bound::new(&self.loaded, &self.contract, &sizes, memories.as_ref(), self.device_id)
-                .map_err(|error| failed(one_line(&error)))?;
-        self.sizes = sizes;
-        self.bound = bound;
-        self.range = Range::default();
+        let mut bound = match self.others.take(input) {
+            Some(bound) => bound,
+            None => self.bind_to(input)?,
+        };
+        bound.start_anew();
+        self.runs.go_by(&bound.run_options);
+        let before = std::mem::replace(&mut self.bound, bound);
+        self.others.keep(before, self.loaded.captured);
         Ok(())
     }
 
@@ -400,8 +361,7 @@ impl Network for Session {
     }
 
     fn start_anew(&mut self) {
-        self.bound.extras.start_anew();
-        self.range = Range::default();
+        self.bound.start_anew();
     }
 
     fn run(&mut self, mask: &mut [f32]) -> Result<(), Error> {
@@ -419,12 +379,8 @@ impl Network for Session {
     }
 
     fn terminator(&self) -> Option<Terminator> {
-        let (options, ended) = (self.run_options.clone(), self.ended.clone());
-        Some(Box::new(move || {
-            ended.store(true, Ordering::Relaxed);
-            // Fails only where there is nothing to end.
-            drop(options.terminate());
-        }))
+        let runs = self.runs.clone();
+        Some(Box::new(move || runs.end()))
     }
 }
 

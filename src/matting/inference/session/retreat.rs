@@ -3,9 +3,6 @@
 //! What becomes of a stream whose device fails while it runs: a GPU that was taken out, whose driver began
 //! anew, or whose memory is full. Where [`Device::Auto`] chose it, the processor goes on.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::load::{Place, Runtime};
 use super::{Device, Session, SessionOptions};
 use crate::matting::error::Error;
@@ -30,11 +27,11 @@ impl Retreat {
         let runtime = Runtime::get().ok()?;
         let place = Place::BuiltIn(Device::Cpu);
         let mut session = Session::load_on(&runtime, &self.source, &self.options, place).ok()?;
-        session.resize(failed.sizes.input).ok()?;
+        session.resize(failed.bound.sizes.input).ok()?;
         session.input().copy_from_slice(failed.input());
         session.previous().copy_from_slice(failed.previous());
-        session.run_options = failed.run_options.clone();
-        session.ended = failed.ended.clone();
+        session.runs = failed.runs.clone();
+        session.runs.go_by(&session.bound.run_options);
         session.run_or_fail(mask).ok()?;
         Some(session)
     }
@@ -43,8 +40,7 @@ impl Retreat {
 impl Session {
     /// Infers on the processor what failed with `error`, and stays there, if that is to be and can be.
     pub(super) fn retreat(&mut self, error: Error, mask: &mut [f32]) -> Result<(), Error> {
-        let is_ended = |ended: &Arc<AtomicBool>| ended.load(Ordering::Relaxed);
-        let Some(retreat) = self.retreat.take().filter(|_| !is_ended(&self.ended)) else {
+        let Some(retreat) = self.retreat.take().filter(|_| !self.runs.are_ended()) else {
             return Err(error);
         };
         let Some(mut processor) = retreat.take(self, mask) else {
