@@ -15,6 +15,7 @@ use crate::matting::frame::size::Size;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::input::downscale::Halver;
 use crate::matting::input::reduce::Reducer;
+use crate::matting::kernels::columns::{BLOCK, Column, resample, to_columns, to_part_of_rows};
 use crate::matting::kernels::gaussian::Gaussian;
 use crate::matting::kernels::resample::{AxisOperator, PackedOperator};
 use crate::matting::matte::enlarge::MatteRows;
@@ -46,8 +47,12 @@ pub struct Blur<S> {
     to: FrameLayout,
     depth: Depth,
     enlargers: Vec<Enlarger>,
-    /// Rows of the small picture as wide as the output's, for each of its planes; what is not colour holds 0.
+    /// Rows of the small picture as wide as the output's, for each of its planes, up to whole blocks of rows; what
+    /// is not colour holds 0.
     wide: [Vec<f32>; MAX_PLANES],
+    /// A block of rows of the small picture, and of the wide one.
+    columns: Vec<Column>,
+    enlarged: Vec<Column>,
     samples: PhantomData<S>,
 }
 
@@ -64,6 +69,8 @@ struct Enlarger {
     rows: PackedOperator,
 }
 
+/// So many rows of the matte tell what falls into a row of the small picture, which shows many more.
+const ROWS_OF_A_BIN: usize = 4;
 /// How many times smaller pictures are made from which on the frame is halved before it is reduced with care.
 const FAR_SMALLER: f32 = 4.0;
 /// Weight that even the person keeps, so that there is a colour where all is person.
@@ -82,7 +89,7 @@ impl<S: Sample> Blur<S> {
         let reduced = halver.as_ref().map_or(*from, Halver::layout);
         // What is blurred is left as it is in the target's codes, so that rows only enlarge.
         let to_codes = conversion(from, to);
-        let enlargers = to
+        let enlargers: Vec<_> = to
             .format
             .color_components()
             .iter()
@@ -92,6 +99,8 @@ impl<S: Sample> Blur<S> {
                 rows: AxisOperator::bilinear(size.height, component.height(to.height)).pack(2),
             })
             .collect();
+        let padded = enlargers.iter().map(|enlarger: &Enlarger| enlarger.columns.padded_inputs());
+        let padded_inputs = padded.max().unwrap_or(0);
         Self {
             sigma: [
                 sigma * size.width as f32 / from.width as f32 / from.pixel_aspect.ratio() as f32,
@@ -111,12 +120,14 @@ impl<S: Sample> Blur<S> {
             gaussian: Gaussian::new(size.area()),
             to: *to,
             depth: to.format.depth(),
-            enlargers,
             wide: std::array::from_fn(|plane| {
                 let is_one = plane < to.format.planes();
                 let samples = if is_one { to.format.row_samples(plane, to.width) } else { 0 };
-                vec![0.0; samples * size.height]
+                vec![0.0; samples * size.height.next_multiple_of(BLOCK)]
             }),
+            columns: vec![[0.0; BLOCK]; padded_inputs],
+            enlarged: vec![[0.0; BLOCK]; to.width],
+            enlargers,
             samples: PhantomData,
             size,
         }
@@ -157,17 +168,19 @@ impl<S: Sample> Blur<S> {
     fn weigh(&mut self, matte: &mut dyn MatteRows<S>) {
         let width = self.size.width;
         let AxisBins { frame, bins } = self.matte_rows;
-        let rows_in_bin = frame as f32 / bins as f32;
         for (bin, weights) in self.planes[3].chunks_exact_mut(width).enumerate() {
             self.shares.fill(0.0);
-            for y in (bin * frame).div_ceil(bins)..((bin + 1) * frame).div_ceil(bins) {
+            let rows = (bin * frame).div_ceil(bins)..((bin + 1) * frame).div_ceil(bins);
+            let count = rows.len().min(ROWS_OF_A_BIN);
+            for k in 0..count {
+                let y = rows.start + (2 * k + 1) * rows.len() / (2 * count);
                 add_rests(matte.row(y).values, &mut self.shares);
             }
             for (x, weight) in weights.iter_mut().enumerate() {
                 let (first, taps) = self.matte_columns.row(x);
                 let sum: f32 =
                     self.shares[first..].iter().zip(taps).map(|(share, tap)| share * tap).sum();
-                *weight = (sum / rows_in_bin).clamp(0.0, 1.0) + FAINT;
+                *weight = (sum / count.max(1) as f32).clamp(0.0, 1.0) + FAINT;
             }
         }
     }
@@ -178,15 +191,21 @@ impl<S: Sample> Blur<S> {
         for (picture, Enlarger { component, columns, .. }) in
             self.planes.iter().zip(&self.enlargers)
         {
-            let wide = &mut self.wide[component.plane];
-            let samples = wide.len() / self.size.height;
-            for (row, out) in picture.chunks_exact(width).zip(wide.chunks_exact_mut(samples)) {
-                let out = out[component.offset..].iter_mut().step_by(component.step);
-                for (x, out) in out.take(component.width(self.to.width)).enumerate() {
-                    let (first, weights) = columns.row(x);
-                    // There is a tap without weight behind the last column.
-                    let next = row[(first + 1).min(width - 1)];
-                    *out = row[first] * weights[0] + next * weights[1];
+            let samples = self.to.format.row_samples(component.plane, self.to.width);
+            let wide = self.wide[component.plane].chunks_exact_mut(BLOCK * samples);
+            let enlarged = &mut self.enlarged[..columns.outputs()];
+            for (rows, out) in picture.chunks(BLOCK * width).zip(wide) {
+                let last = rows.len() / width - 1;
+                let row = |r: usize| &rows[r.min(last) * width..][..width];
+                to_columns(std::array::from_fn(row), &mut self.columns[..width]);
+                resample(&self.columns, 0, 1, columns, enlarged);
+                if component.step == 1 {
+                    to_part_of_rows(enlarged, out, samples, 0);
+                    continue;
+                }
+                for (r, out) in out.chunks_exact_mut(samples).enumerate() {
+                    let out = out[component.offset..].iter_mut().step_by(component.step);
+                    out.zip(&*enlarged).for_each(|(out, column)| *out = column[r]);
                 }
             }
         }
@@ -201,7 +220,8 @@ impl<S: Sample> Blur<S> {
         scratch: &'a mut BackdropRow<S>,
     ) -> &'a [S] {
         let wide = &self.wide[plane];
-        let samples = wide.len() / self.size.height;
+        let is_one = plane < self.to.format.planes();
+        let samples = if is_one { self.to.format.row_samples(plane, self.to.width) } else { 0 };
         scratch.row.resize(samples, S::NONE);
         // The components of a plane have equally many rows.
         let Some(enlarger) = self.enlargers.iter().find(|of| of.component.plane == plane) else {

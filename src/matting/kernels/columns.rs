@@ -81,24 +81,30 @@ pub fn resample_windows(columns: &[Column], windows: Windows<'_>, out: &mut [Col
     resample_every::<1>(columns, windows, out);
 }
 
-/// What all of some columns are, if they are all the same.
-pub fn same_all_along(columns: &[Column]) -> Option<Column> {
-    let first = *columns.first()?;
-    let samples = columns.as_flattened();
-    is_same(&samples[BLOCK..], &samples[..samples.len() - BLOCK]).then_some(first)
+/// What all columns of some rows are, if they are all the same.
+pub fn same_all_along(rows: [&[f32]; BLOCK]) -> Option<Column> {
+    let mut column = [0.0; BLOCK];
+    for (value, row) in column.iter_mut().zip(rows) {
+        *value = *row.first()?;
+        if !is_all(row, *value) {
+            return None;
+        }
+    }
+    Some(column)
 }
 
 #[multiversion(targets = "simd")]
-fn is_same(a: &[f32], b: &[f32]) -> bool {
-    let differences = a.iter().zip(b).map(|(a, b)| a.to_bits() ^ b.to_bits());
+fn is_all(row: &[f32], value: f32) -> bool {
+    let differences = row.iter().map(|other| other.to_bits() ^ value.to_bits());
     differences.fold(0, |any, difference| any | difference) == 0
 }
 
 #[multiversion(targets = "simd")]
 fn resample_every<const STEP: usize>(columns: &[Column], windows: Windows<'_>, out: &mut [Column]) {
     const FUSED: bool = target_cfg_f!(target_feature = "fma");
-    // Known, taps are unrolled: 4 are those of cubic interpolation, and more bring frames down.
+    // Known, taps are unrolled: 2 are those of linear interpolation, 4 of cubic, and more bring frames down.
     match windows.taps {
+        2 => combine_windows::<STEP, FUSED>(columns, windows, 2, out),
         4 => combine_windows::<STEP, FUSED>(columns, windows, 4, out),
         5 => combine_windows::<STEP, FUSED>(columns, windows, 5, out),
         6 => combine_windows::<STEP, FUSED>(columns, windows, 6, out),

@@ -133,7 +133,7 @@ impl<S: Sample> MatteReader<S> {
     /// For mattes `width` pixels wide, enlarged by `columns`.
     pub fn new(width: usize, columns: &PackedOperator) -> Self {
         Self {
-            ring: Ring::new(width, columns.padded_inputs()),
+            ring: Ring::new(width, columns),
             row: vec![0.0; width],
             codes: vec![S::NONE; width],
             covers: vec![Cover::Soft; width.div_ceil(SPAN)],
@@ -150,7 +150,7 @@ impl<S: Sample> MatteReader<S> {
     pub fn fit(&mut self, columns: &PackedOperator) {
         let width = columns.outputs();
         let covers = width.div_ceil(SPAN);
-        self.ring.fit(width, columns.padded_inputs());
+        self.ring.fit(width, columns);
         self.row.resize(width, 0.0);
         self.codes.resize(width, S::NONE);
         self.covers.resize(covers, Cover::Soft);
@@ -281,26 +281,35 @@ struct Ring {
     /// A block of the mask, with zeros behind rows too short for cubic windows.
     columns: Vec<Column>,
     enlarged: Vec<Column>,
+    /// The columns of the mask that each cover looks at.
+    inputs: Vec<Range<usize>>,
     /// Of an enlarged row.
     width: usize,
 }
 
 impl Ring {
-    fn new(width: usize, padded_inputs: usize) -> Self {
-        Self {
-            blocks: std::array::from_fn(|_| vec![0.0; BLOCK * width]),
-            covers: std::array::from_fn(|_| vec![Not::default(); width.div_ceil(SPAN)]),
-            not: vec![Not::BEHIND; padded_inputs],
-            same: std::array::from_fn(|_| vec![None; width.div_ceil(SPAN)]),
+    fn new(width: usize, columns: &PackedOperator) -> Self {
+        let mut ring = Self {
+            blocks: Default::default(),
+            covers: Default::default(),
+            not: Vec::new(),
+            same: Default::default(),
             holds: [None; 2],
-            columns: vec![[0.0; BLOCK]; padded_inputs],
+            columns: Vec::new(),
             enlarged: vec![[0.0; BLOCK]; SPAN],
-            width,
-        }
+            inputs: Vec::with_capacity(width.div_ceil(SPAN)),
+            width: 0,
+        };
+        ring.fit(width, columns);
+        ring
     }
 
-    fn fit(&mut self, width: usize, padded_inputs: usize) {
-        let covers = width.div_ceil(SPAN);
+    fn fit(&mut self, width: usize, columns: &PackedOperator) {
+        let (covers, padded_inputs) = (width.div_ceil(SPAN), columns.padded_inputs());
+        let of_cover = |start: usize| start..(start + SPAN).min(columns.outputs());
+        let starts = (0..columns.outputs()).step_by(SPAN);
+        self.inputs.clear();
+        self.inputs.extend(starts.map(|start| columns.windows(of_cover(start)).range()));
         self.not.clear();
         self.not.resize(padded_inputs, Not::BEHIND);
         self.columns.clear();
@@ -329,22 +338,24 @@ impl Ring {
         let last = of.mask.len() / of.width - 1;
         let row = |r: usize| &of.mask[(block * BLOCK + r).min(last) * of.width..][..of.width];
         let mask: [&[f32]; BLOCK] = std::array::from_fn(row);
-        to_columns(mask, &mut self.columns[..of.width]);
         find_not(mask, of.faint, &mut self.not[..of.width]);
         let rows = &mut self.blocks[block % 2];
         let starts = (0..self.width).step_by(SPAN);
         let kept = self.covers[block % 2].iter_mut().zip(&mut self.same[block % 2]);
-        for (start, (not, same)) in starts.zip(kept) {
+        for ((start, (not, same)), inputs) in starts.zip(kept).zip(&self.inputs) {
             let cover = start..(start + SPAN).min(self.width);
-            let windows = of.columns.windows(cover.clone());
-            let inputs = windows.range();
             *not = self.not[inputs.clone()].iter().fold(Not::default(), |a, b| a.or(*b));
+            // Behind a mask too narrow for a window there is nothing.
+            let inside = inputs.start..inputs.end.min(of.width);
+            let part = mask.map(|row| &row[inside.clone()]);
             // Most of a mask is 0 or 1, and needs no enlarging.
-            let is_soft = not.clear & not.opaque != 0;
-            let now = if is_soft { None } else { same_all_along(&self.columns[inputs]) };
+            let is_soft = not.clear & not.opaque != 0 || inside != *inputs;
+            let now = if is_soft { None } else { same_all_along(part) };
             match now {
                 None => {
+                    to_columns(part, &mut self.columns[inside]);
                     let enlarged = &mut self.enlarged[..cover.len()];
+                    let windows = of.columns.windows(cover.clone());
                     resample_windows(&self.columns, windows, enlarged);
                     to_part_of_rows(enlarged, rows, self.width, start);
                 }
