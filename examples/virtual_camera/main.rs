@@ -158,7 +158,9 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
 
     let status = Status::new(&pipeline);
     status.note(&format!("From {source} to {sink}"))?;
-    let stage = Stage { pipeline, status, look, choice, sink, limit: arguments.frames };
+    let limit = arguments.frames;
+    let stage =
+        Stage { pipeline, status, look, choice, sink, limit, lost_after: None, is_away: false };
     stage.run(&stop)
 }
 
@@ -205,6 +207,10 @@ struct Stage {
     choice: Choice,
     sink: Sink,
     limit: Option<u64>,
+    /// The frames that had been sent when the camera went away, while it is away.
+    lost_after: Option<u64>,
+    /// It did not start when that was tried last.
+    is_away: bool,
 }
 
 impl Stage {
@@ -240,6 +246,13 @@ impl Stage {
                 remark = self.obey(command).err();
                 is_new = true;
             }
+            if self.is_away {
+                self.is_away = self.pipeline.start_anew(stop).is_err();
+            }
+            if self.lost_after.is_some_and(|sent| self.pipeline.sent() > sent) {
+                self.lost_after = None;
+                self.status.note("The camera is back")?;
+            }
             let mut tail = format!("{} to {}", self.look, self.sink);
             if let Some(remark) = remark {
                 tail = format!("{remark}; {tail}");
@@ -263,6 +276,9 @@ impl Stage {
     /// Looks at a message; false at the end of the stream.
     fn attend(&mut self, message: &gst::Message, stop: &AtomicBool) -> Result<bool, Error> {
         match message.view() {
+            gst::MessageView::Eos(_) if self.pipeline.is_of_a_camera() => {
+                self.wait_for_camera("its stream ended")
+            }
             gst::MessageView::Eos(_) => self.pipeline.begin_again(false),
             gst::MessageView::SegmentDone(_) => self.pipeline.begin_again(true),
             // Whoever closes the window is done.
@@ -275,6 +291,9 @@ impl Stage {
                 self.pipeline.start_anew(stop)?;
                 Ok(true)
             }
+            gst::MessageView::Error(error) if self.pipeline.has_lost_camera(error) => {
+                self.wait_for_camera(&pipeline::explain(error).to_string())
+            }
             gst::MessageView::Error(error) => Err(pipeline::explain(error)),
             gst::MessageView::Warning(warning) => {
                 self.status.note(warning.error().message())?;
@@ -282,6 +301,17 @@ impl Stage {
             }
             _ => Ok(true),
         }
+    }
+
+    /// Has it tried again and again to start with the camera, and tells once that it is not there.
+    fn wait_for_camera(&mut self, reason: &str) -> Result<bool, Error> {
+        self.is_away = true;
+        if self.lost_after.is_none() {
+            self.lost_after = Some(self.pipeline.sent());
+            let note = format!("The camera went away ({reason}); waiting for it to come back");
+            self.status.note(&note)?;
+        }
+        Ok(true)
     }
 
     fn is_closed_window(&self, error: &gst::message::Error) -> bool {

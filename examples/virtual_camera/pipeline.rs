@@ -78,6 +78,8 @@ pub struct Pipeline {
     file: Option<PathBuf>,
     sent: Arc<AtomicU64>,
     sent_when_begun: u64,
+    /// Where frames come from, where that can go away and come back: a camera.
+    camera: Option<gst::Element>,
     /// What frames go into, where whoever takes them can make it fail.
     shared_sink: Option<gst::Element>,
     mishaps: u32,
@@ -120,7 +122,9 @@ impl Pipeline {
         size.set_property("caps", caps);
         let last_convert = element("videoconvert")?;
 
-        let mut upstream = vec![source.element()?];
+        let first = source.element()?;
+        let camera = source.is_camera().then(|| first.clone());
+        let mut upstream = vec![first];
         if source.is_live() {
             let wish = element("capsfilter")?;
             wish.set_property("caps", camera_caps(format));
@@ -176,6 +180,7 @@ impl Pipeline {
             file,
             sent,
             sent_when_begun: 0,
+            camera,
             shared_sink,
             mishaps: 0,
             sent_at_mishap: 0,
@@ -208,15 +213,23 @@ impl Pipeline {
     /// Whether to go on after an error: one of the many that take frames could not agree on a format
     /// or the like, which PipeWire's sink takes for its own failure.
     pub fn outlives(&mut self, error: &gst::message::Error) -> bool {
-        let is_of_sink = self.shared_sink.as_ref().is_some_and(|sink| {
-            error.src().is_some_and(|source| source == sink || source.has_as_ancestor(sink))
-        });
+        let is_of_sink = self.shared_sink.as_ref().is_some_and(|sink| is_of(error, sink));
         if self.sent() > self.sent_at_mishap + 1 {
             self.mishaps = 0;
         }
         self.mishaps += 1;
         self.sent_at_mishap = self.sent();
         is_of_sink && self.mishaps <= MISHAPS
+    }
+
+    /// Whether an error says that the camera went away, after it gave pictures.
+    pub fn has_lost_camera(&self, error: &gst::message::Error) -> bool {
+        self.sent() > 0 && self.camera.as_ref().is_some_and(|camera| is_of(error, camera))
+    }
+
+    /// Whether a stream that ended is one that a camera gave.
+    pub fn is_of_a_camera(&self) -> bool {
+        self.sent() > 0 && self.camera.is_some()
     }
 
     /// Starts it anew after an error.
@@ -226,9 +239,9 @@ impl Pipeline {
     pub fn start_anew(&self, stop: &AtomicBool) -> Result<(), Error> {
         let failed = |_| self.first_error(gst::ClockTime::from_seconds(2));
         self.pipeline.set_state(gst::State::Ready).map_err(failed)?;
-        if let Some(sink) = &self.shared_sink {
-            // It is another one for the server then. All else stays as it is.
-            sink.set_state(gst::State::Null).map_err(failed)?;
+        // What failed is another one for the system then. All else stays as it is.
+        for element in self.shared_sink.iter().chain(&self.camera) {
+            element.set_state(gst::State::Null).map_err(failed)?;
         }
         if let Some(bus) = self.pipeline.bus() {
             // Other elements tell of the same failure.
@@ -313,6 +326,11 @@ impl Drop for Pipeline {
         // Devices are given back; there is nobody to tell of a failure.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
+}
+
+/// Whether an error comes from an element, or from one inside it.
+fn is_of(error: &gst::message::Error, element: &gst::Element) -> bool {
+    error.src().is_some_and(|source| source == element || source.has_as_ancestor(element))
 }
 
 /// What an error message says, in one sentence.

@@ -96,6 +96,11 @@ impl Source {
         !matches!(self, Self::File(_))
     }
 
+    /// Whether it can be unplugged and plugged in again.
+    pub fn is_camera(&self) -> bool {
+        matches!(self, Self::Camera(_) | Self::PipeWire | Self::Device(_))
+    }
+
     /// The element that gives frames, in whatever form.
     ///
     /// # Errors

@@ -165,7 +165,8 @@ mod tests {
         for (width, height) in [(1, 1), (1, 65535), (65535, 3), (16384, 16384)] {
             for rule in [RULE, area] {
                 let (w, h) = size(rule, width, height);
-                let is_one = |side: usize| side % 32 == 0 && (32..=MAX_SIDE).contains(&side);
+                let is_one =
+                    |side: usize| side.is_multiple_of(32) && (32..=MAX_SIDE).contains(&side);
                 assert!(is_one(w) && is_one(h));
             }
         }
