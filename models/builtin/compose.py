@@ -582,19 +582,19 @@ def _validation(kind: str, count: int, side: int) -> dict[str, np.ndarray]:
         return {name: data[name] for name in data.files}
 
 
-def validation(count: int = 300, side: int = 384, extras: bool = False, valid: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+def validation(kind: str = "", count: int = 300, side: int = 384) -> list[tuple[np.ndarray, np.ndarray]]:
     """Fixed composites of held-out avatars before held-out places: pictures BGR and alphas, uint8.
 
-    Without extras they are what they were from the beginning, so that scores can be compared over time; ``valid``: with
-    extras, of VALID's persons.
+    kind: of ``VALIDATIONS``. The first are what they were from the beginning, so that scores can be compared over time;
+    ``extras`` have extras, and ``valid`` as well, with VALID's persons.
     """
-    data = _validation("valid" if valid else "extras" if extras else "", count, side)
+    data = _validation(kind, count, side)
     return [(data[f"photo{index}"], data[f"alpha{index}"]) for index in range(count)]
 
 
-def validation_avatars(count: int = 300, side: int = 384) -> list[list[str]]:
-    """Names of the avatars in each composite of ``validation(valid=True)``; they begin with group and sex."""
-    return [str(names).split() for names in _validation("valid", count, side)["avatars"]]
+def validation_avatars(kind: str = "", count: int = 300, side: int = 384) -> list[str]:
+    """Names of the avatars in each composite of ``validation``, joined by spaces; VALID's begin with group and sex."""
+    return [str(names) for names in _validation(kind, count, side)["avatars"]]
 
 
 def nobody(count: int = 150) -> list[np.ndarray]:

@@ -93,16 +93,10 @@ def the_rival(path: Path) -> Model:
 
 # --------------------------------------------------------------------------------------------------------- sets
 
-def composites(extras: bool) -> list[Entry]:
-    """Held-out composites with somebody in them."""
-    pairs = enumerate(compose.validation(extras=extras))
-    return [(str(index), photo, alpha / np.float32(255)) for index, (photo, alpha) in pairs if (alpha > 127).mean() > 0.003]
-
-
-def valid_composites() -> list[Entry]:
-    """Composites of VALID's held-out persons, labelled with their avatars' names."""
-    pairs = zip(compose.validation_avatars(), compose.validation(valid=True))
-    return [(" ".join(names), photo, alpha / np.float32(255)) for names, (photo, alpha) in pairs if (alpha > 127).mean() > 0.003]
+def composites(kind: str) -> list[Entry]:
+    """Held-out composites with somebody in them, labelled with their avatars' names."""
+    pairs = zip(compose.validation_avatars(kind), compose.validation(kind))
+    return [(names, photo, alpha / np.float32(255)) for names, (photo, alpha) in pairs if (alpha > 127).mean() > 0.003]
 
 
 def nobody() -> list[Entry]:
@@ -129,12 +123,12 @@ def choosing_sets() -> dict[str, Callable[[], list[Entry]]]:
         if paths.labelled(name, True):
             sets[f"photographs {name}"] = lambda name=name: photographs.held_out(name)
     if compose.renders_are_there():
-        sets["composites"] = lambda: composites(False)
+        sets["composites"] = lambda: composites("")
         sets["nobody"] = nobody
     if compose.renders_are_there("extras"):
-        sets["composites with extras"] = lambda: composites(True)
+        sets["composites with extras"] = lambda: composites("extras")
     if compose.renders_are_there("valid"):
-        sets["composites of valid"] = valid_composites
+        sets["composites of valid"] = lambda: composites("valid")
     return sets
 
 
@@ -184,6 +178,8 @@ def run(model: str | None, sides: list[int], only: str | None, grid: str | None,
             _by_share(entries, results)
         if name == "composites of valid":
             _by_person(entries, results)
+        elif name.startswith("composites"):
+            _by_age(entries, results)
         if grid and name != "nobody":
             best = results[models[len(sides) - 1].name]
             worst += [(scores["iou"], f"{name} {entry[0]}", entry[1], models[len(sides) - 1].matte(entry[1])) for scores, entry in zip(best, entries)]
@@ -213,10 +209,20 @@ def _by_person(entries: list[Entry], results: dict[str, list[dict[str, float]]])
     """IoU by group, and by sex, of the pictures that show people of one only."""
     kinds = [[paths.group_and_sex(avatar) for avatar in label.split()] for label, _, _ in entries]
     for part in (0, 1):
-        for kind in sorted({pair[part] for pairs in kinds for pair in pairs}):
-            members = [index for index, pairs in enumerate(kinds) if {pair[part] for pair in pairs} == {kind}]
-            print(f"  {kind} in {len(members)} pictures: IoU "
-                  + ", ".join(f"{who} {np.mean([rows[index]['iou'] for index in members]):.3f}" for who, rows in results.items() if members))
+        _by_kind([{pair[part] for pair in pairs} for pairs in kinds], results)
+
+
+def _by_age(entries: list[Entry], results: dict[str, list[dict[str, float]]]) -> None:
+    """IoU of the pictures that show adults only, and children only."""
+    _by_kind([{"children" if "_Child_" in avatar else "adults" for avatar in label.split()} for label, _, _ in entries], results)
+
+
+def _by_kind(kinds: list[set[str]], results: dict[str, list[dict[str, float]]]) -> None:
+    """IoU by kind, of the pictures that show one kind only."""
+    for kind in sorted({kind for shown in kinds for kind in shown}):
+        members = [index for index, shown in enumerate(kinds) if shown == {kind}]
+        print(f"  {kind} in {len(members)} pictures: IoU "
+              + ", ".join(f"{who} {np.mean([rows[index]['iou'] for index in members]):.3f}" for who, rows in results.items() if members))
 
 
 def _grid(entries: list, tile: int = 230) -> np.ndarray:

@@ -422,6 +422,34 @@ mod tests {
         assert_eq!(masks, [0.5, 1.0]);
     }
 
+    #[test]
+    fn a_stream_may_go_to_and_fro_between_sizes_until_somebody_ends_it() {
+        if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+            eprintln!("skipped: ORT_DYLIB_PATH is not set");
+            return;
+        }
+        let options = SessionOptions { device: Device::Cpu, threads: 1, ..Default::default() };
+        let mut session = Session::load(&ModelSource::builtin(), &options).unwrap();
+        let mut matte = |session: &mut Session, [width, height]: [usize; 2]| {
+            session.resize(Size { width: 32 * width, height: 32 * height })?;
+            for (i, value) in session.input().iter_mut().enumerate() {
+                *value = (i * 37 % 251) as f32 / 250.0;
+            }
+            let mut mask = vec![0.0; session.shape().mask.area()];
+            session.run(&mut mask).map(|()| mask)
+        };
+        // More than are kept.
+        let sizes = [[2, 1], [1, 2], [3, 1], [1, 3], [2, 2], [3, 2], [2, 3]];
+        let first = sizes.map(|size| matte(&mut session, size).unwrap());
+        for index in [6, 5, 6, 0, 6, 1, 0, 3] {
+            assert!(matte(&mut session, sizes[index]).unwrap() == first[index], "{index}");
+        }
+        session.terminator().unwrap()();
+        for size in [sizes[3], sizes[0], [4, 4]] {
+            assert!(matte(&mut session, size).is_err(), "{size:?}");
+        }
+    }
+
     /// Without a GPU the way over a device's memory can be tried with the processor as device.
     #[test]
     fn tensors_on_a_device_give_the_same_mask() {
