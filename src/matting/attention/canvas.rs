@@ -12,7 +12,9 @@ use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::AxisGeometry;
 use crate::matting::input::layouts::MaskLayouts;
 use crate::matting::kernels::resample::PackedOperator;
-use crate::matting::matte::enlarge::{FAINT, MaskMatte, Matte, MatteReader, MatteRows};
+use crate::matting::matte::enlarge::{
+    FAINT, MaskMatte, Matte, MatteReader, MatteRows, next_number,
+};
 
 /// Samples that the longer side of a canvas has beyond a mask's.
 const FINER: usize = 768;
@@ -75,6 +77,7 @@ impl Canvas {
             _ => self.place(region),
         };
         let enlarged = Matte::Mask(MaskMatte {
+            number: next_number(),
             mask: &mask[..size.area()],
             width: size.width,
             columns: &self.columns,

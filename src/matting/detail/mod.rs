@@ -26,7 +26,7 @@ use crate::matting::inference::tiles::TileNetwork;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::threads::threads;
 use crate::matting::matte::details::{Details, Tile};
-use crate::matting::matte::enlarge::{MaskMatte, Matte};
+use crate::matting::matte::enlarge::{MaskMatte, Matte, next_number};
 use crate::matting::matte::shape::{Finisher, MatteSettings};
 
 /// How much the newest frame counts in the mean of what a tile takes.
@@ -152,7 +152,7 @@ impl Detailer {
         let sources = Sources {
             frame,
             coarse: Matte::Mask(coarse),
-            gate: Matte::Mask(MaskMatte { mask: gate.values(), ..coarse }),
+            gate: Matte::Mask(MaskMatte { number: next_number(), mask: gate.values(), ..coarse }),
             across: details.grid().width,
         };
         let Some(first) = workers.first_mut() else { return Ok(()) };

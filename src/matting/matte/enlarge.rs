@@ -10,6 +10,7 @@
 mod tests;
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
@@ -62,12 +63,14 @@ pub enum Matte<'a> {
 impl<'a> Matte<'a> {
     /// The rows of the matte, from a reader of its finisher.
     pub fn rows<S: Sample>(self, reader: &'a mut MatteReader<S>) -> MatteRowsOf<'a, S> {
-        reader.ring.forget();
         (reader.covers_of, reader.tiles_of) = (None, None);
-        if let Self::Flat(opacity) = self {
-            reader.row.fill(opacity);
-            quantise(&reader.row, &mut reader.codes);
-            reader.covers.fill(Cover::of_opacity(opacity));
+        match self {
+            Self::Mask(mask) => reader.wide.begin(&mask),
+            Self::Flat(opacity) => {
+                reader.row.fill(opacity);
+                quantise(&reader.row, &mut reader.codes);
+                reader.covers.fill(Cover::of_opacity(opacity));
+            }
         }
         MatteRowsOf { matte: self, reader }
     }
@@ -94,6 +97,8 @@ impl<'a> Matte<'a> {
 /// A mask that was shaped, and the way to the frame's size.
 #[derive(Clone, Copy)]
 pub struct MaskMatte<'a> {
+    /// From [`next_number`], for each mask another one: what was enlarged of it is not enlarged again.
+    pub number: u64,
     /// Row by row.
     pub mask: &'a [f32],
     /// Of the mask.
@@ -112,9 +117,15 @@ pub struct MaskMatte<'a> {
     pub details: Option<&'a Details>,
 }
 
-/// What reading a matte needs.
+/// A number that no mask had before.
+pub fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What reading a matte needs. One that is read again is not enlarged along its rows again.
 pub struct MatteReader<S = u8> {
-    ring: Ring,
+    wide: Wide,
     row: Vec<f32>,
     codes: Vec<S>,
     covers: Vec<Cover>,
@@ -133,7 +144,7 @@ impl<S: Sample> MatteReader<S> {
     /// For mattes `width` pixels wide, enlarged by `columns`.
     pub fn new(width: usize, columns: &PackedOperator) -> Self {
         Self {
-            ring: Ring::new(width, columns),
+            wide: Wide::new(width, columns),
             row: vec![0.0; width],
             codes: vec![S::NONE; width],
             covers: vec![Cover::Soft; width.div_ceil(SPAN)],
@@ -150,7 +161,7 @@ impl<S: Sample> MatteReader<S> {
     pub fn fit(&mut self, columns: &PackedOperator) {
         let width = columns.outputs();
         let covers = width.div_ceil(SPAN);
-        self.ring.fit(width, columns);
+        self.wide.fit(width, columns);
         self.row.resize(width, 0.0);
         self.codes.resize(width, S::NONE);
         self.covers.resize(covers, Cover::Soft);
@@ -183,7 +194,7 @@ impl MaskMatte<'_> {
         // Taps beyond the last row have no weight; any row will do.
         let sources: [usize; TAPS] = std::array::from_fn(|k| (first + k).min(last));
         for source in sources {
-            reader.ring.fill(source, self);
+            reader.wide.fill(source, self);
         }
         // What tiles left in the row is not the next one's.
         let tiles_of = self.details.map(|_| y / TILE);
@@ -194,9 +205,8 @@ impl MaskMatte<'_> {
             self.find_parts(sources, reader);
             reader.covers_of = Some(first);
         }
-        let MatteReader { ring, row, codes, soft, .. } = reader;
-        let [a, b, c, d] = sources;
-        let (a, b, c, d) = (ring.row(a), ring.row(b), ring.row(c), ring.row(d));
+        let MatteReader { wide, row, codes, soft, .. } = reader;
+        let [a, b, c, d] = sources.map(|source| wide.row(source));
         let weights: [f32; TAPS] = std::array::from_fn(|k| weights[k]);
         for span in soft.iter().cloned() {
             let row = &mut row[span.clone()];
@@ -233,8 +243,8 @@ impl MaskMatte<'_> {
 
     /// Finds what the covers of rows between `sources` are, and fills those that are not soft.
     fn find_parts<S: Sample>(&self, sources: [usize; TAPS], reader: &mut MatteReader<S>) {
-        let MatteReader { ring, row, codes, covers, covers_of, not, found, soft, .. } = reader;
-        ring.find_not(sources, found);
+        let MatteReader { wide, row, codes, covers, covers_of, not, found, soft, .. } = reader;
+        wide.find_not(sources, found);
         if covers_of.is_some() && found == not {
             return;
         }
@@ -266,17 +276,13 @@ fn row_of<'a>(row: &'a [f32], span: &Range<usize>) -> &'a [f32] {
     &row[span.start..span.end]
 }
 
-/// Mask rows that were enlarged horizontally: two blocks of them, so that the taps of a matte row
-/// are there wherever they lie.
-struct Ring {
-    blocks: [Vec<f32>; 2],
-    /// For each cover of a block, which of its rows are not clear there, and which are not opaque.
-    covers: [Vec<Not>; 2],
-    /// What each cover of a block holds where all columns of the mask that it looks at are the same.
-    same: [Vec<Option<Column>>; 2],
-    /// Which rows of the mask each block holds, in blocks.
-    holds: [Option<usize>; 2],
-    /// The same for each column of a block of the mask.
+/// The rows of a mask, enlarged horizontally, a block of rows at a time as they are needed.
+struct Wide {
+    /// Of the mask, top down.
+    blocks: Vec<Block>,
+    /// What tells the mask from others: its number, and what is faint in it.
+    of: (u64, f32),
+    /// For each column of a block of the mask, which of its rows are not clear, and which are not opaque.
     not: Vec<Not>,
     /// A block of the mask, with zeros behind rows too short for cubic windows.
     columns: Vec<Column>,
@@ -287,61 +293,85 @@ struct Ring {
     width: usize,
 }
 
-impl Ring {
+/// A block of enlarged rows.
+#[derive(Default)]
+struct Block {
+    /// None before they are wanted: of several readers of a frame, each reads its own part.
+    rows: Vec<f32>,
+    /// For each cover, which of the rows are not clear there, and which are not opaque.
+    covers: Vec<Not>,
+    /// What each cover holds where all columns of the mask that it looks at are the same.
+    same: Vec<Option<Column>>,
+    /// They are those of the mask at hand.
+    is_filled: bool,
+}
+
+impl Block {
+    fn set_width(&mut self, width: usize) {
+        let covers = width.div_ceil(SPAN);
+        self.covers.resize(covers, Not::default());
+        self.same.clear();
+        self.same.resize(covers, None);
+        self.is_filled = false;
+    }
+}
+
+impl Wide {
     fn new(width: usize, columns: &PackedOperator) -> Self {
-        let mut ring = Self {
-            blocks: Default::default(),
-            covers: Default::default(),
+        let mut wide = Self {
+            blocks: Vec::new(),
+            of: (0, 0.0),
             not: Vec::new(),
-            same: Default::default(),
-            holds: [None; 2],
             columns: Vec::new(),
             enlarged: vec![[0.0; BLOCK]; SPAN],
             inputs: Vec::with_capacity(width.div_ceil(SPAN)),
             width: 0,
         };
-        ring.fit(width, columns);
-        ring
+        wide.fit(width, columns);
+        wide
     }
 
     fn fit(&mut self, width: usize, columns: &PackedOperator) {
-        let (covers, padded_inputs) = (width.div_ceil(SPAN), columns.padded_inputs());
         let of_cover = |start: usize| start..(start + SPAN).min(columns.outputs());
         let starts = (0..columns.outputs()).step_by(SPAN);
         self.inputs.clear();
         self.inputs.extend(starts.map(|start| columns.windows(of_cover(start)).range()));
         self.not.clear();
-        self.not.resize(padded_inputs, Not::BEHIND);
+        self.not.resize(columns.padded_inputs(), Not::BEHIND);
         self.columns.clear();
-        self.columns.resize(padded_inputs, [0.0; BLOCK]);
-        self.blocks.iter_mut().for_each(|rows| rows.resize(BLOCK * width, 0.0));
-        self.covers.iter_mut().for_each(|block| block.resize(covers, Not::default()));
-        for same in &mut self.same {
-            same.clear();
-            same.resize(covers, None);
-        }
+        self.columns.resize(columns.padded_inputs(), [0.0; BLOCK]);
         self.width = width;
-        self.forget();
+        self.blocks.iter_mut().for_each(|block| block.set_width(width));
     }
 
-    fn forget(&mut self) {
-        self.holds = [None; 2];
+    /// Makes ready for the rows of a mask; what was enlarged of it already stays.
+    fn begin(&mut self, mask: &MaskMatte<'_>) {
+        let of = (mask.number, mask.faint);
+        if std::mem::replace(&mut self.of, of) != of {
+            self.blocks.iter_mut().for_each(|block| block.is_filled = false);
+        }
+        let count = (mask.mask.len() / mask.width).div_ceil(BLOCK);
+        while self.blocks.len() < count {
+            let mut block = Block::default();
+            block.set_width(self.width);
+            self.blocks.push(block);
+        }
     }
 
-    /// Makes sure that row `source` of a mask is held.
+    /// Makes sure that row `source` of a mask is there.
     fn fill(&mut self, source: usize, of: &MaskMatte<'_>) {
-        let block = source / BLOCK;
-        if self.holds[block % 2] == Some(block) {
+        let index = source / BLOCK;
+        let Block { rows, covers, same, is_filled } = &mut self.blocks[index];
+        if std::mem::replace(is_filled, true) {
             return;
         }
-        self.holds[block % 2] = Some(block);
+        rows.resize(BLOCK * self.width, 0.0);
         let last = of.mask.len() / of.width - 1;
-        let row = |r: usize| &of.mask[(block * BLOCK + r).min(last) * of.width..][..of.width];
+        let row = |r: usize| &of.mask[(index * BLOCK + r).min(last) * of.width..][..of.width];
         let mask: [&[f32]; BLOCK] = std::array::from_fn(row);
         find_not(mask, of.faint, &mut self.not[..of.width]);
-        let rows = &mut self.blocks[block % 2];
         let starts = (0..self.width).step_by(SPAN);
-        let kept = self.covers[block % 2].iter_mut().zip(&mut self.same[block % 2]);
+        let kept = covers.iter_mut().zip(same);
         for ((start, (not, same)), inputs) in starts.zip(kept).zip(&self.inputs) {
             let cover = start..(start + SPAN).min(self.width);
             *not = self.not[inputs.clone()].iter().fold(Not::default(), |a, b| a.or(*b));
@@ -359,7 +389,7 @@ impl Ring {
                     resample_windows(&self.columns, windows, enlarged);
                     to_part_of_rows(enlarged, rows, self.width, start);
                 }
-                // It is there already.
+                // It is there already, from the mask before.
                 Some(_) if now == *same => {}
                 Some(column) => {
                     for (row, value) in rows.chunks_exact_mut(self.width).zip(column) {
@@ -373,17 +403,19 @@ impl Ring {
 
     fn row(&self, source: usize) -> &[f32] {
         let width = self.width;
-        &self.blocks[source / BLOCK % 2][source % BLOCK * width..][..width]
+        &self.blocks[source / BLOCK].rows[source % BLOCK * width..][..width]
     }
 
-    /// What covers are in any of some rows.
+    /// What covers are in any of some rows, which lie in two blocks at most.
     fn find_not(&self, sources: [usize; TAPS], found: &mut [Not]) {
-        let mut rows = [0; 2];
-        for source in sources {
-            rows[source / BLOCK % 2] |= 1 << (source % BLOCK);
-        }
-        let [first, second] = &self.covers;
-        for ((found, first), second) in found.iter_mut().zip(first).zip(second) {
+        let [first, .., last] = sources.map(|source| source / BLOCK);
+        let rows_of = |block: usize| {
+            let inside = sources.iter().filter(|&&source| source / BLOCK == block);
+            inside.fold(0, |rows, source| rows | 1 << (source % BLOCK))
+        };
+        let rows = [rows_of(first), if last == first { 0 } else { rows_of(last) }];
+        let covers = [first, last].map(|block| &self.blocks[block].covers);
+        for ((found, first), second) in found.iter_mut().zip(covers[0]).zip(covers[1]) {
             *found = first.of_rows(rows[0]).or(second.of_rows(rows[1]));
         }
     }

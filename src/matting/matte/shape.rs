@@ -8,7 +8,7 @@ use crate::matting::frame::size::Size;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::gaussian::Gaussian;
 use crate::matting::kernels::resample::PackedOperator;
-use crate::matting::matte::enlarge::{FAINT, MaskMatte, Matte, MatteReader, TAPS};
+use crate::matting::matte::enlarge::{FAINT, MaskMatte, Matte, MatteReader, TAPS, next_number};
 
 /// The frame height that the lengths in [`MatteSettings`] are given for.
 const REFERENCE_HEIGHT: f32 = 1080.0;
@@ -83,6 +83,7 @@ impl Finisher {
         // A step that was softened is there already, and no step any more.
         let threshold = if settings.feather > 0.0 { 0.0 } else { settings.threshold };
         Matte::Mask(MaskMatte {
+            number: next_number(),
             mask: &mask[..self.mask.area()],
             width: self.mask.width,
             columns: &self.columns,
