@@ -7,3 +7,4 @@ pub mod enlarge;
 pub mod shape;
 pub mod spans;
 pub mod uncertain;
+mod wide;

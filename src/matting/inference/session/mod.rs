@@ -430,7 +430,7 @@ mod tests {
         }
         let options = SessionOptions { device: Device::Cpu, threads: 1, ..Default::default() };
         let mut session = Session::load(&ModelSource::builtin(), &options).unwrap();
-        let mut matte = |session: &mut Session, [width, height]: [usize; 2]| {
+        let matte = |session: &mut Session, [width, height]: [usize; 2]| {
             session.resize(Size { width: 32 * width, height: 32 * height })?;
             for (i, value) in session.input().iter_mut().enumerate() {
                 *value = (i * 37 % 251) as f32 / 250.0;
