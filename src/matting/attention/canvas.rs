@@ -153,8 +153,10 @@ pub(super) fn drawn(frame: usize, canvas: usize, start: usize, side: usize) -> R
 mod tests {
     use super::*;
     use crate::matting::frame::aspect::PixelAspect;
+    use crate::matting::inference::network::OpenSides;
     use crate::matting::input::geometry::MaskLayout;
     use crate::matting::model::description::Fit;
+    use crate::matting::model::size_rule::{Shaped, SizeRule};
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 1280, height: 720 };
@@ -167,35 +169,49 @@ mod tests {
         (0.5 + (200.0 - (x - 640.0).hypot(y - 360.0)) / 60.0).clamp(0.0, 1.0)
     }
 
+    /// Masks of the shape of what is seen.
+    fn shaped() -> MaskLayouts {
+        let rule =
+            Shaped { short: None, long: None, area: Some(256), multiple: 16, min: None, max: None };
+        let open = OpenSides { input: [true; 2], mask: [true; 2] };
+        MaskLayouts::following(MASKS, open, SizeRule::Shaped(rule))
+    }
+
     /// What a perfect network says of `region`.
-    fn mask(region: Region) -> Vec<f32> {
-        let [x, y] = MASKS.axes(region.size);
-        let at = |axis: &AxisGeometry, i: usize, start: usize| {
-            let edge = axis.frame_edge(256);
-            start as f32 + (i as f32 + 0.5 - edge) / axis.mask_per_frame(256)
+    fn mask(region: Region, masks: MaskLayouts) -> Vec<f32> {
+        let layout = masks.of(region.size);
+        let Size { width, height } = layout.mask;
+        let [x, y] = layout.axes(region.size);
+        let at = |axis: &AxisGeometry, mask: usize, i: usize, start: usize| {
+            let edge = axis.frame_edge(mask);
+            start as f32 + (i as f32 + 0.5 - edge) / axis.mask_per_frame(mask)
         };
-        (0..MASK.area())
-            .map(|i| blob(at(&x, i % 256, region.x), at(&y, i / 256, region.y)))
-            .collect()
+        let value =
+            |i| blob(at(&x, width, i % width, region.x), at(&y, height, i / width, region.y));
+        (0..layout.mask.area()).map(value).collect()
     }
 
     #[test]
     fn wherever_the_network_looks_the_frame_is_the_same() {
-        let mut canvas = Canvas::new(FRAME, MASKS);
-        let Size { width, height } = canvas.size();
-        assert_eq!((width, height), (1024, 576));
-        for region in [
-            Region::whole(FRAME),
-            Region { x: 320, y: 80, size: Size { width: 640, height: 560 } },
-            Region { x: 402, y: 36, size: Size { width: 480, height: 684 } },
-        ] {
-            let mut out = vec![f32::NAN; width * height];
-            canvas.draw(&mask(region), region, &mut out);
-            for (i, value) in out.iter().enumerate() {
-                let x = ((i % width) as f32 + 0.5) * 1.25;
-                let y = ((i / width) as f32 + 0.5) * 1.25;
-                let error = (value - blob(x, y)).abs();
-                assert!(error < 0.02, "{error} at {x}, {y} of {region:?}");
+        for (masks, size) in [(MASKS.into(), (1024, 576)), (shaped(), (1104, 621))] {
+            let mut canvas = Canvas::new(FRAME, masks);
+            let Size { width, height } = canvas.size();
+            assert_eq!((width, height), size);
+            for region in [
+                Region::whole(FRAME),
+                Region { x: 320, y: 80, size: Size { width: 640, height: 560 } },
+                Region { x: 402, y: 36, size: Size { width: 480, height: 684 } },
+                Region::whole(FRAME),
+            ] {
+                let mut out = vec![f32::NAN; width * height];
+                canvas.draw(&mask(region, masks), region, &mut out);
+                let pixels = FRAME.width as f32 / width as f32;
+                for (i, value) in out.iter().enumerate() {
+                    let x = ((i % width) as f32 + 0.5) * pixels;
+                    let y = ((i / width) as f32 + 0.5) * pixels;
+                    let error = (value - blob(x, y)).abs();
+                    assert!(error < 0.02, "{error} at {x}, {y} of {region:?}");
+                }
             }
         }
     }
