@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use gst::glib;
@@ -159,8 +160,17 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     let status = Status::new(&pipeline);
     status.note(&format!("From {source} to {sink}"))?;
     let limit = arguments.frames;
-    let stage =
-        Stage { pipeline, status, look, choice, sink, limit, lost_after: None, is_away: false };
+    let stage = Stage {
+        pipeline,
+        status,
+        look,
+        choice,
+        sink,
+        limit,
+        lost_after: None,
+        is_away: false,
+        newest: (0, Instant::now()),
+    };
     stage.run(&stop)
 }
 
@@ -199,6 +209,9 @@ fn set_up(matte: &gst::Element, arguments: &Arguments) {
     }
 }
 
+/// A camera that gives no picture for so long is taken for one that went away.
+const SILENCE: Duration = Duration::from_secs(4);
+
 /// A pipeline that plays, and what is told and asked meanwhile.
 struct Stage {
     pipeline: Pipeline,
@@ -211,6 +224,8 @@ struct Stage {
     lost_after: Option<u64>,
     /// It did not start when that was tried last.
     is_away: bool,
+    /// How many frames had come from the camera when the last one had, and when that was.
+    newest: (u64, Instant),
 }
 
 impl Stage {
@@ -246,6 +261,7 @@ impl Stage {
                 remark = self.obey(command).err();
                 is_new = true;
             }
+            self.watch_camera()?;
             if self.is_away {
                 self.is_away = self.pipeline.start_anew(stop).is_err();
             }
@@ -301,6 +317,19 @@ impl Stage {
             }
             _ => Ok(true),
         }
+    }
+
+    /// Does not trust a camera that gave pictures and gives none any more: PipeWire tells nobody of one that was
+    /// unplugged.
+    fn watch_camera(&mut self) -> Result<(), Error> {
+        let came = self.pipeline.came();
+        if came != self.newest.0 || self.is_away {
+            self.newest = (came, Instant::now());
+        } else if self.pipeline.is_of_a_camera() && self.newest.1.elapsed() > SILENCE {
+            self.newest.1 = Instant::now();
+            self.wait_for_camera("it gives no pictures")?;
+        }
+        Ok(())
     }
 
     /// Has it tried again and again to start with the camera, and tells once that it is not there.

@@ -76,6 +76,7 @@ pub struct Pipeline {
     pub matte: gst::Element,
     /// A file that is played again and again.
     file: Option<PathBuf>,
+    came: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
     sent_when_begun: u64,
     /// Where frames come from, where that can go away and come back: a camera.
@@ -165,9 +166,12 @@ impl Pipeline {
             let _ = tell.send(first.as_ref().is_some_and(gst::Pad::is_linked));
         });
 
-        let sent = Arc::new(AtomicU64::new(0));
-        if let Some(last) = downstream.last() {
-            count_frames(last, sent.clone(), limit);
+        let (came, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        if let Some(pad) = camera.as_ref().and_then(|camera| camera.static_pad("src")) {
+            count_frames(&pad, came.clone(), None);
+        }
+        if let Some(pad) = downstream.last().and_then(|last| last.static_pad("sink")) {
+            count_frames(&pad, sent.clone(), limit);
         }
         let file = match source {
             Source::File(path) => Some(path.clone()),
@@ -178,6 +182,7 @@ impl Pipeline {
             pipeline,
             matte,
             file,
+            came,
             sent,
             sent_when_begun: 0,
             camera,
@@ -187,6 +192,11 @@ impl Pipeline {
             decode,
             decoded,
         })
+    }
+
+    /// Pictures that came from the camera, where there is one.
+    pub fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
     }
 
     /// Frames that came to the sink.
@@ -376,9 +386,8 @@ fn link_when_decoded(decode: &gst::Element, next: &gst::Element) {
     });
 }
 
-/// Counts the frames that come to an element, and lets none after the limit pass.
-fn count_frames(element: &gst::Element, sent: Arc<AtomicU64>, limit: Option<u64>) {
-    let Some(pad) = element.static_pad("sink") else { return };
+/// Counts the frames that pass a pad, and lets none after the limit pass.
+fn count_frames(pad: &gst::Pad, sent: Arc<AtomicU64>, limit: Option<u64>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let is_more = limit.is_some_and(|limit| sent.load(Ordering::Relaxed) >= limit);
         if is_more {

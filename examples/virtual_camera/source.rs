@@ -109,13 +109,14 @@ impl Source {
         match self {
             Self::Camera(device) => device
                 .create_element(None)
+                .map(keeping_its_own)
                 .map_err(|error| Error::Element(format!("{self} could not be used: {error}"))),
             Self::Test => {
                 let source = element("videotestsrc")?;
                 source.set_property("is-live", true);
                 Ok(source)
             }
-            Self::PipeWire => element("pipewiresrc"),
+            Self::PipeWire => element("pipewiresrc").map(keeping_its_own),
             Self::Device(path) => {
                 let source = element("v4l2src")?;
                 source.set_property("device", path.to_string_lossy().as_ref());
@@ -128,6 +129,15 @@ impl Source {
             }
         }
     }
+}
+
+/// PipeWire's source, or another one, giving frames that are its own: others that are still looked at go with a
+/// camera that goes, and the program with them.
+fn keeping_its_own(source: gst::Element) -> gst::Element {
+    if source.find_property("always-copy").is_some() {
+        source.set_property("always-copy", true);
+    }
+    source
 }
 
 #[cfg(unix)]
