@@ -18,8 +18,7 @@ from . import backgrounds, codec, paths, render
 HARD_SHARE = 0.2    # of the training's pictures lie before surroundings that were mined, see ``mining``
 COLOURED = 0.35    # of the pictures are lit in a colour, people and all: lamps and screens of any
 TWO_LIGHTS = 0.3    # of these by one lamp on one side and another on the other
-LIKE_SOMEONE = 0.15  # of the training's composites lie before the colours of someone's clothes or skin
-WALLS = 0.15        # of the training's surroundings are a plain wall, as behind most cameras
+WALLS = 0.1         # of the training's surroundings are a plain wall, as behind most cameras
 CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
@@ -443,7 +442,7 @@ class Composer:
 
         alpha = np.zeros(frame, "f4")
         persons = [] if hard and rng.random() < NOBODY_IN_HARD else self._persons(rng, frame)
-        if self.extras and persons and rng.random() < (0.07 if self.held_out else LIKE_SOMEONE):
+        if self.extras and persons and rng.random() < 0.07:
             self._like_someone(picture, persons, rng)
         ambient = np.array(cv2.mean(picture)[:3])
         exposure, cast = np.exp(rng.normal(0, 0.15)), np.exp(rng.normal(0, 0.04, 3))
