@@ -26,6 +26,9 @@ pub struct NetworkShape {
     pub has_foreground: bool,
     /// Which sides are open, and follow the frame where the description says so.
     pub open: OpenSides,
+    /// Whether they follow each part of a frame that it is given. Not where a device compiles for each size, or
+    /// tries out what is quickest for it: parts have the size for the whole frame there.
+    pub adapts: bool,
 }
 
 /// What a network keeps from frame to frame. One that keeps something sees whole frames, all of them that
@@ -74,6 +77,7 @@ impl NetworkShape {
             memory: Memory { states: false, previous: false },
             has_foreground: false,
             open: OpenSides { input: [false; 2], mask: [false; 2] },
+            adapts: true,
         }
     }
 
@@ -81,12 +85,20 @@ impl NetworkShape {
     /// description says so.
     #[must_use]
     pub fn fitted(&self, frame: Size) -> Self {
-        let MaskLayout { input, mask, .. } = self.layouts(PixelAspect::SQUARE).of(frame);
+        let MaskLayout { input, mask, .. } = self.following(PixelAspect::SQUARE).of(frame);
         Self { input, mask, ..self.clone() }
     }
 
-    /// How its masks lie on whatever it is given, of pixels of that shape.
+    /// How its masks lie on whatever it is given of frames that it is [fitted](Self::fitted) to, of pixels of
+    /// that shape.
     pub fn layouts(&self, aspect: PixelAspect) -> MaskLayouts {
+        match self.adapts {
+            true => self.following(aspect),
+            false => self.masks().with_aspect(aspect).into(),
+        }
+    }
+
+    fn following(&self, aspect: PixelAspect) -> MaskLayouts {
         let usual = self.masks().with_aspect(aspect);
         match self.description.size.filter(SizeRule::follows_frame) {
             Some(rule) => MaskLayouts::following(usual, self.open, rule),
@@ -199,7 +211,12 @@ mod tests {
         let mut shape = NetworkShape::new(description, size(512, 512), size(256, 256));
         assert_eq!(shape.fitted(size(1920, 1080)), shape);
         shape.open = OpenSides { input: [true, true], mask: [true, false] };
-        let fitted = shape.fitted(size(1920, 1080));
+        let mut fitted = shape.fitted(size(1920, 1080));
         assert_eq!((fitted.input, fitted.mask), (size(112, 64), size(112, 256)));
+        // Parts of that frame, where it adapts to them and where it does not.
+        let part = size(500, 500);
+        assert_eq!(fitted.layouts(PixelAspect::SQUARE).of(part).input, size(64, 64));
+        fitted.adapts = false;
+        assert_eq!(fitted.layouts(PixelAspect::SQUARE).of(part).input, size(112, 64));
     }
 }

@@ -334,7 +334,8 @@ fn not_received(error: ort::Error) -> Error {
 
 impl Network for Session {
     fn shape(&self) -> NetworkShape {
-        self.contract.shape(&self.bound.sizes)
+        let adapts = self.device() == Device::Cpu;
+        NetworkShape { adapts, ..self.contract.shape(&self.bound.sizes) }
     }
 
     fn resize(&mut self, input: Size) -> Result<(), Error> {
