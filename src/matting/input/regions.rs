@@ -38,7 +38,7 @@ impl RegionPreparer {
         }
     }
 
-    /// Brings a frame into `tensor`, three values for each sample of the input that it [gets](MaskLayouts::of).
+    /// Brings a frame into `tensor`, three values for each sample of its input.
     pub fn prepare(&mut self, frame: &FrameView<'_>, tensor: &mut [f32]) {
         self.whole.prepare(frame, tensor);
     }
