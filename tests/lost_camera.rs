@@ -150,7 +150,7 @@ fn a_camera_that_was_unplugged_is_waited_for() {
     let sent = camera.sent();
     assert!(sent > 0);
     let mut tries = 1;
-    while camera.start_anew(&stop).is_err() {
+    while camera.start_with_camera(&stop).is_err() {
         tries += 1;
     }
     assert!((2..=1 + REFUSALS).contains(&tries), "{tries}");

@@ -263,7 +263,7 @@ impl Stage {
             }
             self.watch_camera()?;
             if self.is_away {
-                self.is_away = self.pipeline.start_anew(stop).is_err();
+                self.is_away = self.pipeline.start_with_camera(stop).is_err();
             }
             if self.lost_after.is_some_and(|sent| self.pipeline.sent() > sent) {
                 self.lost_after = None;

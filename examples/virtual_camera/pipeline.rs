@@ -234,7 +234,7 @@ impl Pipeline {
 
     /// Whether an error says that the camera went away, after it gave pictures.
     pub fn has_lost_camera(&self, error: &gst::message::Error) -> bool {
-        self.sent() > 0 && self.camera.as_ref().is_some_and(|camera| is_of(error, camera))
+        self.is_of_a_camera() && self.camera.as_ref().is_some_and(|camera| is_of(error, camera))
     }
 
     /// Whether a stream that ended is one that a camera gave.
@@ -242,15 +242,31 @@ impl Pipeline {
         self.sent() > 0 && self.camera.is_some()
     }
 
-    /// Starts it anew after an error.
+    /// Starts it anew after an error that it [outlives](Self::outlives).
     ///
     /// # Errors
     /// Those of [`Self::start`].
     pub fn start_anew(&self, stop: &AtomicBool) -> Result<(), Error> {
+        self.start_with_another(self.shared_sink.as_ref(), stop)
+    }
+
+    /// Starts it anew after its camera went away.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`], as long as it is not back.
+    pub fn start_with_camera(&self, stop: &AtomicBool) -> Result<(), Error> {
+        self.start_with_another(self.camera.as_ref(), stop)
+    }
+
+    /// Starts it anew with `failed_one` as another one for the system. All else stays as it is.
+    fn start_with_another(
+        &self,
+        failed_one: Option<&gst::Element>,
+        stop: &AtomicBool,
+    ) -> Result<(), Error> {
         let failed = |_| self.first_error(gst::ClockTime::from_seconds(2));
         self.pipeline.set_state(gst::State::Ready).map_err(failed)?;
-        // What failed is another one for the system then. All else stays as it is.
-        for element in self.shared_sink.iter().chain(&self.camera) {
+        if let Some(element) = failed_one {
             element.set_state(gst::State::Null).map_err(failed)?;
         }
         if let Some(bus) = self.pipeline.bus() {

@@ -171,8 +171,7 @@ mod tests {
 
     /// Masks of the shape of what is seen.
     fn shaped() -> MaskLayouts {
-        let rule =
-            Shaped { short: None, long: None, area: Some(256), multiple: 16, min: None, max: None };
+        let rule = Shaped::of_area(256, 16);
         let open = OpenSides { input: [true; 2], mask: [true; 2] };
         MaskLayouts::following(MASKS, open, SizeRule::Shaped(rule))
     }

@@ -121,9 +121,7 @@ impl<S: Sample> Blur<S> {
             to: *to,
             depth: to.format.depth(),
             wide: std::array::from_fn(|plane| {
-                let is_one = plane < to.format.planes();
-                let samples = if is_one { to.format.row_samples(plane, to.width) } else { 0 };
-                vec![0.0; samples * size.height.next_multiple_of(BLOCK)]
+                vec![0.0; row_samples(to, plane) * size.height.next_multiple_of(BLOCK)]
             }),
             columns: vec![[0.0; BLOCK]; padded_inputs],
             enlarged: vec![[0.0; BLOCK]; to.width],
@@ -191,7 +189,7 @@ impl<S: Sample> Blur<S> {
         for (picture, Enlarger { component, columns, .. }) in
             self.planes.iter().zip(&self.enlargers)
         {
-            let samples = self.to.format.row_samples(component.plane, self.to.width);
+            let samples = row_samples(&self.to, component.plane);
             let wide = self.wide[component.plane].chunks_exact_mut(BLOCK * samples);
             let enlarged = &mut self.enlarged[..columns.outputs()];
             for (rows, out) in picture.chunks(BLOCK * width).zip(wide) {
@@ -220,8 +218,7 @@ impl<S: Sample> Blur<S> {
         scratch: &'a mut BackdropRow<S>,
     ) -> &'a [S] {
         let wide = &self.wide[plane];
-        let is_one = plane < self.to.format.planes();
-        let samples = if is_one { self.to.format.row_samples(plane, self.to.width) } else { 0 };
+        let samples = row_samples(&self.to, plane);
         scratch.row.resize(samples, S::NONE);
         // The components of a plane have equally many rows.
         let Some(enlarger) = self.enlargers.iter().find(|of| of.component.plane == plane) else {
@@ -241,6 +238,14 @@ impl<S: Sample> Blur<S> {
             );
         }
         &scratch.row
+    }
+}
+
+/// Samples in a row of a plane; none where there is no such plane.
+fn row_samples(layout: &FrameLayout, plane: usize) -> usize {
+    match plane < layout.format.planes() {
+        true => layout.format.row_samples(plane, layout.width),
+        false => 0,
     }
 }
 

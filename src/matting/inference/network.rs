@@ -117,16 +117,6 @@ impl NetworkShape {
         3 * self.input.area()
     }
 
-    /// Values of a matte before, which has the input's size; 0 where none is taken.
-    pub const fn previous_len(&self) -> usize {
-        if self.memory.previous { self.input.area() } else { 0 }
-    }
-
-    /// Values of the network's own colours, three for each of the mask's; 0 where it gives none.
-    pub const fn foreground_len(&self) -> usize {
-        if self.has_foreground { 3 * self.mask.area() } else { 0 }
-    }
-
     /// Whether it is shown whole frames only, each once: one with a memory, which would remember something
     /// else, and one with colours of its own, which belong to what it saw.
     pub const fn sees_whole_frames(&self) -> bool {

@@ -29,27 +29,29 @@ pub struct Exchange {
     pub tensor: Vec<f32>,
     /// Whether the network forgets what it kept of runs before.
     pub anew: bool,
-    /// The matte before, for a network that [takes](NetworkShape::previous_len) it.
+    /// The matte before, for a network that [takes](NetworkShape::memory) it.
     pub previous: Vec<f32>,
     /// The mask of that input.
     pub mask: Vec<f32>,
     /// What the person's own colours add to the picture's, where the network
-    /// [tells](NetworkShape::foreground_len).
+    /// [tells](NetworkShape::has_foreground).
     pub foreground: Vec<f32>,
 }
 
 impl Exchange {
     /// For a network of that shape.
     pub fn new(shape: &NetworkShape) -> Self {
-        Self {
+        let mut exchange = Self {
             number: 0,
             input: shape.input,
-            tensor: vec![0.0; shape.tensor_len()],
+            tensor: Vec::new(),
             anew: false,
-            previous: vec![0.0; shape.previous_len()],
-            mask: vec![0.0; shape.mask.area()],
-            foreground: vec![0.0; shape.foreground_len()],
-        }
+            previous: Vec::new(),
+            mask: Vec::new(),
+            foreground: Vec::new(),
+        };
+        exchange.set_layout(shape, &shape.masks());
+        exchange
     }
 
     /// From now on for a picture whose mask lies so; values may be anything.

@@ -55,8 +55,7 @@ mod tests {
     fn layouts(aspect: PixelAspect) -> MaskLayouts {
         let usual = MaskLayout { input: SQUARE, mask: SQUARE, fit: Fit::Pad, aspect };
         let open = OpenSides { input: [true; 2], mask: [true; 2] };
-        let rule =
-            Shaped { short: None, long: None, area: Some(64), multiple: 16, min: None, max: None };
+        let rule = Shaped::of_area(64, 16);
         MaskLayouts::following(usual, open, SizeRule::Shaped(rule))
     }
 

@@ -16,5 +16,4 @@ pub const SIDE: usize = 320;
 #[cfg(feature = "plugin")]
 pub const LIVE_SIDE: usize = 256;
 /// The size of its input.
-pub const SIZE: Shaped =
-    Shaped { short: None, long: None, area: Some(SIDE), multiple: STEP, min: None, max: None };
+pub const SIZE: Shaped = Shaped::of_area(SIDE, STEP);

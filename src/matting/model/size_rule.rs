@@ -96,6 +96,11 @@ impl SizeRule {
 }
 
 impl Shaped {
+    /// As many samples as a square of that side has, both sides being multiples of `multiple`.
+    pub const fn of_area(side: usize, multiple: usize) -> Self {
+        Self { short: None, long: None, area: Some(side), multiple, min: None, max: None }
+    }
+
     /// The least and the greatest side.
     fn bounds(&self) -> (usize, usize) {
         let multiple = self.multiple.max(1);

@@ -113,8 +113,7 @@ struct LumaState {
 impl Luma {
     fn new(clock: &Arc<Sim>, runs: Vec<Duration>, adapts: bool) -> Box<Self> {
         let mut description = InputDescription::default();
-        let area = Some(SIDE.width);
-        let rule = Shaped { short: None, long: None, area, multiple: 4, min: None, max: None };
+        let rule = Shaped::of_area(SIDE.width, 4);
         description.size = adapts.then_some(SizeRule::Shaped(rule));
         let mut shape = NetworkShape::new(description, SIDE, SIDE);
         shape.open = OpenSides { input: [adapts; 2], mask: [adapts; 2] };
