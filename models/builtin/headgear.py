@@ -168,3 +168,10 @@ _CHANCES = (0.16, 0.12, 0.12, 0.09, 0.17, 0.09, 0.08, 0.09, 0.04, 0.04)
 def random_worn(rng: np.random.Generator, size: np.ndarray) -> Worn:
     """One of: cap, beanie, brimmed hat, helmet, headphones, goggles, glasses, hood, turban, mask."""
     return _KINDS[rng.choice(len(_KINDS), p=_CHANCES)](rng, size)
+
+
+def cable(rng: np.random.Generator, ear: np.ndarray, end: np.ndarray, outwards: np.ndarray) -> Solid:
+    """A thin cable that hangs from ``ear`` to ``end`` in one curve; (3,) each, ``outwards`` away from the neck, of length 1."""
+    along = np.linspace(0, 1, 15)[:, None]
+    slack = np.linalg.norm(end - ear) * (rng.uniform(0, 1.2) * outwards - [0, rng.uniform(-0.1, 0.3), rng.uniform(0, 0.4)])
+    return tube(ear * (1 - along) + end * along + 2 * along * (1 - along) * slack, np.exp(rng.uniform(np.log(0.0012), np.log(0.004))), 5)

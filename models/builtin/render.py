@@ -27,6 +27,7 @@ FRAMINGS = ("face", "bust", "half", "full", "far")
 NEAR_FRAMINGS = FRAMINGS[:3]
 _FRAMING_WEIGHTS = (0.12, 0.30, 0.20, 0.26, 0.12)
 _GESTURES = 0.27      # of the near framings show a raised hand
+_CABLES = 0.16        # of the people have a cable hanging from an ear or from what they wear
 _OWN_CLOTHES = 0.55   # of the pictures of textured avatars show their clothes as they are
 _HAIR_COLOURS = [(0.01, 0.008, 0.006), (0.03, 0.015, 0.01), (0.1, 0.05, 0.02), (0.3, 0.18, 0.07), (0.25, 0.06, 0.02),
                  (0.35, 0.35, 0.35), (0.55, 0.42, 0.25)]
@@ -159,12 +160,13 @@ class Person:
         self.skin = poses.Skin(self.mesh)
 
     def random_picture(self, renderer, rng: np.random.Generator, extras: np.random.Generator | None,
-                       gestures: np.random.Generator | None = None, grow=hair.grow,
+                       gestures: np.random.Generator | None = None, cables: np.random.Generator | None = None, grow=hair.grow,
                        framings: tuple[float, ...] = _FRAMING_WEIGHTS) -> tuple[np.ndarray, str]:
         """A picture of the renderer's size, premultiplied RGBA, and its framing.
 
         extras: source of what people wear on their heads, hold to their faces and sit in; None for none of it.
         gestures: source of raised hands and of fingers that bend one by one, likewise.
+        cables: source of cables of earphones and headsets, likewise.
         grow: gives the strands of hair; framings: how often each of FRAMINGS is shown, where no gesture decides.
         """
         mesh, look = self.mesh, self.look
@@ -206,6 +208,8 @@ class Person:
         if rng.random() < 0.30:
             self._carry(renderer, rng, placed)
         hidden_above = np.inf if extras is None else self._dress_up(renderer, extras, placed, motion.pose, raised)
+        if cables is not None and cables.random() < _CABLES:
+            self._cables(renderer, cables, placed)
         if len(look.hair_roots) and rng.random() < 0.8:
             albedo = look.colours.astype("f8") ** 2.2
             if clothes["recolour"][2]:
@@ -270,6 +274,22 @@ class Person:
             radius = float(np.abs(hips[:, 0]).max()) if len(hips) else 0.18
             solid = solids.moved(solids.skirt(rng, radius, rng.uniform(0.3, 0.85)), [0, hips[:, 1].mean() if len(hips) else 0, self.look.waist])
         self._draw(renderer, solid, placed[bone])
+
+    def _cables(self, renderer, rng: np.random.Generator, placed: np.ndarray) -> None:
+        """Draws a cable from one ear to the chest, the shoulder or the back, or one from each that meet at the chest."""
+        middle, size = headgear.skull(self.mesh, self.skin)
+        head, trunk = placed[self.mesh.bone("Head")], placed[self.mesh.bone("Spine2")]
+        self._paint(renderer, rng)
+        if rng.random() < 0.5:
+            renderer.set(upper_colour=(0.015, 0.015, 0.017), pattern=0)
+        sides = (-1, 1) if rng.random() < 0.3 else (rng.choice([-1, 1]),)
+        across = rng.normal(0, 0.02) if len(sides) == 2 else sides[0] * rng.uniform(0.02, 0.22)
+        front = -rng.uniform(0.04, 0.16) if rng.random() < 0.8 else 0.1
+        end = trunk @ [*self.mesh.joint("Spine2") + [across, front, rng.uniform(-0.1, 0.25)], 1]
+        for side in sides:
+            ear = head @ [*middle + [side * size[0] * 1.02, 0.0, rng.uniform(-0.4, 0.1) * size[2]], 1]
+            outwards = side * head[:3, 0] / np.linalg.norm(head[:3, 0])
+            self._draw(renderer, headgear.cable(rng, ear[:3], end[:3], outwards), np.eye(4))
 
     def _hand_to_face(self, pose: poses.Pose, side: str, rng: np.random.Generator) -> poses.Pose:
         """The pose with that hand near the face: the best of some random bent arms."""
@@ -416,6 +436,7 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
     # The first held-out shards stay as they were before there were extras and gestures: scores can be compared over time.
     extras = None if held_out and shard == 0 else np.random.default_rng([2028, shard, int(held_out)])
     gestures = None if held_out and shard < HELD_OUT_VALID else np.random.default_rng([2029, shard, int(held_out)])
+    cables = None if held_out else np.random.default_rng([2030, shard])
     renderer = Renderer(SIDE)
     chosen = _cast(rng, shard, held_out)
     people, framings, avatars, things = [], [], [], []
@@ -426,7 +447,7 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
             renderer.picture(person.look.picture, shrinks=person.look.camera is None)
             for _ in range(min(each, PEOPLE_PER_SHARD - len(people))):
                 while True:
-                    picture, framing = person.random_picture(renderer, rng, extras, gestures)
+                    picture, framing = person.random_picture(renderer, rng, extras, gestures, cables)
                     if (picture[..., 3] > 127).mean() > 0.004:
                         break
                 people.append(picture.copy())

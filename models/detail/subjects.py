@@ -82,7 +82,7 @@ class _Maker:
         self.renderer.picture(person.look.picture, shrinks=person.look.camera is None)
         grow = hair.fine if rng.random() < FINE else hair.grow
         while True:
-            drawn, _ = person.random_picture(self.renderer, rng, None, rng if rng.random() < 0.3 else None, grow, FRAMINGS)
+            drawn, _ = person.random_picture(self.renderer, rng, None, rng if rng.random() < 0.3 else None, grow=grow, framings=FRAMINGS)
             if (drawn[..., 3] > 127).mean() > 0.03:
                 break
         subject = cv2.resize(np.ascontiguousarray(drawn), (SIDE, SIDE), interpolation=cv2.INTER_AREA)[..., [2, 1, 0, 3]]

@@ -26,6 +26,15 @@ def test_chances_of_what_is_worn_sum_to_one():
     assert sum(headgear._CHANCES) == pytest.approx(1)
 
 
+def test_a_cable_hangs_from_its_ear_to_its_end():
+    for seed in range(20):
+        ear, end = np.array([0.08, 0.0, 1.6]), np.array([0.05, -0.1, 1.3])
+        solid = headgear.cable(np.random.default_rng(seed), ear, end, np.array([1.0, 0, 0]))
+        assert is_sound(solid)
+        assert np.linalg.norm(solid[0][:5] - ear, axis=1).max() < 0.005 and np.linalg.norm(solid[0][-5:] - end, axis=1).max() < 0.005
+        assert np.abs(solid[0] - ear).max() < 0.8
+
+
 @pytest.mark.parametrize("make", [solids.held, solids.held_large, solids.wheelchair])
 def test_what_is_held_is_sound(make):
     rng = np.random.default_rng(0)
