@@ -10,13 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::StreamOptions;
-use super::memory::Recall;
-use super::searches::{Era, Searches, Which};
+use super::fitted::{Fitted, Job, Learnt, Look, Purpose};
+use super::matted::{Failed, Landed, Mask, Matted};
+use super::searches::Which;
 use super::stats::Stats;
-use crate::matting::attention::agreement::{CONFIRMED, agreement};
-use crate::matting::attention::canvas::Canvas;
-use crate::matting::attention::refine::Refiner;
-use crate::matting::attention::track::Follower;
 use crate::matting::error::Error;
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
@@ -24,8 +21,6 @@ use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::inference::network::Memory;
 use crate::matting::inference::worker::{Done, Exchange, Runner, Waited};
 use crate::matting::input::geometry::MaskLayout;
-use crate::matting::input::layouts::MaskLayouts;
-use crate::matting::input::regions::RegionPreparer;
 use crate::matting::kernels::pool::Pool;
 use crate::matting::time::guide::Guide;
 
@@ -35,116 +30,6 @@ const TOLERATED_FAILURES: u32 = 10;
 
 /// Weight of the newest inference in the running mean of what one takes.
 const NEWEST: f64 = 0.25;
-
-/// A mask, and how it lies on its frame.
-#[derive(Clone, Debug)]
-pub struct Mask {
-    /// Row by row, every value finite.
-    pub values: Vec<f32>,
-    /// How they lie on the frame.
-    pub layout: MaskLayout,
-    /// What the person's own colours add to the frame's, as planes of red, green and blue at the same
-    /// places; empty where nobody tells.
-    pub colors: Vec<f32>,
-}
-
-impl Mask {
-    /// Of nothing.
-    pub fn blank(layout: MaskLayout) -> Self {
-        Self { values: vec![0.0; layout.mask.area()], layout, colors: Vec::new() }
-    }
-
-    /// From now on of that layout; values may be anything.
-    pub fn set_layout(&mut self, layout: MaskLayout) {
-        self.layout = layout;
-        self.values.resize(layout.mask.area(), 0.0);
-    }
-}
-
-/// What the network is to look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// The whole frame.
-    Frame,
-    /// The region that holds everybody.
-    Region,
-    /// The same, in the first frame already: it is searched, and then looked at again.
-    RegionAtOnce,
-}
-
-/// What an inference is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// The matte of a whole frame, as the network gives it.
-    Matte,
-    /// The matte of a whole frame, in which everybody is found as well.
-    Whole,
-    /// To find everybody; the matte as well, if that takes the whole frame.
-    First,
-    /// To find everybody, before the matte of a region of the same frame.
-    Search,
-    /// The matte of a region.
-    Region,
-    /// To know more of an edge in a matte that is there.
-    Closer,
-}
-
-/// An inference that is under way.
-#[derive(Debug)]
-struct Job {
-    number: u64,
-    frame: u64,
-    /// Of the frame, where it was looked at.
-    guide: Option<Arc<Guide>>,
-    /// The scene that the frame shows, counted.
-    scene: u64,
-    /// The era of its region.
-    era: Era,
-    region: Region,
-    purpose: Purpose,
-}
-
-/// What came of an inference, for the frame that it was made for.
-#[derive(Debug)]
-pub enum Landed {
-    /// The matte.
-    Matte(Matted),
-    /// Everybody is in this region, which is to be looked at before there is a matte.
-    Found {
-        /// The frame.
-        frame: u64,
-        /// Where everybody is.
-        region: Region,
-    },
-    /// There will be no matte.
-    Failed(Failed),
-}
-
-/// A frame's matte.
-#[derive(Debug)]
-pub struct Matted {
-    /// The frame.
-    pub frame: u64,
-    /// Of the frame, where it was looked at.
-    pub guide: Option<Arc<Guide>>,
-    /// Its mask.
-    pub mask: Arc<Mask>,
-    /// What the network saw of the frame.
-    pub seen: Region,
-    /// No cut has been seen since.
-    pub is_of_this_scene: bool,
-}
-
-/// An inference that failed.
-#[derive(Debug)]
-pub struct Failed {
-    /// The frame that has no matte.
-    pub frame: u64,
-    /// What to tell of it, if anything.
-    pub error: Option<Error>,
-    /// The stream has to end.
-    pub is_fatal: bool,
-}
 
 /// All that depends on one network.
 pub struct Engine {
@@ -161,80 +46,6 @@ pub struct Engine {
     masks: Pool<Mask>,
     /// What there is to tell though inference succeeded.
     pub warnings: Vec<Error>,
-}
-
-/// What depends on the frames' layout as well.
-struct Fitted {
-    frame: Size,
-    /// Of whatever the network looks at.
-    layouts: MaskLayouts,
-    /// Of the whole frame.
-    masks: MaskLayout,
-    preparer: RegionPreparer,
-    follower: Follower,
-    canvas: Canvas,
-    refinement: Option<Refinement>,
-    searches: Searches,
-    /// What was inferred last for a matte.
-    looked_at: Option<Region>,
-    /// What the network said of the whole of a frame, and of which one.
-    whole: Vec<f32>,
-    whole_of: Option<u64>,
-    recall: Recall,
-}
-
-/// What closer looks take.
-struct Refinement {
-    refiner: Refiner,
-    /// The looks under way.
-    looks: Vec<Region>,
-    /// What one of them says, on the canvas.
-    drawn: Vec<f32>,
-    /// The mask that is refined.
-    mask: Vec<f32>,
-}
-
-impl Fitted {
-    fn new(runner: &dyn Runner, options: &StreamOptions, guide: Size) -> Self {
-        let (shape, layout) = (runner.shape(), options.layout);
-        let layouts = shape.layouts(layout.pixel_aspect);
-        let frame = Size { width: layout.width, height: layout.height };
-        let masks = layouts.of(frame);
-        let canvas = Canvas::new(frame, layouts);
-        let size = canvas.size();
-        let refinement = || Refinement {
-            refiner: Refiner::new(frame, layouts, size, canvas.least_side()),
-            looks: Vec::new(),
-            drawn: vec![0.0; size.area()],
-            mask: vec![0.0; size.area()],
-        };
-        Self {
-            frame,
-            layouts,
-            masks,
-            preparer: RegionPreparer::new(shape, layout),
-            follower: Follower::new(frame, layouts, canvas.least_side()),
-            // Closer looks follow from a first matte, and need its frame alone.
-            refinement: (options.refines
-                && options.pacing.depth() == 1
-                && !shape.sees_whole_frames())
-            .then(refinement),
-            canvas,
-            searches: Searches::new(options.frame),
-            looked_at: None,
-            whole: vec![0.0; masks.mask.area()],
-            whole_of: None,
-            recall: Recall::new(shape, frame, guide, masks),
-        }
-    }
-
-    /// Forgets whom it followed.
-    fn forget(&mut self) {
-        self.follower.forget();
-        self.searches.forget();
-        self.whole_of = None;
-        self.recall.forget();
-    }
 }
 
 impl Engine {
@@ -317,11 +128,7 @@ impl Engine {
     /// Whether nothing would come of inferring a frame that shows what those since frame `moved` did: whom the
     /// network looks at is known, and it looks there. Without a region it looks everywhere.
     pub fn is_settled(&self, frame: Which, moved: u64) -> bool {
-        let Some(fitted) = &self.fitted else { return true };
-        fitted.follower.region().is_none_or(|region| {
-            let is_searched = fitted.searches.have_seen(moved) || !fitted.searches.are_due(frame);
-            is_searched && fitted.follower.is_confirmed() && fitted.looked_at == Some(region)
-        })
+        self.fitted.as_ref().is_none_or(|fitted| fitted.is_settled(frame, moved))
     }
 
     /// What an inference takes, where one has been made.
@@ -341,26 +148,9 @@ impl Engine {
     ) {
         let look = if self.sees_whole_frames() { Look::Frame } else { look };
         let Some(fitted) = &mut self.fitted else { return };
-        let whole = Region::whole(fitted.frame);
-        if look == Look::RegionAtOnce && fitted.searches.begin_era(frame) {
-            fitted.follower.forget();
-            fitted.whole_of = None;
-        }
-        let searches = &mut fitted.searches;
-        let (search, region, purpose) = match (look, fitted.follower.region()) {
-            (Look::Frame, _) => (false, whole, Purpose::Matte),
-            (Look::RegionAtOnce, None) if searches.is_first() => (false, whole, Purpose::First),
-            (_, None) => (false, whole, Purpose::Whole),
-            (_, Some(region)) => {
-                let is_due = searches.are_due(frame) || !fitted.follower.is_confirmed();
-                (is_due, region, Purpose::Region)
-            }
-        };
-        fitted.looked_at = Some(region);
-        if search || matches!(purpose, Purpose::First | Purpose::Whole) {
-            searches.take_note(frame);
-        }
+        let (search, region, purpose) = fitted.decide(frame, look);
         if search {
+            let whole = Region::whole(fitted.frame);
             self.infer(frame.number, view, guide.clone(), whole, Purpose::Search, stats);
         }
         self.infer(frame.number, view, guide, region, purpose, stats);
@@ -376,7 +166,7 @@ impl Engine {
         stats: &mut Stats,
     ) {
         if let Some(fitted) = &mut self.fitted {
-            fitted.looked_at = Some(region);
+            fitted.look_at(region);
         }
         self.infer(frame, view, guide, region, Purpose::Region, stats);
     }
@@ -457,74 +247,21 @@ impl Engine {
 
     fn take_in(&mut self, job: Job, exchange: &mut Exchange, stats: &mut Stats) -> Option<Landed> {
         let fitted = self.fitted.as_mut()?;
-        let masks = fitted.masks;
         let is_of_this_scene = job.scene == self.scene;
-        let is_followed = is_of_this_scene && job.era == fitted.searches.era();
-        let is_cut_off = match job.purpose {
-            Purpose::Closer => false,
-            Purpose::Matte => {
-                fitted.follower.forget();
-                false
-            }
-            // What was seen of another scene moves nobody in this one.
-            _ => is_followed && fitted.follower.follow(&exchange.mask, job.region),
+        let seen = match fitted.learn(&job, exchange, is_of_this_scene, stats) {
+            Learnt::Nothing => return None,
+            Learnt::Found(region) => return Some(Landed::Found { frame: job.frame, region }),
+            Learnt::Matte(seen) => seen,
         };
-        let mut seen = job.region;
-        match job.purpose {
-            Purpose::Closer => {
-                fitted.take_closer(&exchange.mask, job.region, stats);
-                return None;
-            }
-            Purpose::Search | Purpose::First => {
-                let region = fitted.follower.region().filter(|_| is_followed);
-                let is_search = job.purpose == Purpose::Search || region.is_some();
-                if is_search {
-                    stats.searches += 1;
-                    std::mem::swap(&mut fitted.whole, &mut exchange.mask);
-                    fitted.whole_of = Some(job.frame);
-                }
-                match region {
-                    _ if job.purpose == Purpose::Search => return None,
-                    Some(region) => return Some(Landed::Found { frame: job.frame, region }),
-                    None => {}
-                }
-            }
-            Purpose::Region if fitted.whole_of.take_if(|of| *of == job.frame).is_some() => {
-                let whole = &mut fitted.whole;
-                let region = job.region;
-                let agreement =
-                    agreement(whole, &exchange.mask, region, fitted.frame, fitted.layouts);
-                let agrees = agreement >= CONFIRMED;
-                match agrees {
-                    true if is_followed => fitted.follower.confirm(),
-                    false if is_followed => fitted.follower.distrust(),
-                    _ => {}
-                }
-                // What the whole frame gave is better than something else, or half of somebody.
-                if !agrees || is_cut_off {
-                    std::mem::swap(whole, &mut exchange.mask);
-                    seen = Region::whole(fitted.frame);
-                }
-            }
-            Purpose::Matte | Purpose::Whole | Purpose::Region => {}
-        }
-        // Closer looks are joined on the canvas, whatever the first one saw.
-        let on_canvas = job.purpose != Purpose::Matte || fitted.refinement.is_some();
-        let layout = match on_canvas {
-            true => MaskLayout::covering(fitted.canvas.size()).with_aspect(masks.aspect),
-            false => masks,
-        };
+        let on_canvas = fitted.draws(job.purpose);
+        let layout = fitted.layout(on_canvas);
         let mask = self.masks.fill(
             || Mask::blank(layout),
             |mask| {
                 mask.set_layout(layout);
                 match on_canvas {
                     true => fitted.canvas.draw(&exchange.mask, seen, &mut mask.values),
-                    false => {
-                        std::mem::swap(&mut mask.values, &mut exchange.mask);
-                        mask.colors.resize(exchange.foreground.len(), 0.0);
-                        std::mem::swap(&mut mask.colors, &mut exchange.foreground);
-                    }
+                    false => mask.take(exchange),
                 }
             },
         );
@@ -554,13 +291,9 @@ impl Engine {
         view: &FrameView<'_>,
         stats: &mut Stats,
     ) -> Result<Option<Arc<Mask>>, Late> {
-        let Some(Fitted { refinement: Some(refinement), .. }) = &mut self.fitted else {
+        let Some(looks) = self.fitted.as_mut().and_then(|fitted| fitted.plan_looks(matted)) else {
             return Ok(None);
         };
-        let mut looks = std::mem::take(&mut refinement.looks);
-        looks.clear();
-        refinement.mask.copy_from_slice(&matted.mask.values);
-        looks.extend_from_slice(refinement.refiner.plan(&refinement.mask, matted.seen));
         for &look in &looks {
             self.infer(matted.frame, view, None, look, Purpose::Closer, stats);
         }
@@ -568,26 +301,15 @@ impl Engine {
             let Waited::Done(done) = self.runner.next(None) else { return Err(Late::Interrupted) };
             self.land(done, stats);
         }
-        let layout = matted.mask.layout;
-        let Some(Fitted { refinement: Some(refinement), .. }) = &mut self.fitted else {
+        let Some(refined) = self.fitted.as_mut().and_then(|fitted| fitted.join_looks(looks)) else {
             return Ok(None);
         };
-        refinement.refiner.join(&mut refinement.mask);
-        refinement.looks = looks;
+        let layout = matted.mask.layout;
         let fill = |mask: &mut Mask| {
             mask.set_layout(layout);
-            mask.values.copy_from_slice(&refinement.mask);
+            mask.values.copy_from_slice(refined);
         };
         Ok(Some(self.masks.fill(|| Mask::blank(layout), fill)))
-    }
-}
-
-impl Fitted {
-    fn take_closer(&mut self, closer: &[f32], look: Region, stats: &mut Stats) {
-        let Some(Refinement { refiner, drawn, mask, .. }) = &mut self.refinement else { return };
-        self.canvas.draw(closer, look, drawn);
-        refiner.take(mask, look, drawn);
-        stats.closer_looks += 1;
     }
 }
 

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{self, Engine, Failed, Landed, Matted};
+use super::engine::Engine;
+use super::fitted::Look;
 use super::in_flight::{InFlight, Queue, Slot, Source};
+use super::matted::{Failed, Landed, Matted};
 use super::searches::{SEARCH, Which};
 use super::{Clock, Frame, FrameSettings, Notice, Runner, Stats, StreamOptions};
 use crate::matting::error::Error;
@@ -219,8 +221,8 @@ impl<F: Frame> Front<F> {
         let has_own = |other: &InFlight<F>| other.source == Source::Own && other.guide.is_some();
         let can_carry = can_carry || self.queue.iter().any(has_own);
         let look = match settings.follows {
-            true => engine::Look::RegionAtOnce,
-            false => engine::Look::Frame,
+            true => Look::RegionAtOnce,
+            false => Look::Frame,
         };
         let which = Which { number: id, time: frame.time() };
         let (guide, is_carried) = frame.view(|view| {
@@ -264,11 +266,11 @@ impl<F: Frame> Front<F> {
     /// What the network is to look at where no frame waits for it. One that is so slow that every
     /// inference would have to be a search looks at the whole frame, and so does one that may be:
     /// to go over to a canvas and back takes longer than a frame lasts.
-    fn region_or_frame(&self, settings: &FrameSettings) -> engine::Look {
+    fn region_or_frame(&self, settings: &FrameSettings) -> Look {
         let is_quick = self.engine.expected().is_some_and(|expected| 3 * expected < SEARCH);
         match settings.follows && is_quick {
-            true => engine::Look::Region,
-            false => engine::Look::Frame,
+            true => Look::Region,
+            false => Look::Frame,
         }
     }
 

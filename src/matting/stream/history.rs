@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::engine::{Mask, Matted};
+use super::matted::{Mask, Matted};
 use super::stats::Stats;
 use crate::matting::compose::compositor::Inferred;
 use crate::matting::frame::size::Size;

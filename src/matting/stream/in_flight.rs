@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::FrameSettings;
-use super::engine::{Failed, Matted};
+use super::matted::{Failed, Matted};
 use crate::matting::time::guide::Guide;
 
 /// Where a frame's matte comes from.

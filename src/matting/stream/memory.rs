@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::engine::Mask;
+use super::matted::Mask;
 use crate::matting::frame::size::Size;
 use crate::matting::inference::network::{Memory, NetworkShape};
 use crate::matting::inference::worker::Exchange;

@@ -45,10 +45,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::engine::{Engine, Landed, Late};
+use self::engine::{Engine, Late};
 use self::front::Front;
 use self::history::History;
 use self::in_flight::{InFlight, Slot, Source};
+use self::matted::{Landed, Mask};
 use super::compose::compositor::Inferred;
 use super::error::Error;
 use super::frame::size::Size;
@@ -58,9 +59,11 @@ use super::time::carry::Carried;
 use super::time::guide::Guides;
 
 mod engine;
+mod fitted;
 mod front;
 mod history;
 mod in_flight;
+mod matted;
 mod memory;
 mod pacing;
 mod searches;
@@ -398,7 +401,7 @@ impl<F: Frame> Stream<F> {
     }
 
     /// Refines the oldest frame's matte, where that was asked for.
-    fn refine_oldest(&mut self) -> Result<Option<Arc<engine::Mask>>, Interrupted> {
+    fn refine_oldest(&mut self) -> Result<Option<Arc<Mask>>, Interrupted> {
         let Front { queue, engine, stats, options, .. } = &mut self.front;
         let refines = options.is_some_and(|options| options.refines);
         match queue.oldest() {

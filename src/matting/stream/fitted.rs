@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+
+//! What is known of the frames of one layout while a network is at work on them: what it is to look at, and why.
+
+use std::sync::Arc;
+
+use super::StreamOptions;
+use super::matted::Matted;
+use super::memory::Recall;
+use super::searches::{Era, Searches, Which};
+use super::stats::Stats;
+use crate::matting::attention::agreement::{CONFIRMED, agreement};
+use crate::matting::attention::canvas::Canvas;
+use crate::matting::attention::refine::Refiner;
+use crate::matting::attention::track::Follower;
+use crate::matting::frame::region::Region;
+use crate::matting::frame::size::Size;
+use crate::matting::inference::worker::{Exchange, Runner};
+use crate::matting::input::geometry::MaskLayout;
+use crate::matting::input::layouts::MaskLayouts;
+use crate::matting::input::regions::RegionPreparer;
+use crate::matting::time::guide::Guide;
+
+/// What the network is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The whole frame.
+    Frame,
+    /// The region that holds everybody.
+    Region,
+    /// The same, in the first frame already: it is searched, and then looked at again.
+    RegionAtOnce,
+}
+
+/// What an inference is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The matte of a whole frame, as the network gives it.
+    Matte,
+    /// The matte of a whole frame, in which everybody is found as well.
+    Whole,
+    /// To find everybody; the matte as well, if that takes the whole frame.
+    First,
+    /// To find everybody, before the matte of a region of the same frame.
+    Search,
+    /// The matte of a region.
+    Region,
+    /// To know more of an edge in a matte that is there.
+    Closer,
+}
+
+/// An inference that is under way.
+#[derive(Debug)]
+pub struct Job {
+    pub number: u64,
+    pub frame: u64,
+    /// Of the frame, where it was looked at.
+    pub guide: Option<Arc<Guide>>,
+    /// The scene that the frame shows, counted.
+    pub scene: u64,
+    /// The era of its region.
+    pub era: Era,
+    pub region: Region,
+    pub purpose: Purpose,
+}
+
+/// What depends on a network and on the layout of the frames.
+pub struct Fitted {
+    pub frame: Size,
+    /// Of whatever the network looks at.
+    pub layouts: MaskLayouts,
+    /// Of the whole frame.
+    pub masks: MaskLayout,
+    pub preparer: RegionPreparer,
+    follower: Follower,
+    pub canvas: Canvas,
+    refinement: Option<Refinement>,
+    pub searches: Searches,
+    /// What was inferred last for a matte.
+    looked_at: Option<Region>,
+    /// What the network said of the whole of a frame, and of which one.
+    whole: Vec<f32>,
+    whole_of: Option<u64>,
+    pub recall: Recall,
+}
+
+/// What closer looks take.
+struct Refinement {
+    refiner: Refiner,
+    /// The looks under way.
+    looks: Vec<Region>,
+    /// What one of them says, on the canvas.
+    drawn: Vec<f32>,
+    /// The mask that is refined.
+    mask: Vec<f32>,
+}
+
+/// What a frame's inference told.
+pub enum Learnt {
+    /// Nothing that its frame waits for.
+    Nothing,
+    /// Everybody is in this region, which is to be looked at before there is a matte.
+    Found(Region),
+    /// The matte, of so much of the frame.
+    Matte(Region),
+}
+
+impl Fitted {
+    pub fn new(runner: &dyn Runner, options: &StreamOptions, guide: Size) -> Self {
+        let (shape, layout) = (runner.shape(), options.layout);
+        let layouts = shape.layouts(layout.pixel_aspect);
+        let frame = Size { width: layout.width, height: layout.height };
+        let masks = layouts.of(frame);
+        let canvas = Canvas::new(frame, layouts);
+        let size = canvas.size();
+        let refinement = || Refinement {
+            refiner: Refiner::new(frame, layouts, size, canvas.least_side()),
+            looks: Vec::new(),
+            drawn: vec![0.0; size.area()],
+            mask: vec![0.0; size.area()],
+        };
+        Self {
+            frame,
+            layouts,
+            masks,
+            preparer: RegionPreparer::new(shape, layout),
+            follower: Follower::new(frame, layouts, canvas.least_side()),
+            // Closer looks follow from a first matte, and need its frame alone.
+            refinement: (options.refines
+                && options.pacing.depth() == 1
+                && !shape.sees_whole_frames())
+            .then(refinement),
+            canvas,
+            searches: Searches::new(options.frame),
+            looked_at: None,
+            whole: vec![0.0; masks.mask.area()],
+            whole_of: None,
+            recall: Recall::new(shape, frame, guide, masks),
+        }
+    }
+
+    /// Forgets whom it followed.
+    pub fn forget(&mut self) {
+        self.follower.forget();
+        self.searches.forget();
+        self.whole_of = None;
+        self.recall.forget();
+    }
+
+    /// What to infer of a frame: whether to search the whole of it before, and what its matte is to be of.
+    pub fn decide(&mut self, frame: Which, look: Look) -> (bool, Region, Purpose) {
+        let whole = Region::whole(self.frame);
+        if look == Look::RegionAtOnce && self.searches.begin_era(frame) {
+            self.follower.forget();
+            self.whole_of = None;
+        }
+        let (search, region, purpose) = match (look, self.follower.region()) {
+            (Look::Frame, _) => (false, whole, Purpose::Matte),
+            (Look::RegionAtOnce, None) if self.searches.is_first() => {
+                (false, whole, Purpose::First)
+            }
+            (_, None) => (false, whole, Purpose::Whole),
+            (_, Some(region)) => {
+                let is_due = self.searches.are_due(frame) || !self.follower.is_confirmed();
+                (is_due, region, Purpose::Region)
+            }
+        };
+        self.look_at(region);
+        if search || matches!(purpose, Purpose::First | Purpose::Whole) {
+            self.searches.take_note(frame);
+        }
+        (search, region, purpose)
+    }
+
+    /// A matte is inferred of that region.
+    pub fn look_at(&mut self, region: Region) {
+        self.looked_at = Some(region);
+    }
+
+    /// Whether the network looks where it would look again at what has not moved since frame `moved`. Without
+    /// a region it looks everywhere.
+    pub fn is_settled(&self, frame: Which, moved: u64) -> bool {
+        self.follower.region().is_none_or(|region| {
+            let is_searched = self.searches.have_seen(moved) || !self.searches.are_due(frame);
+            is_searched && self.follower.is_confirmed() && self.looked_at == Some(region)
+        })
+    }
+
+    /// Takes in what the network said of a frame, and whom to follow by it.
+    pub fn learn(
+        &mut self,
+        job: &Job,
+        exchange: &mut Exchange,
+        is_of_this_scene: bool,
+        stats: &mut Stats,
+    ) -> Learnt {
+        let is_followed = is_of_this_scene && job.era == self.searches.era();
+        let is_cut_off = match job.purpose {
+            Purpose::Closer => false,
+            Purpose::Matte => {
+                self.follower.forget();
+                false
+            }
+            // What was seen of another scene moves nobody in this one.
+            _ => is_followed && self.follower.follow(&exchange.mask, job.region),
+        };
+        match job.purpose {
+            Purpose::Closer => {
+                self.take_closer(&exchange.mask, job.region, stats);
+                Learnt::Nothing
+            }
+            Purpose::Search => {
+                self.keep_whole(job.frame, exchange, stats);
+                Learnt::Nothing
+            }
+            Purpose::First => match self.follower.region().filter(|_| is_followed) {
+                Some(region) => {
+                    self.keep_whole(job.frame, exchange, stats);
+                    Learnt::Found(region)
+                }
+                None => Learnt::Matte(job.region),
+            },
+            Purpose::Region if self.whole_of.take_if(|of| *of == job.frame).is_some() => {
+                let agrees = self.agrees(&exchange.mask, job.region);
+                match agrees {
+                    true if is_followed => self.follower.confirm(),
+                    false if is_followed => self.follower.distrust(),
+                    _ => {}
+                }
+                // What the whole frame gave is better than something else, or half of somebody.
+                if agrees && !is_cut_off {
+                    return Learnt::Matte(job.region);
+                }
+                std::mem::swap(&mut self.whole, &mut exchange.mask);
+                Learnt::Matte(Region::whole(self.frame))
+            }
+            Purpose::Matte | Purpose::Whole | Purpose::Region => Learnt::Matte(job.region),
+        }
+    }
+
+    /// Keeps what a search gave, until there is the matte of a region of the same frame.
+    fn keep_whole(&mut self, frame: u64, exchange: &mut Exchange, stats: &mut Stats) {
+        stats.searches += 1;
+        std::mem::swap(&mut self.whole, &mut exchange.mask);
+        self.whole_of = Some(frame);
+    }
+
+    /// Whether a mask of a region shows what the one of its whole frame does.
+    fn agrees(&self, mask: &[f32], region: Region) -> bool {
+        agreement(&self.whole, mask, region, self.frame, self.layouts) >= CONFIRMED
+    }
+
+    /// Whether mattes are drawn on the canvas. Closer looks are joined there, whatever the first one saw.
+    pub fn draws(&self, purpose: Purpose) -> bool {
+        purpose != Purpose::Matte || self.refinement.is_some()
+    }
+
+    /// How mattes lie on frames.
+    pub fn layout(&self, on_canvas: bool) -> MaskLayout {
+        match on_canvas {
+            true => MaskLayout::covering(self.canvas.size()).with_aspect(self.masks.aspect),
+            false => self.masks,
+        }
+    }
+
+    /// Where to look closer at a matte; none where that was not asked for.
+    pub fn plan_looks(&mut self, matted: &Matted) -> Option<Vec<Region>> {
+        let Refinement { refiner, looks, mask, .. } = self.refinement.as_mut()?;
+        let mut looks = std::mem::take(looks);
+        looks.clear();
+        mask.copy_from_slice(&matted.mask.values);
+        looks.extend_from_slice(refiner.plan(mask, matted.seen));
+        Some(looks)
+    }
+
+    /// The matte with all that the looks told; `looks` are to be used again.
+    pub fn join_looks(&mut self, looks: Vec<Region>) -> Option<&[f32]> {
+        let refinement = self.refinement.as_mut()?;
+        refinement.refiner.join(&mut refinement.mask);
+        refinement.looks = looks;
+        Some(&refinement.mask)
+    }
+
+    fn take_closer(&mut self, closer: &[f32], look: Region, stats: &mut Stats) {
+        let Some(Refinement { refiner, drawn, mask, .. }) = &mut self.refinement else { return };
+        self.canvas.draw(closer, look, drawn);
+        refiner.take(mask, look, drawn);
+        stats.closer_looks += 1;
+    }
+}
