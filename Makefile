@@ -22,6 +22,7 @@ uninstall: ## remove what `make install` installed
 
 package: setup ## make a Debian package in target/debian; PROVIDERS=webgpu: one of that provider, too
 	@command -v cargo-deb >/dev/null || { echo 'cargo-deb not found; install it with: cargo install cargo-deb --locked' >&2; exit 1; }
+	$(if $(filter aarch64,$(shell uname -m)),ln -sfn onnxruntime build/onnxruntime-aarch64)
 	cargo deb $(if $(filter aarch64,$(shell uname -m)),--variant=arm64)
 	$(if $(filter webgpu,$(PROVIDERS)),cargo deb --no-build --variant=webgpu$(if $(filter aarch64,$(shell uname -m)),-arm64))
 
