@@ -19,6 +19,8 @@ HARD_SHARE = 0.2    # of the training's pictures lie before surroundings that we
 COLOURED = 0.35    # of the pictures are lit in a colour, people and all: lamps and screens of any
 TWO_LIGHTS = 0.3    # of these by one lamp on one side and another on the other
 WALLS = 0.1         # of the training's surroundings are a plain wall, as behind most cameras
+BEFORE_A_WALL = 0.12  # of the training's pictures show one person from close by before a plain wall, as cameras on desks do,
+LIT_THERE = 0.6     # and so many of these are lit in a colour
 CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
@@ -432,8 +434,11 @@ class Composer:
         if natural:
             aspect = ASPECTS[rng.integers(len(ASPECTS))]
             frame = (round(side / aspect), side) if aspect > 1 else (side, round(side * aspect))
-        hard = len(self.hard) > 0 and rng.random() < HARD_SHARE
-        if hard:
+        before_wall = not self.held_out and rng.random() < BEFORE_A_WALL
+        hard = len(self.hard) > 0 and not before_wall and rng.random() < HARD_SHARE
+        if before_wall:
+            picture = self._wall(rng, frame)
+        elif hard:
             picture = self._varied(np.asarray(self.hard[rng.integers(len(self.hard))]), rng, frame)
         else:
             picture = self.surroundings(rng, frame, distraction)
@@ -441,7 +446,10 @@ class Composer:
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4.5) * side / 192)
 
         alpha = np.zeros(frame, "f4")
-        persons = [] if hard and rng.random() < NOBODY_IN_HARD else self._persons(rng, frame)
+        if before_wall:
+            persons = [self._close(rng, frame)]
+        else:
+            persons = [] if hard and rng.random() < NOBODY_IN_HARD else self._persons(rng, frame)
         if self.extras and persons and rng.random() < 0.07:
             self._like_someone(picture, persons, rng)
         ambient = np.array(cv2.mean(picture)[:3])
@@ -475,7 +483,7 @@ class Composer:
             alpha *= 1 - front
         if persons and rng.random() < 0.05:
             self._desk(picture, alpha, rng)
-        return self.photograph(picture, alpha, rng)
+        return self.photograph(picture, alpha, rng, LIT_THERE if before_wall else COLOURED)
 
     @staticmethod
     def _cast_shadow(picture: np.ndarray, person: Placed, rng: np.random.Generator) -> None:
@@ -502,8 +510,8 @@ class Composer:
         picture[:] = picture * (1 - cover) + np.clip(colour * shade, 0, 1) * cover
         alpha *= 1 - cover[..., 0]
 
-    def photograph(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Focus, light, white balance, sensor noise, sharpening and compression of a whole picture."""
+    def photograph(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator, coloured: float = COLOURED) -> tuple[np.ndarray, np.ndarray]:
+        """Focus, light (with that chance ``coloured``), white balance, sensor noise, sharpening and compression of a whole picture."""
         frame = alpha.shape
         kind = rng.random()
         if kind < 0.22:
@@ -523,7 +531,7 @@ class Composer:
         gamma = np.exp(rng.normal(0, 0.16)) * (rng.uniform(1.2, 2.0) if dim else 1.0)
         gain = np.exp(rng.normal(-0.02, 0.1)) * np.exp(rng.normal(0, 0.035, 3))
         # Held-out composites stay what they were before there was any.
-        if not self.held_out and rng.random() < COLOURED:
+        if not self.held_out and rng.random() < coloured:
             light = _lamp(rng)
             gain *= light
             if rng.random() < TWO_LIGHTS:
