@@ -79,20 +79,64 @@ fn somebody_small_is_looked_at_closely_from_the_first_frame_on() {
     }
 }
 
+/// The same person, so many pixels farther right.
+fn beside(person: Rectangle, by: f32) -> Rectangle {
+    [person[0] + by, person[1], person[2] + by, person[3]]
+}
+
 #[test]
-fn whoever_walks_in_is_found_within_half_a_second() {
+fn whoever_walks_into_a_room_that_stood_still_is_found_at_once() {
+    for in_flight in 1..=2 {
+        let (mut filter, caps) =
+            filter(&[("region", "auto"), ("frames-in-flight", &in_flight.to_string())]);
+        let frames: Vec<_> = (0..40)
+            .map(|index| match index {
+                0..15 => vec![beside(SOMEBODY, 3.0 * (index % 3) as f32)],
+                _ => vec![SOMEBODY, SOMEBODY_ELSE],
+            })
+            .collect();
+        let errors = errors(&mut filter, &caps, &frames);
+        let missing = errors.iter().filter(|&&error| error > 20.0).count();
+        assert!(missing <= in_flight, "{errors:?}");
+        assert!(errors[15 + in_flight..].iter().all(|&error| error < 10.0), "{errors:?}");
+    }
+}
+
+#[test]
+fn where_something_moves_all_along_whoever_walks_in_is_found_within_half_a_second() {
     let (mut filter, caps) = filter(&[("region", "auto"), ("frames-in-flight", "2")]);
-    let frames: Vec<_> = (0..40)
-        .map(|index| match index {
-            0..15 => vec![SOMEBODY],
-            _ => vec![SOMEBODY, SOMEBODY_ELSE],
-        })
-        .collect();
-    let errors = errors(&mut filter, &caps, &frames);
+    // A faint curtain, which is nobody.
+    let curtain =
+        |index: u64| move |x: usize| if x < 40 && index.is_multiple_of(2) { 25 } else { 0 };
+    let mut errors = Vec::new();
+    for index in 0..40 {
+        let people_in_it = if index < 15 { vec![SOMEBODY] } else { vec![SOMEBODY, SOMEBODY_ELSE] };
+        let curtain = curtain(index);
+        let mut frame = picture(&caps, |_, x, y| people(&people_in_it, x, y).max(curtain(x)));
+        frame.make_mut().set_pts(gst::ClockTime::from_mseconds(40 * index));
+        frame.make_mut().set_duration(gst::ClockTime::from_mseconds(40));
+        filter.harness.push(frame).unwrap();
+        errors.push(people_in_it);
+    }
+    filter.harness.push_event(gst::event::Eos::new());
+    let mattes: Vec<_> = std::iter::from_fn(|| filter.harness.try_pull()).collect();
+    let errors: Vec<_> =
+        mattes.iter().zip(&errors).map(|(matte, people)| error(matte, people)).collect();
     let missing = errors.iter().filter(|&&error| error > 20.0).count();
     // 12.5 frames are half a second.
     assert!(missing <= 12, "{errors:?}");
     assert!(errors[27..].iter().all(|&error| error < 10.0), "{errors:?}");
+}
+
+#[test]
+fn a_room_that_stands_still_round_somebody_is_seldom_searched() {
+    let (mut filter, caps) =
+        filter(&[("region", "auto"), ("frames-in-flight", "1"), ("inference-interval", "1")]);
+    // Four seconds, in which they move a little all the time.
+    let frames: Vec<_> =
+        (0..100).map(|index| vec![beside(SOMEBODY, 3.0 * (index % 3) as f32)]).collect();
+    assert!(errors(&mut filter, &caps, &frames).iter().all(|&error| error < 10.0));
+    assert!((1..=3).contains(&filter.stat("searches")), "{}", filter.stats());
 }
 
 #[test]

@@ -127,8 +127,8 @@ impl Engine {
 
     /// Whether nothing would come of inferring a frame that shows what those since frame `moved` did: whom the
     /// network looks at is known, and it looks there. Without a region it looks everywhere.
-    pub fn is_settled(&self, frame: Which, moved: u64) -> bool {
-        self.fitted.as_ref().is_none_or(|fitted| fitted.is_settled(frame, moved))
+    pub fn is_settled(&mut self, frame: Which, guide: Option<&Guide>, moved: u64) -> bool {
+        self.fitted.as_mut().is_none_or(|fitted| fitted.is_settled(frame, guide, moved))
     }
 
     /// What an inference takes, where one has been made.
@@ -148,7 +148,7 @@ impl Engine {
     ) {
         let look = if self.sees_whole_frames() { Look::Frame } else { look };
         let Some(fitted) = &mut self.fitted else { return };
-        let (search, region, purpose) = fitted.decide(frame, look);
+        let (search, region, purpose) = fitted.decide(frame, guide.as_ref(), look);
         if search {
             let whole = Region::whole(fitted.frame);
             self.infer(frame.number, view, guide.clone(), whole, Purpose::Search, stats);

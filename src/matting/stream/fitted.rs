@@ -20,6 +20,7 @@ use crate::matting::input::geometry::MaskLayout;
 use crate::matting::input::layouts::MaskLayouts;
 use crate::matting::input::regions::RegionPreparer;
 use crate::matting::time::guide::Guide;
+use crate::matting::time::stillness::Stillness;
 
 /// What the network is to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub struct Fitted {
     pub canvas: Canvas,
     refinement: Option<Refinement>,
     pub searches: Searches,
+    /// Since the frame that was searched last.
+    stillness: Stillness,
     /// What was inferred last for a matte.
     looked_at: Option<Region>,
     /// What the network said of the whole of a frame, and of which one.
@@ -132,6 +135,7 @@ impl Fitted {
             .then(refinement),
             canvas,
             searches: Searches::new(options.frame),
+            stillness: Stillness::default(),
             looked_at: None,
             whole: vec![0.0; masks.mask.area()],
             whole_of: None,
@@ -143,12 +147,18 @@ impl Fitted {
     pub fn forget(&mut self) {
         self.follower.forget();
         self.searches.forget();
+        self.stillness.forget();
         self.whole_of = None;
         self.recall.forget();
     }
 
     /// What to infer of a frame: whether to search the whole of it before, and what its matte is to be of.
-    pub fn decide(&mut self, frame: Which, look: Look) -> (bool, Region, Purpose) {
+    pub fn decide(
+        &mut self,
+        frame: Which,
+        guide: Option<&Arc<Guide>>,
+        look: Look,
+    ) -> (bool, Region, Purpose) {
         let whole = Region::whole(self.frame);
         if look == Look::RegionAtOnce && self.searches.begin_era(frame) {
             self.follower.forget();
@@ -161,15 +171,37 @@ impl Fitted {
             }
             (_, None) => (false, whole, Purpose::Whole),
             (_, Some(region)) => {
-                let is_due = self.searches.are_due(frame) || !self.follower.is_confirmed();
+                let guide = guide.map(Arc::as_ref);
+                let is_due =
+                    !self.follower.is_confirmed() || self.is_to_search(frame, guide, region);
                 (is_due, region, Purpose::Region)
             }
         };
         self.look_at(region);
         if search || matches!(purpose, Purpose::First | Purpose::Whole) {
             self.searches.take_note(frame);
+            match guide {
+                Some(guide) => self.stillness.begin(guide),
+                None => self.stillness.forget(),
+            }
         }
         (search, region, purpose)
+    }
+
+    /// Whether it is time to search a frame of which `region` is followed: somebody may have come if anything moved
+    /// beyond that.
+    fn is_to_search(&mut self, frame: Which, guide: Option<&Guide>, region: Region) -> bool {
+        if !self.searches.may_be(frame) || self.searches.are_due(frame) {
+            return self.searches.may_be(frame);
+        }
+        let Some(guide) = guide else { return true };
+        let part = |start: usize, side: usize, frame: usize, guide: usize| {
+            start * guide / frame..((start + side) * guide).div_ceil(frame)
+        };
+        let (Region { x, y, size }, small) = (region, guide.size());
+        let columns = part(x, size.width, self.frame.width, small.width);
+        let rows = part(y, size.height, self.frame.height, small.height);
+        self.stillness.moves_beyond(guide, [columns, rows])
     }
 
     /// A matte is inferred of that region.
@@ -179,11 +211,11 @@ impl Fitted {
 
     /// Whether the network looks where it would look again at what has not moved since frame `moved`. Without
     /// a region it looks everywhere.
-    pub fn is_settled(&self, frame: Which, moved: u64) -> bool {
-        self.follower.region().is_none_or(|region| {
-            let is_searched = self.searches.have_seen(moved) || !self.searches.are_due(frame);
-            is_searched && self.follower.is_confirmed() && self.looked_at == Some(region)
-        })
+    pub fn is_settled(&mut self, frame: Which, guide: Option<&Guide>, moved: u64) -> bool {
+        let Some(region) = self.follower.region() else { return true };
+        self.follower.is_confirmed()
+            && self.looked_at == Some(region)
+            && (self.searches.have_seen(moved) || !self.is_to_search(frame, guide, region))
     }
 
     /// Takes in what the network said of a frame, and whom to follow by it.

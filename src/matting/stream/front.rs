@@ -182,7 +182,7 @@ impl<F: Frame> Front<F> {
                 }
                 match motion {
                     Motion::None => {
-                        since >= MAX_STILL || !self.engine.is_settled(which, self.moved)
+                        since >= MAX_STILL || !self.engine.is_settled(which, guide, self.moved)
                     }
                     Motion::Little => since > MAX_CARRIED,
                     Motion::Any => true,

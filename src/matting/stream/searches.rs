@@ -4,9 +4,15 @@
 
 use std::time::Duration;
 
-/// Where a part of the frame is followed, the whole is searched this often, so that whoever walks
-/// in is found within half a second.
+/// Where a part of the frame is followed, the whole is searched this often while anything moves beyond that part.
 pub const SEARCH: Duration = Duration::from_millis(400);
+
+/// Whoever begins to walk in is little to be seen at first: as long as this after the first search, and after one that
+/// follows a rest, it may be searched so many times as often.
+const SOON: f64 = 4.0;
+
+/// While nothing moves beyond the part, the whole is searched every so many times as long.
+const QUIET: u32 = 5;
 
 /// Frames from one search to the next where nobody knows what a frame lasts.
 const USUAL_SEARCH: u64 = 12;
@@ -32,10 +38,9 @@ pub struct Searches {
     /// From one search to the next: frames, and how long these last.
     every: u64,
     time: Duration,
-    /// The [turn](Self::turn) of the frame that was searched last.
-    last: Option<u64>,
-    /// That frame's number.
-    last_frame: Option<u64>,
+    /// The frame that was searched last, and the last one that was after a rest.
+    last: Option<Which>,
+    first: Option<Which>,
     era: Era,
 }
 
@@ -46,12 +51,12 @@ impl Searches {
             (SEARCH.as_secs_f64() / frame.as_secs_f64().max(1e-6)).round().max(2.0) as u64
         });
         let time = frame.map_or(SEARCH, |frame| frame.mul_f64(every as f64)).max(SEARCH / 2);
-        Self { every, time, last: None, last_frame: None, era: None }
+        Self { every, time, last: None, first: None, era: None }
     }
 
     /// Nothing was searched.
     pub fn forget(&mut self) {
-        (self.last, self.last_frame) = (None, None);
+        (self.last, self.first) = (None, None);
     }
 
     /// The era of the last frame that began one.
@@ -74,27 +79,37 @@ impl Searches {
         self.last.is_none()
     }
 
-    /// Whether it is time to search a frame.
+    /// Whether a frame may be searched.
+    pub fn may_be(&self, frame: Which) -> bool {
+        let (Some(last), Some(first)) = (self.last, self.first) else { return true };
+        let is_soon = self.times(first, frame) < 1.0;
+        self.times(last, frame) >= if is_soon { SOON.recip() } else { 1.0 }
+    }
+
+    /// Whether a frame has to be searched, whatever moves.
     pub fn are_due(&self, frame: Which) -> bool {
-        self.last != Some(self.turn(frame))
+        self.last.is_none_or(|last| self.times(last, frame) >= f64::from(QUIET))
     }
 
     /// A frame is searched.
     pub fn take_note(&mut self, frame: Which) {
-        (self.last, self.last_frame) = (Some(self.turn(frame)), Some(frame.number));
+        if self.last.is_none_or(|last| self.times(last, frame) > 1.0) {
+            self.first = Some(frame);
+        }
+        self.last = Some(frame);
     }
 
     /// Whether a frame, or one after it, was searched.
     pub fn have_seen(&self, frame: u64) -> bool {
-        self.last_frame.is_some_and(|last| last >= frame)
+        self.last.is_some_and(|last| last.number >= frame)
     }
 
-    /// The search that a frame belongs to. It goes by the frame's own time, so that a part of a film
-    /// is searched where the whole film is.
-    fn turn(&self, frame: Which) -> u64 {
-        match frame.time {
-            Some(time) => (time.as_nanos() / self.time.as_nanos()) as u64,
-            None => frame.number / self.every,
+    /// From one frame to another, in usual times from search to search. By the frames' own times it is the same in a part
+    /// of a film as in the whole.
+    fn times(&self, last: Which, frame: Which) -> f64 {
+        match (last.time, frame.time) {
+            (Some(last), Some(frame)) => frame.abs_diff(last).div_duration_f64(self.time),
+            _ => frame.number.abs_diff(last.number) as f64 / self.every as f64,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Whether a picture stands still, so that the matte of an earlier frame will do, or moves so little that it can be
 //! carried.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use multiversion::multiversion;
@@ -19,6 +20,8 @@ const SEEN: f32 = 1.2;
 const ABOVE_NOISE: f32 = 2.5;
 /// unless most of them differ by more than this. Then it is the light that changes, or the camera that moves.
 const MOST_NOISE: f32 = 2.0;
+/// Fewer blocks than this tell nothing of noise.
+const FEW: usize = 12;
 /// Where no block differs by more than this, somebody speaks or nods, and nobody waves.
 const LITTLE: f32 = 9.0;
 
@@ -33,11 +36,11 @@ pub enum Motion {
     Any,
 }
 
-/// Compares frames with the one that was inferred last. What changes slowly adds up, so that it is seen in the
-/// end.
+/// Compares frames with an earlier one: the one that was inferred last, or searched. What changes slowly adds up, so
+/// that it is seen in the end.
 #[derive(Default)]
 pub struct Stillness {
-    inferred: Option<Arc<Guide>>,
+    earlier: Option<Arc<Guide>>,
     /// How much each block differs.
     blocks: Vec<f32>,
     /// The same, to be put in order.
@@ -47,31 +50,48 @@ pub struct Stillness {
 impl Stillness {
     /// From now on compares with this frame.
     pub fn begin(&mut self, guide: &Arc<Guide>) {
-        self.inferred = Some(guide.clone());
+        self.earlier = Some(guide.clone());
     }
 
     /// There is no frame to compare with.
     pub fn forget(&mut self) {
-        self.inferred = None;
+        self.earlier = None;
     }
 
-    /// How a frame differs from the inferred one.
+    /// How a frame differs from the earlier one.
     pub fn motion(&mut self, guide: &Guide) -> Motion {
-        let Some(inferred) = self.inferred.take() else { return Motion::Any };
-        let motion = match inferred.size() == guide.size() {
-            true => {
-                self.compare(&inferred, guide);
-                self.judge()
-            }
+        match self.compare(guide) {
+            true => self.judge(),
             false => Motion::Any,
-        };
-        self.inferred = Some(inferred);
-        motion
+        }
     }
 
-    /// Fills in how much blocks differ.
-    fn compare(&mut self, before: &Guide, now: &Guide) {
+    /// Whether a frame differs from the earlier one anywhere but in a part of it, in samples of the guide along both
+    /// axes. Where there is little but that part, it always does.
+    pub fn moves_beyond(&mut self, guide: &Guide, [columns, rows]: [Range<usize>; 2]) -> bool {
+        if !self.compare(guide) {
+            return true;
+        }
+        let across = guide.size().width.div_ceil(BLOCK);
+        let meets = |block: usize, part: &Range<usize>| {
+            block * BLOCK < part.end && part.start < (block + 1) * BLOCK
+        };
+        let mut index = 0;
+        self.blocks.retain(|_| {
+            let (row, column) = (index / across, index % across);
+            index += 1;
+            !(meets(column, &columns) && meets(row, &rows))
+        });
+        self.blocks.len() < FEW || self.judge() != Motion::None
+    }
+
+    /// Fills in how much blocks differ; whether there is an earlier frame, of this size.
+    fn compare(&mut self, now: &Guide) -> bool {
+        let Some(before) = self.earlier.clone() else { return false };
         let size = now.size();
+        if before.size() != size {
+            return false;
+        }
         let (across, down) = (size.width.div_ceil(BLOCK), size.height.div_ceil(BLOCK));
         self.blocks.clear();
         self.blocks.resize(across * down, 0.0);
@@ -88,6 +108,7 @@ impl Stillness {
                 *block /= (columns * rows.len()) as f32;
             }
         }
+        true
     }
 
     fn judge(&mut self) -> Motion {
@@ -177,6 +198,33 @@ mod tests {
             let empty = frame(1, noise, |_, _| None);
             assert!(!holds(&empty, &frame(2, noise, square(0, 20, 20.0))), "somebody, {noise}");
         }
+    }
+
+    #[test]
+    fn what_moves_in_a_part_is_no_motion_beyond_it() {
+        let part = [150..230, 70..130]; // of 320x180 samples; in pixels 300 to 460, and 140 to 260
+        for noise in [0.0, 3.0, 6.0] {
+            let moves = |first: &OwnedFrame, second: &OwnedFrame| {
+                let mut guides = Guides::new(first.view().layout());
+                let (first, second) = (guides.look(&first.view()), guides.look(&second.view()));
+                let mut stillness = Stillness::default();
+                assert!(stillness.moves_beyond(&second, part.clone()), "nothing to compare with");
+                stillness.begin(&first);
+                stillness.moves_beyond(&second, part.clone())
+            };
+            let before = frame(1, noise, square(310, 60, 200.0));
+            assert!(!moves(&before, &frame(2, noise, square(380, 60, 200.0))), "{noise}");
+            assert!(moves(&before, &frame(2, noise, square(440, 60, 200.0))), "{noise}");
+            assert!(moves(&before, &frame(2, noise, square(0, 20, 20.0))), "{noise}");
+        }
+        // A part that is nearly all of it leaves nothing to tell by.
+        let still = frame(1, 0.0, |_, _| None);
+        let mut guides = Guides::new(still.view().layout());
+        let guide = guides.look(&still.view());
+        let mut stillness = Stillness::default();
+        stillness.begin(&guide);
+        assert!(!stillness.moves_beyond(&guide, [0..320, 8..180]));
+        assert!(stillness.moves_beyond(&guide, [0..320, 0..180]));
     }
 
     #[test]
