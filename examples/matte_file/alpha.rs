@@ -22,9 +22,10 @@ mod imp {
     use gst_base::subclass::BaseTransformMode;
     use gst_base::subclass::prelude::*;
     use gst_video::{
-        VideoCapsBuilder, VideoFormat, VideoFormatFlags, VideoFormatInfo, VideoFrameExt,
-        VideoFrameRef, VideoInfo,
+        VideoFormat, VideoFormatFlags, VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo,
     };
+
+    use crate::filters::{self, GRAYS};
 
     /// The formats of cut-outs.
     const CUTOUTS: [VideoFormat; 8] = [
@@ -37,8 +38,6 @@ mod imp {
         VideoFormat::Argb64,
         VideoFormat::Rgba64Le,
     ];
-    /// The formats of gray, for 8 bits and for more.
-    const GRAYS: [VideoFormat; 2] = [VideoFormat::Gray8, VideoFormat::Gray16Le];
     /// The component that is alpha, in all of them.
     const ALPHA: u32 = 3;
 
@@ -61,29 +60,14 @@ mod imp {
     impl ElementImpl for AlphaOnly {
         fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
             static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
-                gst::subclass::ElementMetadata::new(
-                    "Alpha only",
-                    "Filter/Video",
-                    "Lets only the alpha of frames through, as gray",
-                    env!("CARGO_PKG_AUTHORS"),
-                )
+                filters::metadata("Alpha only", "Lets only the alpha of frames through, as gray")
             });
             Some(&*METADATA)
         }
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let template = |name, direction, formats: &[VideoFormat]| {
-                    let caps = VideoCapsBuilder::new().format_list(formats.iter().copied()).build();
-                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
-                };
-                [
-                    template("sink", gst::PadDirection::Sink, &CUTOUTS),
-                    template("src", gst::PadDirection::Src, &GRAYS),
-                ]
-                .into_iter()
-                .flatten()
-                .collect()
+                filters::templates(&filters::formats(&CUTOUTS), &filters::formats(&GRAYS))
             });
             &TEMPLATES
         }
@@ -100,18 +84,10 @@ mod imp {
             caps: &gst::Caps,
             filter: Option<&gst::Caps>,
         ) -> Option<gst::Caps> {
-            let mut other = caps.clone();
-            for structure in other.make_mut().iter_mut() {
-                structure.remove_fields(["colorimetry", "chroma-site"]);
-                match direction {
-                    gst::PadDirection::Sink => others(structure, CUTOUTS, GRAYS),
-                    _ => others(structure, GRAYS, CUTOUTS),
-                }
-            }
-            Some(match filter {
-                Some(filter) => filter.intersect_with_mode(&other, gst::CapsIntersectMode::First),
-                None => other,
-            })
+            Some(filters::transformed(caps, filter, |structure| match direction {
+                gst::PadDirection::Sink => others(structure, CUTOUTS, GRAYS),
+                _ => others(structure, GRAYS, CUTOUTS),
+            }))
         }
 
         fn unit_size(&self, caps: &gst::Caps) -> Option<usize> {

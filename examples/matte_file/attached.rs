@@ -24,6 +24,8 @@ mod imp {
     use gst_base::subclass::prelude::*;
     use gst_video::{VideoCapsBuilder, VideoFormat, VideoFormatInfo};
 
+    use crate::filters::{self, GRAYS};
+
     /// The meta of `davidmatte attach-matte=true`, and its field.
     const META: &str = "DavidMatteMatteMeta";
     const FIELD: &str = "matte";
@@ -44,11 +46,9 @@ mod imp {
     impl ElementImpl for AttachedMatte {
         fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
             static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
-                gst::subclass::ElementMetadata::new(
+                filters::metadata(
                     "Attached matte",
-                    "Filter/Video",
                     "Lets only the mattes through that are attached to frames",
-                    env!("CARGO_PKG_AUTHORS"),
                 )
             });
             Some(&*METADATA)
@@ -56,19 +56,7 @@ mod imp {
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let template = |name, direction, caps: &gst::Caps| {
-                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps)
-                };
-                let grays = [VideoFormat::Gray8, VideoFormat::Gray16Le];
-                let grays = VideoCapsBuilder::new().format_list(grays).build();
-                let any = VideoCapsBuilder::new().build();
-                [
-                    template("sink", gst::PadDirection::Sink, &any),
-                    template("src", gst::PadDirection::Src, &grays),
-                ]
-                .into_iter()
-                .flatten()
-                .collect()
+                filters::templates(&VideoCapsBuilder::new().build(), &filters::formats(&GRAYS))
             });
             &TEMPLATES
         }
@@ -85,18 +73,12 @@ mod imp {
             caps: &gst::Caps,
             filter: Option<&gst::Caps>,
         ) -> Option<gst::Caps> {
-            let mut other = caps.clone();
-            for structure in other.make_mut().iter_mut() {
-                structure.remove_fields(["colorimetry", "chroma-site"]);
+            Some(filters::transformed(caps, filter, |structure| {
                 match (direction, structure.get::<&str>("format").map(gray_of)) {
                     (gst::PadDirection::Sink, Ok(gray)) => structure.set("format", gray.to_str()),
                     _ => structure.remove_field("format"),
                 }
-            }
-            Some(match filter {
-                Some(filter) => filter.intersect_with_mode(&other, gst::CapsIntersectMode::First),
-                None => other,
-            })
+            }))
         }
 
         fn prepare_output_buffer(

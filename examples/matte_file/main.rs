@@ -10,6 +10,7 @@ mod arguments;
 mod attached;
 mod depth;
 mod error;
+mod filters;
 mod format;
 mod gate;
 mod kept;
