@@ -113,3 +113,66 @@ impl Searches {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Which frames of 30 a second are searched, of those in which something moves beyond the region.
+    fn searched(moves: &[bool], timed: bool) -> Vec<usize> {
+        let frame = Duration::from_secs(1) / 30;
+        let mut searches = Searches::new(Some(frame));
+        let which = |index: usize| Which {
+            number: index as u64,
+            time: timed.then(|| frame * index as u32),
+        };
+        let is_searched = |&(index, &moves): &(usize, &bool)| {
+            let which = which(index);
+            let is_due = searches.may_be(which) && (moves || searches.are_due(which));
+            if is_due {
+                searches.take_note(which);
+            }
+            is_due
+        };
+        moves.iter().enumerate().filter(is_searched).map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn a_rest_is_searched_every_two_seconds() {
+        for timed in [true, false] {
+            assert_eq!(searched(&[false; 130], timed), [0, 60, 120]);
+        }
+    }
+
+    #[test]
+    fn whoever_comes_is_looked_for_at_once_and_soon_again() {
+        let moves: Vec<_> = (0..80).map(|index| index >= 40).collect();
+        for timed in [true, false] {
+            assert_eq!(searched(&moves, timed), [0, 40, 43, 46, 49, 61, 73]);
+        }
+    }
+
+    proptest! {
+        /// Whatever moves, the first frame in which something does is searched after a rest, a frame is searched every two
+        /// seconds, and at most five are in any 0.4 s.
+        #[test]
+        fn nobody_is_missed_for_long(
+            stretches in prop::collection::vec((1usize..40, any::<bool>()), 1..20), timed in any::<bool>(),
+        ) {
+            let moves: Vec<bool> =
+                stretches.iter().flat_map(|&(count, moves)| std::iter::repeat_n(moves, count)).collect();
+            let searched = searched(&moves, timed);
+            prop_assert_eq!(searched[0], 0);
+            for pair in searched.windows(2) {
+                prop_assert!(pair[1] - pair[0] <= 60);
+                // After 0.4 s without a search, the next frame that moves is searched.
+                let rested = (pair[0] + 13..pair[1]).find(|&index| moves[index]);
+                prop_assert_eq!(rested, None);
+            }
+            for six in searched.windows(6) {
+                prop_assert!(six[5] - six[0] > 12);
+            }
+        }
+    }
+}
