@@ -191,10 +191,10 @@ impl Fitted {
     /// Whether it is time to search a frame of which `region` is followed: somebody may have come if anything moved
     /// beyond that.
     fn is_to_search(&mut self, frame: Which, guide: Option<&Guide>, region: Region) -> bool {
-        if !self.searches.may_be(frame) || self.searches.are_due(frame) {
-            return self.searches.may_be(frame);
+        if !self.searches.may_be(frame) {
+            return false;
         }
-        let Some(guide) = guide else { return true };
+        let Some(guide) = guide.filter(|_| !self.searches.are_due(frame)) else { return true };
         let part = |start: usize, side: usize, frame: usize, guide: usize| {
             start * guide / frame..((start + side) * guide).div_ceil(frame)
         };
