@@ -19,9 +19,6 @@ const SOMEBODY: f32 = 0.3;
 const MARGIN: f32 = 0.25;
 /// Room that is left when the region has to move.
 const LEAST_MARGIN: f32 = 0.1;
-/// Whoever moves is expected to go on so for this many mattes: one is under way while the next frame's region
-/// is chosen.
-const AHEAD: f32 = 2.0;
 /// A region is worth its trouble where what a sample shows of it is at most this share as long as of the whole
 /// frame; one that is followed already stays until it reaches `LARGEST`.
 const WORTH: f32 = 0.8;
@@ -68,25 +65,6 @@ impl Placement {
 /// From and to along one axis, in pixels from the frame's edge.
 type Span = [f32; 2];
 
-/// What everybody takes up now, and will if they go on as from `last` to `now` for `steps` more. Whoever draws
-/// back makes no room: they may turn.
-fn reached(last: [Span; 2], now: [Span; 2], steps: f32) -> [Span; 2] {
-    [0, 1].map(|axis| {
-        let ([last_from, last_to], [from, to]) = (last[axis], now[axis]);
-        [from - steps * (last_from - from).max(0.0), to + steps * (to - last_to).max(0.0)]
-    })
-}
-
-/// With so much room around, in shares of the length.
-fn widened(spans: [Span; 2], margin: f32) -> [Span; 2] {
-    spans.map(|[from, to]| [from - margin * (to - from), to + margin * (to - from)])
-}
-
-/// The least that holds both.
-fn joined(one: [Span; 2], other: [Span; 2]) -> [Span; 2] {
-    [0, 1].map(|axis| [one[axis][0].min(other[axis][0]), one[axis][1].max(other[axis][1])])
-}
-
 /// Follows everybody in the frame from matte to matte.
 #[derive(Clone, Debug)]
 pub struct Follower {
@@ -103,8 +81,6 @@ pub struct Follower {
     barred: u32,
     /// Mattes in a row that needed much less than the region.
     smaller: u32,
-    /// Where everybody was in the last matte.
-    last: Option<[Span; 2]>,
     /// Samples of somebody in each column, while a mask is read.
     columns: Vec<u32>,
 }
@@ -124,7 +100,6 @@ impl Follower {
             doubts: 0,
             barred: 0,
             smaller: 0,
-            last: None,
             columns,
         }
     }
@@ -168,7 +143,6 @@ impl Follower {
         self.is_confirmed = false;
         self.doubts = 0;
         self.smaller = 0;
-        self.last = None;
     }
 
     /// Takes in the mask of a frame that the network saw `seen` of; whether somebody seems to reach
@@ -183,10 +157,7 @@ impl Follower {
             self.barred -= 1;
         } else if self.region.is_some() || is_whole {
             match everybody {
-                Some(everybody) => {
-                    let last = self.last.replace(everybody).unwrap_or(everybody);
-                    self.hold(everybody, reached(last, everybody, AHEAD));
-                }
+                Some(everybody) => self.hold(everybody),
                 None => self.give_up(),
             }
         }
@@ -205,10 +176,9 @@ impl Follower {
             || beyond(down, y, seen.size.height, self.frame.height)
     }
 
-    /// Makes sure that the region holds everybody, and what they may have `reached` meanwhile.
-    fn hold(&mut self, everybody: [Span; 2], reached: [Span; 2]) {
-        let least = widened(reached, LEAST_MARGIN);
-        let wanted = self.region_of(joined(widened(everybody, MARGIN), least));
+    /// Makes sure that the region holds everybody.
+    fn hold(&mut self, everybody: [Span; 2]) {
+        let wanted = self.region_of(everybody, MARGIN);
         let worth = if self.region.is_some() { LARGEST } else { WORTH };
         if self.pixels_to_a_sample(wanted.size) > worth * self.pixels_to_a_sample(self.frame) {
             return self.give_up();
@@ -217,7 +187,7 @@ impl Follower {
             self.region = Some(wanted);
             return;
         };
-        let least = self.region_of(least);
+        let least = self.region_of(everybody, LEAST_MARGIN);
         self.region = Some(self.moved(region, least, wanted));
     }
 
@@ -284,10 +254,12 @@ impl Follower {
         Some([span(x, columns, self.frame.width), span(y, rows, self.frame.height)])
     }
 
-    /// The region that holds what lies there, inside the frame.
-    fn region_of(&self, [across, down]: [Span; 2]) -> Region {
+    /// The region that holds everybody with `margin` around, inside the frame.
+    fn region_of(&self, [across, down]: [Span; 2], margin: f32) -> Region {
         let along = |[from, to]: Span, frame: usize| {
-            let (from, to) = (from.max(0.0), to.min(frame as f32));
+            let room = margin * (to - from);
+            let from = (from - room).max(0.0);
+            let to = (to + room).min(frame as f32);
             let side = ((to - from).ceil() as usize).next_multiple_of(STEP);
             let side = side.max(self.least).min(frame);
             let start = ((from + to - side as f32) / 2.0).max(0.0) as usize;
@@ -426,7 +398,7 @@ mod tests {
     fn a_small_movement_does_not_move_the_region() {
         let mut follower = follower();
         let first = look(&mut follower, &[[800.0, 300.0, 1000.0, 900.0]]);
-        for shift in [5.0, -5.0, 8.0, 0.0] {
+        for shift in [10.0, -10.0, 15.0, 0.0] {
             let person = [800.0 + shift, 300.0, 1000.0 + shift, 900.0];
             assert_eq!(look(&mut follower, &[person]), first);
         }
@@ -443,20 +415,6 @@ mod tests {
             assert!(holds(region, person), "{region:?} at {left}");
             assert!(region.x.abs_diff(before.x) <= 24, "{before:?} {region:?}");
             before = region;
-        }
-    }
-
-    /// A frame's region comes from the matte of two frames before.
-    #[test]
-    fn an_arm_that_is_stretched_out_quickly_is_never_cut_off() {
-        let mut follower = follower();
-        let person = |frame: usize| [500.0, 300.0, 700.0 + 4.0 * (frame * frame) as f32, 900.0];
-        let mut regions = vec![Region::whole(FRAME); 2];
-        for frame in 0..14 {
-            let seen = regions[frame];
-            assert!(holds(seen, person(frame)), "{seen:?} in frame {frame}");
-            follower.follow(&mask(&[person(frame)], seen), seen);
-            regions.push(follower.region().unwrap());
         }
     }
 
