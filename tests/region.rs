@@ -27,7 +27,11 @@ fn people(people: &[Rectangle], x: usize, y: usize) -> u8 {
 
 /// Frame number `index` with people in it.
 fn frame(caps: &gst::Caps, people_in_it: &[Rectangle], index: u64) -> gst::Buffer {
-    let mut frame = picture(caps, |_, x, y| people(people_in_it, x, y));
+    timed(picture(caps, |_, x, y| people(people_in_it, x, y)), index)
+}
+
+/// The same as frame number `index`.
+fn timed(mut frame: gst::Buffer, index: u64) -> gst::Buffer {
     let writable = frame.make_mut();
     writable.set_pts(gst::ClockTime::from_mseconds(40 * index));
     writable.set_duration(gst::ClockTime::from_mseconds(40));
@@ -51,8 +55,17 @@ fn error(matte: &gst::BufferRef, people_in_it: &[Rectangle]) -> f32 {
 
 /// The errors of the mattes of these frames, of which some may still be under way.
 fn errors(filter: &mut Filter, caps: &gst::Caps, frames: &[Vec<Rectangle>]) -> Vec<f32> {
+    errors_of(filter, frames, |people_in_it, index| frame(caps, people_in_it, index))
+}
+
+/// The same, of frames that `draw` gives for the people in them and a number.
+fn errors_of(
+    filter: &mut Filter,
+    frames: &[Vec<Rectangle>],
+    draw: impl Fn(&[Rectangle], u64) -> gst::Buffer,
+) -> Vec<f32> {
     for (index, people_in_it) in (0..).zip(frames) {
-        filter.harness.push(frame(caps, people_in_it, index)).unwrap();
+        filter.harness.push(draw(people_in_it, index)).unwrap();
     }
     filter.harness.push_event(gst::event::Eos::new());
     let mattes: Vec<_> = std::iter::from_fn(|| filter.harness.try_pull()).collect();
@@ -105,23 +118,14 @@ fn whoever_walks_into_a_room_that_stood_still_is_found_at_once() {
 #[test]
 fn where_something_moves_all_along_whoever_walks_in_is_found_within_half_a_second() {
     let (mut filter, caps) = filter(&[("region", "auto"), ("frames-in-flight", "2")]);
-    // A faint curtain, which is nobody.
-    let curtain =
-        |index: u64| move |x: usize| if x < 40 && index.is_multiple_of(2) { 25 } else { 0 };
-    let mut errors = Vec::new();
-    for index in 0..40 {
-        let people_in_it = if index < 15 { vec![SOMEBODY] } else { vec![SOMEBODY, SOMEBODY_ELSE] };
-        let curtain = curtain(index);
-        let mut frame = picture(&caps, |_, x, y| people(&people_in_it, x, y).max(curtain(x)));
-        frame.make_mut().set_pts(gst::ClockTime::from_mseconds(40 * index));
-        frame.make_mut().set_duration(gst::ClockTime::from_mseconds(40));
-        filter.harness.push(frame).unwrap();
-        errors.push(people_in_it);
-    }
-    filter.harness.push_event(gst::event::Eos::new());
-    let mattes: Vec<_> = std::iter::from_fn(|| filter.harness.try_pull()).collect();
-    let errors: Vec<_> =
-        mattes.iter().zip(&errors).map(|(matte, people)| error(matte, people)).collect();
+    let frames: Vec<_> = (0..40)
+        .map(|index| if index < 15 { vec![SOMEBODY] } else { vec![SOMEBODY, SOMEBODY_ELSE] })
+        .collect();
+    let errors = errors_of(&mut filter, &frames, |people_in_it, index| {
+        // A faint curtain, which is nobody.
+        let curtain = |x: usize| if x < 40 && index.is_multiple_of(2) { 25 } else { 0 };
+        timed(picture(&caps, |_, x, y| people(people_in_it, x, y).max(curtain(x))), index)
+    });
     let missing = errors.iter().filter(|&&error| error > 20.0).count();
     // 12.5 frames are half a second.
     assert!(missing <= 12, "{errors:?}");
