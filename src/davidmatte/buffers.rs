@@ -254,17 +254,19 @@ fn append_alpha(
             Paint::Flat(_, opacity) => mapped.fill((255.0 * opacity).round() as u8),
         }
     }
-    let mut output = buffer.copy();
-    let appended_at = output.size();
+    let mut output = gst::Buffer::new();
+    let appended_at = buffer.size();
     {
         let output = output.make_mut();
+        buffer.copy_into(output, gst::BUFFER_COPY_METADATA, ..).map_err(unmappable("a frame"))?;
         while let Some(meta) = output.meta_mut::<gst_video::VideoMeta>() {
             if meta.remove().is_err() {
                 break;
             }
         }
-        // The frame's pool must not give its memory to the next frame as long as this one is out.
-        gst::ParentBufferMeta::add(output, buffer);
+        for memory in Lent::all(buffer)? {
+            output.append_memory(memory);
+        }
         output.append_memory(plane.clone());
         let offsets = [offsets[0], offsets[1], offsets[2], appended_at];
         let strides = [strides[0], strides[1], strides[2], width as i32];
@@ -280,6 +282,33 @@ fn append_alpha(
         .map_err(unmappable("an output buffer"))?;
     }
     Ok((output, Some(plane)))
+}
+
+/// A frame's bytes in a buffer that goes downstream. Its memory itself is not put there: a pool throws a buffer away
+/// whose memory somebody else holds when it comes back, and a buffer lets go of its parents before its memory.
+struct Lent {
+    /// Let go of first.
+    bytes: gst::MappedMemory<gst::memory::Readable>,
+    _frame: gst::Buffer,
+}
+
+impl Lent {
+    /// The memories of a frame, in their order.
+    fn all(frame: &gst::Buffer) -> Result<Vec<gst::Memory>, Failure> {
+        let lent = (0..frame.n_memory()).filter_map(|index| frame.memory(index)).map(|memory| {
+            let bytes = memory
+                .into_mapped_memory_readable()
+                .map_err(|_| Failure::Buffer("a frame cannot be read".into()))?;
+            Ok(gst::Memory::from_slice(Self { bytes, _frame: frame.clone() }))
+        });
+        lent.collect()
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
 }
 
 /// What the frame's meta says of it besides where its planes lie.
