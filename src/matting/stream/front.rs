@@ -220,10 +220,7 @@ impl<F: Frame> Front<F> {
             || self.engine.memory().is_any();
         let has_own = |other: &InFlight<F>| other.source == Source::Own && other.guide.is_some();
         let can_carry = can_carry || self.queue.iter().any(has_own);
-        let look = match settings.follows {
-            true => Look::RegionAtOnce,
-            false => Look::Frame,
-        };
+        let look = look_of(settings);
         let which = Which { number: id, time: frame.time() };
         let (guide, is_carried) = frame.view(|view| {
             let (guide, is_cut) = if is_looked_at { self.look(view) } else { (None, false) };
@@ -261,6 +258,23 @@ impl<F: Frame> Front<F> {
         })?;
         self.count(begun, guide.as_ref());
         Ok((Source::Newest { begun }, guide))
+    }
+
+    /// Has the oldest frame inferred though it was to be carried; false where no frame is waited for.
+    pub fn infer_oldest(&mut self) -> bool {
+        let Self { queue, engine, stats, options, .. } = self;
+        if !options.is_some_and(|options| options.pacing.is_exact()) {
+            return false;
+        }
+        let Some(InFlight { id, frame, settings, guide, source, .. }) = queue.oldest_mut() else {
+            return false;
+        };
+        let which = Which { number: *id, time: frame.time() };
+        let begun = frame.view(|view| {
+            engine.begin(which, view, guide.clone(), look_of(settings), stats);
+        });
+        *source = Source::Own;
+        begun.is_ok()
     }
 
     /// What the network is to look at where no frame waits for it. One that is so slow that every
@@ -355,5 +369,13 @@ impl<F: Frame> Front<F> {
                 None
             }
         }
+    }
+}
+
+/// What the network is to look at where each frame waits for its matte.
+fn look_of(settings: &FrameSettings) -> Look {
+    match settings.follows {
+        true => Look::RegionAtOnce,
+        false => Look::Frame,
     }
 }

@@ -90,6 +90,11 @@ impl<F> Queue<F> {
         self.0.front()
     }
 
+    /// The frame that leaves next, to be changed.
+    pub fn oldest_mut(&mut self) -> Option<&mut InFlight<F>> {
+        self.0.front_mut()
+    }
+
     /// The frame that came last.
     pub fn newest(&self) -> Option<&InFlight<F>> {
         self.0.back()

@@ -359,9 +359,10 @@ impl<F: Frame> Stream<F> {
                 Some(_) => {}
             }
         }
+        let carried = self.carry_to_oldest()?;
         let refined = self.refine_oldest()?;
         let Some(oldest) = self.front.queue.pop() else { return Ok(None) };
-        let InFlight { frame, settings, guide, source, slot, scene, .. } = oldest;
+        let InFlight { frame, settings, guide, source, slot, .. } = oldest;
         let Some(history) = &mut self.history else { return Ok(None) };
         let front = &mut self.front;
         let mut failure = front.failure.take();
@@ -382,13 +383,8 @@ impl<F: Frame> Stream<F> {
                 history.show_nothing();
                 failure = failure.or(front.tell(failed));
             }
-            Slot::Waiting => {
-                let carried = history.show_carried(guide.as_deref(), &mut front.stats);
-                // Unless it was seen already, when the frame or one after it came.
-                if carried == Carried::Cut && scene == front.engine.scene() {
-                    front.engine.cut();
-                }
-            }
+            Slot::Waiting if carried => {}
+            Slot::Waiting => history.show_nothing(),
         }
         if source != Source::Untouched && history.shown().is_none() {
             // After a cut or a failure the next frame is inferred, whatever the interval.
@@ -398,6 +394,31 @@ impl<F: Frame> Stream<F> {
         history.smooth(if guide.is_some() { settings.temporal } else { 0.0 });
         front.stats.smooth.add_since(begun);
         Ok(Some(Finished { frame, untouched: source == Source::Untouched, failure }))
+    }
+
+    /// Brings the newest matte to the oldest frame, where that has none of its own; whether it did. A frame that
+    /// may be waited for and turns out to show another scene is inferred after all.
+    fn carry_to_oldest(&mut self) -> Result<bool, Interrupted> {
+        let Self { front, history } = self;
+        let (Some(oldest), Some(history)) = (front.queue.oldest(), history) else {
+            return Ok(false);
+        };
+        if oldest.source == Source::Untouched || !matches!(oldest.slot, Slot::Waiting) {
+            return Ok(false);
+        }
+        let (id, scene) = (oldest.id, oldest.scene);
+        let carried = history.show_carried(oldest.guide.as_deref(), &mut front.stats);
+        if carried == Carried::Moved {
+            return Ok(true);
+        }
+        // Unless it was seen already, when the frame or one after it came.
+        if scene == front.engine.scene() {
+            front.engine.cut();
+        }
+        if front.infer_oldest() {
+            self.wait_for(id, None)?;
+        }
+        Ok(false)
     }
 
     /// Refines the oldest frame's matte, where that was asked for.

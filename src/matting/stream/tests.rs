@@ -98,7 +98,7 @@ impl Clock for Sim {
 struct Luma {
     clock: Arc<Sim>,
     shape: NetworkShape,
-    state: Mutex<LumaState>,
+    state: Arc<Mutex<LumaState>>,
     /// What runs take, one after the other, from the beginning again; one of no time fails.
     runs: Vec<Duration>,
 }
@@ -106,6 +106,8 @@ struct Luma {
 #[derive(Default)]
 struct LumaState {
     jobs: VecDeque<(Exchange, Duration, bool)>,
+    /// When each run was done, and the brightness that it saw.
+    log: Vec<(Duration, f32)>,
     free_at: Duration,
     count: usize,
 }
@@ -117,7 +119,7 @@ impl Luma {
         description.size = adapts.then_some(SizeRule::Shaped(rule));
         let mut shape = NetworkShape::new(description, SIDE, SIDE);
         shape.open = OpenSides { input: [adapts; 2], mask: [adapts; 2] };
-        Box::new(Self { clock: clock.clone(), shape, state: Mutex::default(), runs })
+        Box::new(Self { clock: clock.clone(), shape, state: Arc::default(), runs })
     }
 
     fn done(&self, (mut exchange, _, fails): (Exchange, Duration, bool)) -> Done {
@@ -155,6 +157,8 @@ impl Runner for Luma {
         state.count += 1;
         state.free_at = state.free_at.max(self.clock.now()) + takes;
         let ready = state.free_at;
+        let middle = exchange.input.area() / 2;
+        state.log.push((ready, exchange.tensor[middle]));
         state.jobs.push_back((exchange, ready, takes.is_zero()));
     }
 
@@ -248,6 +252,9 @@ fn durations(milliseconds: &[u64]) -> Vec<Duration> {
 /// Feeds a stream and checks what leaves.
 struct Checked {
     stream: Stream<Numbered>,
+    network: Arc<Mutex<LumaState>>,
+    /// Whether a run of the network may fail.
+    may_fail: bool,
     clock: Arc<Sim>,
     settings: FrameSettings,
     fed: Vec<Shows>,
@@ -274,10 +281,13 @@ impl Checked {
     fn of_a_network(milliseconds: &[u64], adapts: bool, overlaps: bool, pacing: Pacing) -> Self {
         let clock = Arc::new(Sim::default());
         let network = Luma::new(&clock, durations(milliseconds), adapts);
+        let state = network.state.clone();
         let mut stream = Stream::new(network, clock.clone());
         stream.fit(&options(pacing));
         Self {
             stream,
+            network: state,
+            may_fail: milliseconds.contains(&0),
             clock,
             settings: FrameSettings::default(),
             fed: Vec::new(),
@@ -315,7 +325,10 @@ impl Checked {
         self.mixed = settings.temporal > 0.0 && value.is_some() && (was_carried || self.mixed);
         match value {
             // A frame whose inference failed, or before which a scene ended, shows nothing.
-            None => self.last_inferred = None,
+            None => {
+                assert!(self.may_fail || was_carried, "{number} has no matte");
+                self.last_inferred = None;
+            }
             Some(value) if was_carried => {
                 // Some earlier frame's, and where that is flat its brightness.
                 if let Some(Shows::Flat(_)) = self.last_inferred
@@ -447,11 +460,20 @@ proptest! {
             prop_assert_eq!(finished.frame.number, number);
             let waited = checked.clock.now() - came;
             prop_assert!(waited <= if patient { FRAME } else { Duration::ZERO }, "{:?}", waited);
-            if let Some(value) = Checked::shown_at(&checked.stream, shows.middle()) {
-                let of = ((value * 255.0 - 80.0) / 3.0).round() as usize;
+            let of = |value: f32| ((value * 255.0 - 80.0) / 3.0).round() as usize;
+            let shown = Checked::shown_at(&checked.stream, shows.middle()).map(of);
+            if let Some(of) = shown {
                 prop_assert!(of <= number, "{} shows {}", number, of);
                 prop_assert!(newest_shown.is_none_or(|newest| newest <= of), "never back");
                 newest_shown = Some(of);
+            }
+            // Frames so far apart are of different scenes.
+            let is_lost = |there: usize| shown.is_none() && number >= there + 7;
+            // A frame that is followed may take two runs for a matte.
+            if !follows {
+                let log = &checked.network.lock().unwrap().log;
+                let there = log.iter().filter(|(ready, _)| *ready <= came).map(|run| of(run.1)).max();
+                prop_assert!(there.is_none_or(|there| shown >= Some(there) || is_lost(there)), "{:?}, not {:?}", shown, there);
             }
         }
         prop_assert!(checked.stream.is_empty());

@@ -465,6 +465,8 @@ mod tests {
                 let (runtime, place) = (Runtime::get().unwrap(), Place::BuiltIn(Device::Cpu));
                 let loaded = Loaded::get(&runtime, &source, &options, &place, false, 0).unwrap();
                 let mut session = Session::bind(loaded, &source, &options, memories).unwrap();
+                let on_device = matches!(session.bound.tensors, tensors::Tensors::Device { .. });
+                assert_eq!(on_device, memories.is_some());
                 session.try_out().unwrap();
                 let mut mask = vec![0.0; session.shape().mask.area()];
                 for run in 0..3 {
