@@ -292,16 +292,18 @@ fn a_flushing_seek_goes_on_from_there() {
 
 #[test]
 fn times_and_offsets_stay() {
-    for (output, src) in [
-        ("composite", "I420"),
-        ("composite", "BGRx"),
-        ("cutout", "RGBA"),
-        ("cutout", "A420"),
-        ("alpha", "GRAY8"),
-        ("alpha", "I420"),
+    for (output, src, decontaminate) in [
+        ("composite", "I420", "true"),
+        ("composite", "BGRx", "true"),
+        ("cutout", "RGBA", "true"),
+        ("cutout", "A420", "true"),
+        // Planes are passed on.
+        ("cutout", "A420", "false"),
+        ("alpha", "GRAY8", "true"),
+        ("alpha", "I420", "true"),
     ] {
         for shared in [false, true] {
-            let mut filter = Filter::luma(&[("output", output)]);
+            let mut filter = Filter::luma(&[("output", output), ("decontaminate", decontaminate)]);
             filter.take_video_meta();
             let sink = video("I420", 32, 24);
             filter.negotiate(&sink, &format!("video/x-raw,format={src}"));

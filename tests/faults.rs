@@ -357,10 +357,24 @@ fn a_device_that_is_not_there() {
     }
 }
 
+/// Whether networks run there; that they run elsewhere would be a fault.
 fn usable(device: &str) -> bool {
     let model = fixture("luma.onnx");
-    run(&pipeline(&format!("{SOURCE} ! davidmatte device={device} model={model} ! fakesink")))
-        .is_ok()
+    let pipeline =
+        pipeline(&format!("{SOURCE} ! davidmatte name=m device={device} model={model} ! fakesink"));
+    let element = pipeline.by_name("m").unwrap();
+    let place = std::sync::Mutex::new(String::new());
+    let place = std::sync::Arc::new(place);
+    let told = place.clone();
+    element.connect_notify(Some("active-device"), move |element, _| {
+        if let Some(active) = element.property::<Option<String>>("active-device") {
+            *told.lock().unwrap() = active;
+        }
+    });
+    let runs = run(&pipeline).is_ok();
+    let place = place.lock().unwrap();
+    assert!(!runs || place.starts_with(device), "device={device} runs on {place}");
+    runs
 }
 
 // Failures in mid-stream: a network that gives NaN for bright frames only.

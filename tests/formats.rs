@@ -363,11 +363,14 @@ fn padding_makes_no_difference_where_planes_are_shared() {
     for corner in [(0, 0), (4, 2)] {
         let value = |c: usize, x: usize, y: usize| (c * 90 + x * 9 + y * 5) as u8;
         let caps = video("I420", 17, 9);
-        let mut filter = Filter::luma(&[("output", "cutout")]);
+        let mut filter = Filter::luma(&[("output", "cutout"), ("decontaminate", "false")]);
         filter.take_video_meta();
         filter.negotiate(&caps, "video/x-raw,format=A420");
         let tight = filter.matte(picture(&caps, value));
-        assert!(tight == filter.matte(embedded(&caps, corner, value)), "{corner:?}");
+        let other = filter.push(embedded(&caps, corner, value));
+        // The frame's memory and that of the alpha plane; a crop is copied.
+        assert_eq!(other.n_memory(), if corner == (0, 0) { 2 } else { 1 });
+        assert!(tight == samples(&other, &filter.src_caps()), "{corner:?}");
     }
 }
 

@@ -67,8 +67,9 @@ fn work() {
         ("composite", "I420 ! fakesink"),
         ("composite", "BGRx ! fakesink"),
         ("cutout", "RGBA ! fakesink"),
+        ("cutout", "A420 ! fakesink"),
         // videoconvert understands GstVideoMeta, so that an alpha plane is appended.
-        ("cutout", "A420 ! videoconvert ! fakesink"),
+        ("cutout decontaminate=false", "A420 ! videoconvert ! fakesink"),
         ("alpha", "GRAY8 ! fakesink"),
     ] {
         let alone = format!("{source} ! {element} output={output} ! video/x-raw,format={src}");
