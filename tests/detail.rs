@@ -3,6 +3,8 @@
 
 mod common;
 
+use gst::prelude::*;
+
 use common::{Filter, Noise, fixture, info, mean_error, picture, samples, video};
 
 const WIDTH: usize = 1280;
@@ -141,11 +143,18 @@ fn what_is_inverted_or_cut_at_a_level_is_so_in_tiles_as_well() {
 fn another_model_and_other_caps_are_refined_as_well() {
     let (mut filter, caps) = matter(&[]);
     filter.push(frame(&caps, 0));
-    filter.set("model", &fixture("luma.onnx"));
-    for index in 1..200 {
+    let other = fixture("luma.onnx");
+    filter.set("model", &other);
+    for index in 1.. {
         filter.push(frame(&caps, index));
+        if filter.element.property::<Option<String>>("active-model").as_ref() == Some(&other) {
+            break;
+        }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
+    let before = filter.stat("refined-tiles");
+    filter.push(frame(&caps, 10_000));
+    assert!(filter.stat("refined-tiles") > before);
     let smaller = video("GRAY8", 641, 399);
     filter.negotiate(&smaller, "video/x-raw,format=GRAY8");
     let before = filter.stat("refined-tiles");

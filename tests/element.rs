@@ -288,6 +288,30 @@ fn a_flushing_seek_goes_on_from_there() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
+/// What upstream can send for it as well.
+#[test]
+fn another_output_while_playing_is_negotiated_with_upstream() {
+    let model = fixture("luma.onnx");
+    let pipeline = pipeline(&format!(
+        "videotestsrc ! video/x-raw,format=I420,width=64,height=48,framerate=100/1 ! videoconvert ! \
+         davidmatte name=m device=cpu model={model} output=cutout ! video/x-raw,format=A420 ! \
+         appsink name=out sync=false max-buffers=1"
+    ));
+    let sink = appsink(&pipeline);
+    let element = pipeline.by_name("m").unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for output in ["composite", "cutout", "composite"] {
+        (0..5).for_each(|_| drop(sink.pull_sample().unwrap()));
+        element.set_property_from_str("output", output);
+    }
+    for _ in 0..20 {
+        let sample =
+            sink.pull_sample().unwrap_or_else(|_| panic!("{:?}", pipeline.bus().unwrap().pop()));
+        assert_eq!(sample.caps().unwrap().structure(0).unwrap().get::<&str>("format"), Ok("A420"));
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
 // Buffers
 
 #[test]

@@ -154,6 +154,32 @@ fn threads_named(name: &str) -> usize {
     names.filter(|comm| comm.as_ref().is_ok_and(|comm| comm.trim_end() == name)).count()
 }
 
+/// A model that is set and taken back before it is loaded never is at work.
+#[test]
+fn a_model_that_is_taken_back_is_not_used() {
+    ends(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other.onnx");
+        std::fs::copy(fixture("luma.onnx"), &other).unwrap();
+        let mut filter = filter(&[]);
+        filter.harness.push(frame(&gray8(), 0)).unwrap();
+        let active =
+            |filter: &Filter| filter.element.property::<Option<String>>("active-model").unwrap();
+        let first = active(&filter);
+        for (index, broken) in (1..).zip([false, true]) {
+            let other = if broken { "/nowhere.onnx" } else { other.to_str().unwrap() };
+            filter.set("model", other);
+            filter.set("model", &first);
+            for turn in 0..60 {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                filter.harness.push(frame(&gray8(), 100 * index + turn)).unwrap();
+                assert_eq!(active(&filter), first);
+            }
+        }
+        assert_eq!(filter.messages(), []);
+    });
+}
+
 /// A model that is set while another one is loaded is not lost, and however many are set, one is loaded at
 /// a time and the last one is used.
 #[test]

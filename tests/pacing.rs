@@ -370,6 +370,39 @@ fn a_live_stream_waits_for_its_network_but_not_for_long() {
     });
 }
 
+/// A camera whose frames are dropped on their way, or a network that loses packets.
+#[test]
+fn a_stream_that_loses_frames_keeps_its_mattes() {
+    bounded("losing frames", || {
+        let caps = video("GRAY8", 16, 16);
+        let model = fixture("luma.onnx");
+        for lost in ["mark", "gap"] {
+            let fixed = [("model", model.as_str()), ("pacing", "latest"), ("output", "alpha")];
+            let mut filter = Filter::new(&fixed);
+            filter.negotiate(&caps, "video/x-raw");
+            let mut shown = 0;
+            for index in 0.. {
+                let mut frame = picture(&caps, |_, _, _| 100);
+                frame.make_mut().set_pts(MS(40 * index));
+                match lost {
+                    "mark" => frame.make_mut().set_flags(gst::BufferFlags::DISCONT),
+                    _ => assert!(
+                        filter.harness.push_event(gst::event::Gap::new(MS(40 * index), MS(40)))
+                    ),
+                }
+                let matte = first_byte(&filter.push(frame));
+                // From the first on.
+                assert!(matte == 100 || (matte == 0 && shown == 0), "{lost} {index}: {matte}");
+                shown += u32::from(matte > 0);
+                if shown == 10 {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    });
+}
+
 // Never for ever
 
 #[test]

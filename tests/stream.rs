@@ -146,6 +146,33 @@ fn a_discontinuity_is_marked_on_its_own_frame_alone() {
     assert_eq!(marks[1..], expected[1..], "{marks:?}");
 }
 
+/// Also where it leaves because of an event that comes after it.
+#[test]
+fn a_discontinuity_before_an_event_is_marked_once() {
+    let marked = [2, 9];
+    let marks = ends(move || {
+        let mut filter = defaults(&[("output", "alpha"), ("frames-in-flight", "3")]);
+        filter.negotiate(&gray8(), "video/x-raw,format=GRAY8");
+        for index in 0..16 {
+            let mut frame = flat(&gray8(), 100, index);
+            if marked.contains(&index) {
+                frame.make_mut().set_flags(gst::BufferFlags::DISCONT);
+            }
+            filter.harness.push(frame).unwrap();
+            if marked.contains(&index) {
+                let event = gst::event::CustomDownstream::new(gst::Structure::new_empty("words"));
+                filter.harness.push_event(event);
+            }
+        }
+        filter.harness.push_event(gst::event::Eos::new());
+        std::iter::from_fn(|| filter.harness.try_pull())
+            .map(|buffer| buffer.flags().contains(gst::BufferFlags::DISCONT))
+            .collect::<Vec<_>>()
+    });
+    let expected: Vec<_> = (0..16).map(|index| marked.contains(&index)).collect();
+    assert_eq!(marks[1..], expected[1..], "{marks:?}");
+}
+
 #[test]
 fn frames_fed_one_by_one_without_a_rate_come_back_one_by_one() {
     ends(|| {

@@ -17,13 +17,22 @@ use crate::matting::prelude::*;
 /// The name of the meta. Its structure has one field, `matte`: a sample of gray video.
 pub const META: &str = "DavidMatteMatteMeta";
 
+/// GStreamer's name for the meta's kind.
+const KIND: &str = "DavidMatteMatteMeta-api";
+
 /// A matte alone needs nothing behind it.
 const NOTHING: Background = Background::Color(0);
 
 /// Makes the meta known, before there are buffers to have it.
 pub fn register() {
     static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| CustomMeta::register(META, &[]));
+    // Whoever crops, scales or turns a picture leaves it out.
+    REGISTERED.call_once(|| CustomMeta::register(META, &["video", "size", "orientation"]));
+}
+
+/// Whether that is the kind of such a meta.
+pub fn is_kind(kind: gst::glib::Type) -> bool {
+    gst::glib::Type::from_name(KIND) == Some(kind)
 }
 
 /// Makes mattes to attach.
@@ -94,8 +103,13 @@ impl Attacher {
     }
 }
 
-/// Attaches a matte to the composite that was made with it.
+/// Attaches a matte to the composite that was made with it, instead of one that it came with.
 pub fn attach(buffer: &mut gst::BufferRef, matte: &gst::Sample) -> Result<(), Failure> {
+    while let Ok(before) = CustomMeta::from_mut_buffer(buffer, META) {
+        if before.remove().is_err() {
+            break;
+        }
+    }
     let mut meta = CustomMeta::add(buffer, META)
         .map_err(|error| Failure::Buffer(format!("a matte could not be attached: {error}")))?;
     meta.mut_structure().set("matte", matte);

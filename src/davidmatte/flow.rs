@@ -3,6 +3,7 @@
 //! What the element does on its streaming thread, and what others may do to that.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -83,6 +84,7 @@ impl DavidMatte {
     /// Forgets all that belongs to a stream.
     pub(super) fn end(&self) {
         lock(&self.active).take();
+        lock(&self.preceding).take();
         self.loader.stop();
         self.interrupts.clear();
         let streaming = lock(&self.streaming).take();
@@ -159,6 +161,12 @@ impl DavidMatte {
     fn adopt_loaded(&self) -> Result<(), gst::FlowError> {
         while let Some(outcome) = self.loader.result() {
             match outcome {
+                Outcome::Model(model, loaded) if model != lock(&self.settings).model => {
+                    gst::debug!(CAT, imp = self, "{model} is not wanted any more");
+                    if let Ok(loaded) = loaded {
+                        self.loader.retire(vec![Box::new(loaded)], &self.clock);
+                    }
+                }
                 Outcome::Model(_, Ok(loaded)) => {
                     // Where that ends otherwise, the frames are of no use any more, and the network is.
                     let drained = self.drain();
@@ -198,6 +206,8 @@ impl DavidMatte {
         let before = lock(&self.active).clone();
         let keeps_pace = before.as_ref().is_some_and(|active| active.keeps_pace);
         let networks = self.introduce(loaded, keeps_pace);
+        // One that has not yet succeeded another was never at work.
+        lock(&self.preceding).get_or_insert_with(|| before.clone());
         self.with_streaming(|streaming| {
             if !streaming.is_empty() {
                 streaming.flush();
@@ -255,6 +265,10 @@ impl DavidMatte {
                 gst::element_imp_warning!(self, gst::StreamError::Failed, ("{reason}"));
             }
             Notice::Refused(error) => {
+                if let Some(before) = lock(&self.preceding).take() {
+                    *lock(&self.active) = before;
+                    self.notify_active();
+                }
                 let reason = failure::sentence(&error);
                 gst::element_imp_warning!(
                     self,
@@ -262,7 +276,10 @@ impl DavidMatte {
                     ("The new model is not used, the one before goes on: {reason}")
                 );
             }
-            Notice::Succeeded => gst::info!(CAT, imp = self, "another network is at work"),
+            Notice::Succeeded => {
+                lock(&self.preceding).take();
+                gst::info!(CAT, imp = self, "another network is at work");
+            }
         }
     }
 
@@ -277,24 +294,55 @@ impl DavidMatte {
                 self.with_streaming(|streaming| streaming.finish(|buffer| self.allocate(buffer)))?;
             let Some(processed) = processed else { return Ok(()) };
             if let Left::Buffer(buffer) = self.hand_on(processed)? {
-                self.obj().src_pad().push(buffer)?;
+                self.push(buffer)?;
             }
         }
     }
 
-    /// Whether the frames after an event do not follow those before it.
-    pub(super) fn breaks_off(&self, event: &gst::Event) -> bool {
+    /// Pushes a frame past the base class.
+    fn push(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        self.note_mark(&buffer);
+        self.obj().src_pad().push(buffer).map(drop)
+    }
+
+    /// Remembers whether the frame that leaves is marked as discontinuous.
+    pub(super) fn note_mark(&self, buffer: &gst::BufferRef) {
+        let is_marked = buffer.flags().contains(gst::BufferFlags::DISCONT);
+        self.leaves_marked.store(is_marked, Ordering::Relaxed);
+    }
+
+    /// Takes a mark away that is another frame's: the base class marks the next one that leaves by its hands, also
+    /// where the frame itself did not.
+    pub(super) fn correct_mark(&self, buffer: &mut gst::Buffer) {
+        if buffer.flags().contains(gst::BufferFlags::DISCONT)
+            && !self.leaves_marked.load(Ordering::Relaxed)
+        {
+            buffer.make_mut().unset_flags(gst::BufferFlags::DISCONT);
+        }
+    }
+
+    /// Takes notice of an event after which frames do not follow those before it.
+    pub(super) fn break_off(&self, event: &gst::Event) {
         match event.view() {
-            gst::EventView::Gap(_) => true,
+            gst::EventView::Gap(_) => self.miss_frames(),
             gst::EventView::Segment(segment) => {
                 let (now, next) = (self.obj().segment(), segment.segment());
                 let place = |segment: &gst::Segment| {
                     let [base, start, time] = [segment.base(), segment.start(), segment.time()];
                     (segment.rate(), base.value(), start.value(), time.value())
                 };
-                place(&now) != place(next)
+                if place(&now) != place(next) {
+                    self.begin_anew();
+                }
             }
-            _ => false,
+            _ => {}
+        }
+    }
+
+    /// Frames are missing before the next one.
+    fn miss_frames(&self) {
+        if let Some(streaming) = lock(&self.streaming).as_mut() {
+            streaming.miss_frames();
         }
     }
 
@@ -310,12 +358,9 @@ impl DavidMatte {
         self.adopt_loaded()?;
         self.adopt_output()?;
         if buffer.flags().contains(gst::BufferFlags::DISCONT) {
-            // The mark is this frame's, and nothing is known of what came between.
+            // The mark is this frame's.
             self.drain()?;
-            self.with_streaming(|streaming| {
-                streaming.flush();
-                Ok(())
-            })?;
+            self.miss_frames();
         }
         self.sync_controlled_properties(&buffer);
         let settings = lock(&self.settings).clone();
@@ -346,7 +391,7 @@ impl DavidMatte {
         self.post_error_message(failure::message(&error));
         // The frame that is covered still leaves, so that nothing downstream waits for it.
         if let Left::Buffer(buffer) = left {
-            self.obj().src_pad().push(buffer)?;
+            self.push(buffer)?;
         }
         Err(gst::FlowError::Error)
     }

@@ -2,6 +2,7 @@
 
 //! The element's implementation: traits that delegate.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use gst::glib;
@@ -18,7 +19,7 @@ use super::flow::{Interrupts, lock};
 use super::loading::Loader;
 use super::properties::{self, Settings};
 use super::streaming::{Left, Streaming};
-use super::{caps, failure, stats, video};
+use super::{attached, caps, failure, stats, video};
 use crate::matting::stream::{Clock, Stats, SystemClock};
 
 pub(super) static CAT: Lazy<gst::DebugCategory> = Lazy::new(|| {
@@ -30,6 +31,8 @@ pub struct DavidMatte {
     pub(super) stats: Mutex<Stats>,
     /// What is at work, between start and stop.
     pub(super) active: Mutex<Option<Active>>,
+    /// What was at work before, until what succeeds it has shown that it can.
+    pub(super) preceding: Mutex<Option<Option<Active>>>,
     /// Taken out while a frame is matted, so that no lock is held across inference.
     pub(super) streaming: Mutex<Option<Streaming>>,
     /// What the streaming thread may wait for, to end that from other threads.
@@ -39,6 +42,8 @@ pub struct DavidMatte {
     pub(super) latency: Mutex<gst::ClockTime>,
     /// Frames of an earlier running time are late, as far as downstream has told.
     pub(super) earliest: Mutex<Option<gst::ClockTime>>,
+    /// Whether the frame that leaves is itself marked as discontinuous.
+    pub(super) leaves_marked: AtomicBool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -59,11 +64,13 @@ impl Default for DavidMatte {
             settings: Mutex::default(),
             stats: Mutex::default(),
             active: Mutex::default(),
+            preceding: Mutex::default(),
             streaming: Mutex::default(),
             interrupts: Interrupts::default(),
             loader: Loader::default(),
             latency: Mutex::default(),
             earliest: Mutex::default(),
+            leaves_marked: AtomicBool::default(),
             clock: Arc::new(SystemClock::default()),
         }
     }
@@ -95,12 +102,21 @@ impl ObjectImpl for DavidMatte {
             }
             gst::PadProbeReturn::Ok
         });
+        let element = self.obj().downgrade();
+        self.obj().src_pad().add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let (Some(element), Some(buffer)) = (element.upgrade(), info.buffer_mut()) {
+                element.imp().correct_mark(buffer);
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
         let changes_caps = lock(&self.settings).set(pspec.name(), value);
         if changes_caps {
+            // Upstream may have to send something else for it.
+            self.obj().reconfigure_sink();
             self.obj().reconfigure_src();
         }
         match pspec.name() {
@@ -212,9 +228,7 @@ impl BaseTransformImpl for DavidMatte {
                 if let Err(error) = self.drain() {
                     gst::debug!(CAT, imp = self, "frames before {:?}: {error}", event.type_());
                 }
-                if self.breaks_off(&event) {
-                    self.begin_anew();
-                }
+                self.break_off(&event);
             }
             _ => {}
         }
@@ -324,6 +338,10 @@ impl BaseTransformImpl for DavidMatte {
         }
         // Size and orientation stay, so that what speaks of them stays true. A crop does not: what
         // leaves is cropped.
+        if crop.is_some() && attached::is_kind(meta.api()) {
+            // Of all that the frame holds.
+            return false;
+        }
         let still_true = meta.tags_contain_only(&["video", "size", "orientation"])
             && meta.api() != <gst_video::VideoCropMeta as gst::MetaAPI>::meta_api();
         still_true || self.parent_transform_meta(outbuf, meta, inbuf)
@@ -340,7 +358,10 @@ impl BaseTransformImpl for DavidMatte {
         };
         Ok(match left {
             None => GenerateOutputSuccess::NoOutput,
-            Some(Left::Buffer(buffer)) => GenerateOutputSuccess::Buffer(buffer),
+            Some(Left::Buffer(buffer)) => {
+                self.note_mark(&buffer);
+                GenerateOutputSuccess::Buffer(buffer)
+            }
             Some(Left::Withheld) => GenerateOutputSuccess::Dropped,
         })
     }

@@ -202,6 +202,15 @@ impl Streaming {
         self.stream.flush();
     }
 
+    /// Frames are missing before the next one. Where frames are waited for, nothing of those before is used any more;
+    /// where they are not, a frame that was dropped on its way is no other scene, which the picture would tell: a stream
+    /// that loses many would never have a matte.
+    pub fn miss_frames(&mut self) {
+        if self.pacing.is_exact() {
+            self.stream.flush();
+        }
+    }
+
     /// Holds fewer frames back than was negotiated, where their pool has no more to give.
     pub fn hold_at_most(&mut self, frames: usize) {
         if self.pacing.is_exact() {

@@ -138,25 +138,16 @@ impl Corner {
     /// Where the buffer's crop begins; the origin for a buffer without one.
     ///
     /// # Errors
-    /// A sentence, for a crop that begins between two samples of chroma, or within packed pixels.
+    /// A sentence, for a crop that begins within more than two packed pixels. One that begins between two samples of
+    /// chroma takes the first of them, as GStreamer's videocrop does.
     pub fn of(buffer: &gst::BufferRef, layout: &FrameLayout) -> Result<Self, String> {
         let Some(crop) = buffer.meta::<gst_video::VideoCropMeta>() else {
             return Ok(Self::default());
         };
         let (x, y, _, _) = crop.rect();
         let corner = Self { x: x as usize, y: y as usize };
-        let on_grid = layout.format.components().iter().all(|component| {
-            let step = |shift: u32| 1 << shift;
-            corner.x.is_multiple_of(step(component.h_shift))
-                && corner.y.is_multiple_of(step(component.v_shift))
-        });
-        if !on_grid {
-            return Err(format!(
-                "a crop at {x}, {y} splits the chroma samples of {:?}; crop at even positions",
-                layout.format
-            ));
-        }
         if let Some(packing) = layout.format.packing()
+            && packing.pixels() > 2
             && !corner.x.is_multiple_of(packing.pixels())
         {
             return Err(format!(
@@ -180,7 +171,8 @@ impl Corner {
                 .map(|component| {
                     (self.x >> component.h_shift) * component.step * format.sample_bytes()
                 })
-                .max()
+                // Of pixels that share chroma, those that share it with the first one.
+                .min()
                 .unwrap_or(0)
     }
 }
