@@ -7,7 +7,7 @@ mod examples;
 use std::path::Path;
 use std::process::Command;
 
-use examples::{ended, example, failure, skip, stdout};
+use examples::{Heard, ended, example, failure, skip, stdout};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// In time, so that what is behind changes while it plays.
@@ -40,9 +40,10 @@ fn programs() -> impl Iterator<Item = Command> {
 fn they_play_to_the_end_and_change_on_the_way() {
     let clip = Path::new(ROOT).join("examples/media/person.mp4");
     for mut program in programs() {
+        let heard = Heard::of(&mut program);
         let said = stdout(&ended(program.arg(&clip).args(["--sink", SINK])));
-        let is_green = said.contains("b140") || said.contains("4278235456");
-        assert!(said.contains("blur") && is_green, "{said}");
+        assert_eq!(heard.times("background", "Blur"), 1, "{said}");
+        assert_eq!(heard.times("background-color", "4278235456"), 1, "{said}");
         let last = said.lines().last().unwrap();
         assert!(last.starts_with("120 frames, ") && last.contains(" ms by "), "{said}");
     }

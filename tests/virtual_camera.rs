@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use examples::{example, failure, full_disk, skip, stdout};
+use examples::{Heard, example, failure, full_disk, skip, stdout};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
@@ -105,7 +105,14 @@ fn each_output_and_background_can_be_had() {
         for background in ["color", "blur", "checkerboard"] {
             let look = ["--output", output, "--background", background];
             let arguments = [&look[..], &["--source", "test", "--sink", "none", "--frames", "3"]];
-            stdout(&run(&arguments.concat()));
+            let mut program = camera(&arguments.concat());
+            let heard = Heard::of(&mut program);
+            stdout(&program.output().unwrap());
+            for (property, value) in [("output", output), ("background", background)] {
+                // Such as `Cutout` of `cutout`.
+                let value = value[..1].to_uppercase() + &value[1..];
+                assert!(heard.times(property, &value) > 0, "{property} = {value}");
+            }
         }
     }
     let image = media("person.jpg");
@@ -263,20 +270,25 @@ fn wait(child: &mut Child) -> Option<i32> {
 fn keys_change_what_is_sent() {
     let mut terminal = Terminal::new();
     let before = terminal.settings();
-    let mut child = terminal.spawn(&mut camera(&["--source", "test", "--sink", "none"]));
+    let mut program = camera(&["--source", "test", "--sink", "none"]);
+    let heard = Heard::of(&mut program);
+    let mut child = terminal.spawn(&mut program);
     terminal.wait_for("Keys: ");
     terminal.wait_for("over blur to nowhere");
     assert_ne!(terminal.settings(), before, "keys come one by one");
-    for (key, text) in [
-        ("k", "over a checkerboard to nowhere"),
-        ("m", "matte to nowhere"),
-        ("i", "no picture: start with --image FILE; matte"),
-        ("x", "cut-out to nowhere"),
-        ("c", "over a colour to nowhere"),
-        ("b", "over blur to nowhere"),
+    for (key, text, set) in [
+        ("k", "over a checkerboard to nowhere", Some(("background", "Checkerboard"))),
+        ("m", "matte to nowhere", Some(("output", "Alpha"))),
+        ("i", "no picture: start with --image FILE; matte", None),
+        ("x", "cut-out to nowhere", Some(("output", "Cutout"))),
+        ("c", "over a colour to nowhere", Some(("background", "Color"))),
+        ("b", "over blur to nowhere", Some(("background", "Blur"))),
     ] {
+        let times = || set.map_or(0, |(property, value)| heard.times(property, value));
+        let before = times();
         terminal.press(key);
         terminal.wait_for(text);
+        assert!(set.is_none() || times() > before, "{key} sets {set:?}");
     }
     terminal.press("q");
     terminal.wait_for("frames in ");

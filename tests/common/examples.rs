@@ -31,6 +31,31 @@ pub fn example(name: &str) -> Command {
     command
 }
 
+/// What a program sets of its element, by the element's own log.
+pub struct Heard(tempfile::TempDir);
+
+impl Heard {
+    /// Of a program that is not yet begun.
+    pub fn of(program: &mut Command) -> Self {
+        let heard = Self(tempfile::tempdir().unwrap());
+        let settings = [("GST_DEBUG", "davidmatte:5"), ("GST_DEBUG_NO_COLOR", "1")];
+        program.envs(settings).env("GST_DEBUG_FILE", heard.file());
+        heard
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("log")
+    }
+
+    /// How often a property was set so.
+    pub fn times(&self, property: &str, value: &str) -> usize {
+        let log = std::fs::read_to_string(self.file()).unwrap_or_default();
+        let property = format!("> {property} = ");
+        let values = log.lines().filter_map(|line| Some(line.split_once(&property)?.1));
+        values.filter(|set| set.contains(value)).count()
+    }
+}
+
 /// A device that has no space, where there is one. As root, a program could have put a file there.
 pub fn full_disk() -> Option<std::fs::File> {
     #[cfg(unix)]
