@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from builtin import backgrounds, compose, paths
+from builtin import backgrounds, compose, contract, evaluate, paths, photographs
 
 from . import shapes, subjects
 
@@ -91,10 +91,27 @@ def camera(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
+def part_of_mask(mask: np.ndarray, frame: contract.Size, cut: tuple[slice, slice]) -> np.ndarray:
+    """The square part of a frame's mask that lies at ``cut`` of the frame, on a grid of its own.
+
+    The mask is of the frame padded to the mask's shape, as the built-in network is given it.
+    """
+    pixels = max(length / side for length, side in zip(frame, mask.shape))
+    padded = [max(int(pixels * side + 0.5), length) for length, side in zip(frame, mask.shape)]
+    room = cut[0].stop - cut[0].start
+    samples = round(room / pixels)
+    grid = np.mgrid[:samples, :samples].astype("f4")
+    at = []
+    for part, length, whole, side, index in zip(cut, frame, padded, mask.shape, grid):
+        centre = part.start + (whole - length) // 2 + (index + 0.5) * np.float32(room / samples)  # pixels of the padded frame
+        at.append(centre * np.float32(side / whole) - 0.5)
+    return cv2.remap(mask, at[1], at[0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 class Samples:
     """Draws samples of all kinds, of what is trained on or of what is held out."""
 
-    KINDS = {"heads": 0.38, "shapes": 0.32, "network": 0.20, "photographs": 0.10}
+    KINDS = {"heads": 0.30, "shapes": 0.24, "network": 0.18, "photographs": 0.06, "network_photographs": 0.22}
 
     def __init__(self, held_out: bool, spoilt: float = 0.75) -> None:
         """spoilt: the share of coarse mattes that are not the true ones."""
@@ -104,9 +121,13 @@ class Samples:
         self.masks = np.load(subjects.masks_file(held_out), mmap_mode="r")
         self.shapes = np.load(shapes.file(held_out), mmap_mode="r")
         self.backgrounds = np.load(backgrounds.file(held_out), mmap_mode="r")
-        self.labels = [path for name in paths.PHOTOGRAPH_SETS for path in paths.labelled(name, held_out)]
+        sets = [paths.labelled(name, held_out) for name in photographs.SHARES]
+        self.labels = [path for labels in sets for path in labels]
+        self._sets = np.cumsum([0, *map(len, sets)])
         self._edges: dict[tuple, np.ndarray] = {}
         self._read: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._mattes: dict[int, np.ndarray] = {}
+        self._builtin = evaluate.own(paths.MODEL, subjects.MASK_SIDE)
 
     def sample(self, rng: np.random.Generator, kind: str | None = None) -> Sample:
         """One that holds an edge."""
@@ -199,7 +220,7 @@ class Samples:
 
     def _photographs(self, rng: np.random.Generator) -> Sample | None:
         """Of a labelled photograph as it is, enlarged or not; its label is no finer than a few pixels."""
-        picture, alpha = self._photograph(int(rng.integers(len(self.labels))))
+        picture, alpha = self._photograph(self._any_photograph(rng))
         room = SIDE + 2 * AROUND
         scale = max(room / min(alpha.shape), np.exp(rng.uniform(np.log(0.5), np.log(2))))
         size = [max(room, int(round(side * scale))) for side in alpha.shape[::-1]]
@@ -213,12 +234,42 @@ class Samples:
             picture, alpha = np.ascontiguousarray(picture[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1])
         return self._sample(picture, alpha, np.exp(rng.uniform(np.log(2), np.log(8))), rng)
 
+    def _any_photograph(self, rng: np.random.Generator) -> int:
+        """The number of one, of each set as often as the built-in network learns from it."""
+        chosen = rng.choice(len(photographs.SHARES), p=list(photographs.SHARES.values()))
+        return int(rng.integers(self._sets[chosen], self._sets[chosen + 1]))
+
     def _photograph(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """A photograph and its label, as they were read."""
         if index not in self._read:
             path = self.labels[index]
             self._read[index] = cv2.imread(str(path.with_suffix(".jpg"))), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         return self._read[index]
+
+    def _network_photographs(self, rng: np.random.Generator) -> Sample | None:
+        """Of a labelled photograph, enlarged or not, with what the built-in network makes of it."""
+        index = self._any_photograph(rng)
+        picture, alpha = self._photograph(index)
+        room, mask = SIDE + 2 * AROUND, self._matte(index)
+        scale = max(room / min(alpha.shape), np.exp(rng.uniform(0, np.log(2.5))))
+        size = [max(room, int(round(side * scale))) for side in alpha.shape[::-1]]
+        picture, alpha = (cv2.resize(layer, size, interpolation=cv2.INTER_CUBIC) for layer in (picture, alpha))
+        cut = self._cut(alpha, alpha, (), room, rng)
+        if cut is None:
+            return None
+        here = part_of_mask(mask, alpha.shape, cut)
+        layers = picture[cut].astype("f4"), alpha[cut].astype("f4") / 255, here
+        if rng.random() < 0.5:
+            layers = tuple(np.ascontiguousarray(layer[:, ::-1]) for layer in layers)
+        return self._sample(*layers[:2], room / len(here), rng, layers[2])
+
+    def _matte(self, index: int) -> np.ndarray:
+        """What the built-in network makes of a photograph, of its input's size, as it was made once."""
+        if index not in self._mattes:
+            picture = self._photograph(index)[0]
+            size = contract.shaped(*picture.shape[:2], subjects.MASK_SIDE)
+            self._mattes[index] = self._builtin.predict(contract.prepare(picture, size, "pad"))[0, 0].astype("f2")
+        return self._mattes[index].astype("f4")
 
     def _sample(self, picture: np.ndarray, alpha: np.ndarray, ratio: float, rng: np.random.Generator, mask: np.ndarray | None = None) -> Sample | None:
         """The middle of a picture, with a mask that has one sample to ``ratio`` pixels, or the given one."""
@@ -251,13 +302,7 @@ class Samples:
         if rng.random() < LENS:
             sigma = lens(rng)
             picture, truth = (cv2.GaussianBlur(layer, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for layer in (picture, truth))
-        # The part of the mask that lies there, on a grid of its own.
-        ratio = alpha.shape[0] / self.masks.shape[1]
-        samples = round(room / ratio)
-        start = [(part.start + 0.5) / ratio - 0.5 for part in cut]
-        step = room / samples / ratio
-        grid = np.mgrid[:samples, :samples].astype("f4") * step + (step - 1 / ratio) / 2
-        mask = cv2.remap(self.masks[index].astype("f4"), grid[1] + np.float32(start[1]), grid[0] + np.float32(start[0]), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        mask = part_of_mask(self.masks[index].astype("f4"), alpha.shape, cut)
         if rng.random() < 0.5:
             picture, truth, mask = (np.ascontiguousarray(layer[:, ::-1]) for layer in (picture, truth, mask))
-        return self._sample(picture, truth, ratio, rng, mask)
+        return self._sample(picture, truth, room / len(mask), rng, mask)

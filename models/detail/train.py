@@ -22,6 +22,7 @@ BATCH = 48
 ENOUGH = 400         # samples to begin with
 CAPACITY = 4000      # samples kept at hand
 REUSE = 5            # tiles that are cut out of a sample on the average
+SQUARED = 4.0        # how much squared errors count beside absolute ones
 AVERAGE = 0.999      # of the weights, a step
 CHECKPOINT = 120     # seconds
 MEASURE = 400        # held-out tiles of each kind
@@ -54,8 +55,8 @@ def _fill(buffer, made, used, stop, seed: int) -> None:
 def loss_of(change: Tensor, coarse: Tensor, gate: Tensor, truth: Tensor, alike: Tensor) -> Tensor:
     """Error of the matte, of its differences between pixels and of its means, where the matte may change.
 
-    Absolute errors alone make all or nothing of what is between; squared ones keep it, and those of means keep how much
-    there is of it.
+    Absolute errors alone make all or nothing of what is between, and a sharp edge at a place that is only guessed; squared
+    ones keep it soft, and those of means keep how much there is of it.
     """
     target = coarse + alike * (truth - coarse)
     free = coarse + gate * change
@@ -63,10 +64,11 @@ def loss_of(change: Tensor, coarse: Tensor, gate: Tensor, truth: Tensor, alike: 
     inside = lambda plane: plane[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
     weight = inside(gate * (0.2 + 0.8 * alike))
     error = inside(matte - target)
-    loss = (weight * (error.abs() + 2 * error**2)).sum() + 0.1 * (weight * inside(free - matte).abs()).sum()
+    cost = lambda error: error.abs() + SQUARED * error**2
+    loss = (weight * cost(error)).sum() + 0.1 * (weight * inside(free - matte).abs()).sum()
     for reach in (1, 2, 4):
-        across = (error[..., reach:] - error[..., :-reach]).abs() * weight[..., reach:]
-        down = (error[..., reach:, :] - error[..., :-reach, :]).abs() * weight[..., reach:, :]
+        across = cost(error[..., reach:] - error[..., :-reach]) * weight[..., reach:]
+        down = cost(error[..., reach:, :] - error[..., :-reach, :]) * weight[..., reach:, :]
         loss = loss + 0.35 * (across.sum() + down.sum())
     for side in (4, 8):
         mean = F.avg_pool2d(error * weight, side)

@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 import torch
 
+from builtin import contract
 from detail import export, network, places, samples, shapes, train
 
 
@@ -51,6 +52,33 @@ def test_the_loss_is_least_for_the_truth():
     # Where the coarse matte is of something else it is to stay.
     other = lambda matte: float(train.loss_of(matte - coarse, coarse, ones, truth, torch.zeros_like(ones)))
     assert other(coarse) < 1e-6 < other(truth)
+
+
+def test_an_edge_that_is_only_guessed_is_better_soft():
+    # It is four pixels to the left or to the right, as often one as the other.
+    truths = [torch.from_numpy(np.roll(edge(80), shift, 1))[None, None] for shift in (-4, 4)]
+    coarse = torch.full_like(truths[0], 0.5)
+    ones = torch.ones_like(coarse)
+    cost = lambda matte: sum(float(train.loss_of(matte - coarse, coarse, ones, truth, ones)) for truth in truths)
+    assert cost((truths[0] + truths[1]) / 2) < cost(truths[0])
+
+
+@pytest.mark.parametrize("frame", [(300, 400), (225, 275), (480, 270), (900, 900)])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_part_of_a_mask_lies_where_its_frame_is_cut(frame, seed):
+    rng = np.random.default_rng(seed)
+    size = contract.shaped(*frame, 320)
+    ramp = np.repeat(np.linspace(0, 255, frame[1], dtype="f4")[None], frame[0], 0)
+    mask = contract.prepare(np.repeat(ramp[..., None], 3, 2), size, "pad")[0, 0]
+    side = 200
+    corner = [int(rng.integers(0, length - side + 1)) for length in frame]
+    cut = tuple(slice(start, start + side) for start in corner)
+    here = samples.part_of_mask(mask, frame, cut)
+    enlarged = cv2.resize(here, (side, side), interpolation=cv2.INTER_CUBIC)
+    # To a tenth of a sample, but for where the picture's own end shows.
+    inside = slice(16, -16)
+    slope = 1 / (frame[1] - 1) * frame[1] / size[1]
+    assert np.abs(enlarged - ramp[cut] / 255)[:, inside].max() < max(0.1 * slope, 0.15 / frame[1])
 
 
 def test_the_exported_file_is_the_network():
