@@ -220,7 +220,10 @@ impl<F: Frame> Front<F> {
             || self.engine.memory().is_any();
         let has_own = |other: &InFlight<F>| other.source == Source::Own && other.guide.is_some();
         let can_carry = can_carry || self.queue.iter().any(has_own);
-        let look = look_of(settings);
+        let look = match settings.follows {
+            true => Look::RegionAtOnce,
+            false => Look::Frame,
+        };
         let which = Which { number: id, time: frame.time() };
         let (guide, is_carried) = frame.view(|view| {
             let (guide, is_cut) = if is_looked_at { self.look(view) } else { (None, false) };
@@ -260,18 +263,19 @@ impl<F: Frame> Front<F> {
         Ok((Source::Newest { begun }, guide))
     }
 
-    /// Has the oldest frame inferred though it was to be carried; false where no frame is waited for.
+    /// Has the oldest frame inferred though it was to be carried; false where no frame is waited for. The whole of it is
+    /// looked at: those after it have been begun, and whom they follow is not to be learnt from what was before.
     pub fn infer_oldest(&mut self) -> bool {
         let Self { queue, engine, stats, options, .. } = self;
         if !options.is_some_and(|options| options.pacing.is_exact()) {
             return false;
         }
-        let Some(InFlight { id, frame, settings, guide, source, .. }) = queue.oldest_mut() else {
+        let Some(InFlight { id, frame, guide, source, .. }) = queue.oldest_mut() else {
             return false;
         };
         let which = Which { number: *id, time: frame.time() };
         let begun = frame.view(|view| {
-            engine.begin(which, view, guide.clone(), look_of(settings), stats);
+            engine.begin(which, view, guide.clone(), Look::Frame, stats);
         });
         *source = Source::Own;
         begun.is_ok()
@@ -369,13 +373,5 @@ impl<F: Frame> Front<F> {
                 None
             }
         }
-    }
-}
-
-/// What the network is to look at where each frame waits for its matte.
-fn look_of(settings: &FrameSettings) -> Look {
-    match settings.follows {
-        true => Look::RegionAtOnce,
-        false => Look::Frame,
     }
 }

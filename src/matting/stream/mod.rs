@@ -397,7 +397,7 @@ impl<F: Frame> Stream<F> {
     }
 
     /// Brings the newest matte to the oldest frame, where that has none of its own; whether it did. A frame that
-    /// may be waited for and turns out to show another scene is inferred after all.
+    /// may be waited for is inferred after all where that cannot be done, as where it turns out to show another scene.
     fn carry_to_oldest(&mut self) -> Result<bool, Interrupted> {
         let Self { front, history } = self;
         let (Some(oldest), Some(history)) = (front.queue.oldest(), history) else {
@@ -408,11 +408,11 @@ impl<F: Frame> Stream<F> {
         }
         let (id, scene) = (oldest.id, oldest.scene);
         let carried = history.show_carried(oldest.guide.as_deref(), &mut front.stats);
-        if carried == Carried::Moved {
+        if history.shown().is_some() {
             return Ok(true);
         }
         // Unless it was seen already, when the frame or one after it came.
-        if scene == front.engine.scene() {
+        if carried == Carried::Cut && scene == front.engine.scene() {
             front.engine.cut();
         }
         if front.infer_oldest() {

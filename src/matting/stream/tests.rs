@@ -326,7 +326,7 @@ impl Checked {
         match value {
             // A frame whose inference failed, or before which a scene ended, shows nothing.
             None => {
-                assert!(self.may_fail || was_carried, "{number} has no matte");
+                assert!(self.may_fail, "{number} has no matte");
                 self.last_inferred = None;
             }
             Some(value) if was_carried => {
