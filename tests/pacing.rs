@@ -370,6 +370,35 @@ fn a_live_stream_waits_for_its_network_but_not_for_long() {
     });
 }
 
+/// One that loads and then fails at its first frame never was at work.
+#[test]
+fn a_model_that_is_refused_is_not_the_active_one() {
+    bounded("a model that is refused", || {
+        let caps = video("GRAY8", 16, 16);
+        let model = fixture("luma.onnx");
+        let fixed = [("model", model.as_str()), ("pacing", "latest"), ("output", "alpha")];
+        let mut filter = Filter::new(&fixed);
+        filter.negotiate(&caps, "video/x-raw");
+        let mut told = Vec::new();
+        for index in 0.. {
+            let mut frame = picture(&caps, |_, _, _| 200);
+            frame.make_mut().set_pts(MS(40 * index));
+            filter.push(frame);
+            if index == 20 {
+                filter.set("model", &fixture("nan_when_bright.onnx"));
+            }
+            told.extend(filter.messages());
+            if !told.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let told = told[0].1.message();
+        assert!(told.contains("the one before goes on"), "{told}");
+        assert_eq!(filter.element.property::<Option<String>>("active-model"), Some(model));
+    });
+}
+
 /// A camera whose frames are dropped on their way, or a network that loses packets.
 #[test]
 fn a_stream_that_loses_frames_keeps_its_mattes() {

@@ -26,7 +26,7 @@ const NOTHING: Background = Background::Color(0);
 /// Makes the meta known, before there are buffers to have it.
 pub fn register() {
     static REGISTERED: Once = Once::new();
-    // Whoever crops, scales or turns a picture leaves it out.
+    // Whoever crops or scales a picture leaves it out.
     REGISTERED.call_once(|| CustomMeta::register(META, &["video", "size", "orientation"]));
 }
 

@@ -11,6 +11,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
 use super::buffers::Negotiated;
+use super::caps;
 use super::enums::{BackgroundKind, RefineKind};
 use super::failure::{self, Failure};
 use super::imp::{Active, CAT, DavidMatte};
@@ -206,8 +207,10 @@ impl DavidMatte {
         let before = lock(&self.active).clone();
         let keeps_pace = before.as_ref().is_some_and(|active| active.keeps_pace);
         let networks = self.introduce(loaded, keeps_pace);
-        // One that has not yet succeeded another was never at work.
-        lock(&self.preceding).get_or_insert_with(|| before.clone());
+        if let Some(before) = &before {
+            // One that has not yet succeeded another was never at work.
+            lock(&self.preceding).get_or_insert_with(|| before.clone());
+        }
         self.with_streaming(|streaming| {
             if !streaming.is_empty() {
                 streaming.flush();
@@ -266,7 +269,7 @@ impl DavidMatte {
             }
             Notice::Refused(error) => {
                 if let Some(before) = lock(&self.preceding).take() {
-                    *lock(&self.active) = before;
+                    *lock(&self.active) = Some(before);
                     self.notify_active();
                 }
                 let reason = failure::sentence(&error);
@@ -528,14 +531,30 @@ impl DavidMatte {
         })
     }
 
+    /// Has caps negotiated for another `output`: with upstream as well where what it sends cannot become what
+    /// downstream takes. Where it can, a camera is left alone.
+    pub(super) fn renegotiate(&self) {
+        let element = self.obj();
+        let output = lock(&self.settings).output.into();
+        let suffices = element.sink_pad().current_caps().is_none_or(|caps| {
+            let becomes = caps::transform(gst::PadDirection::Sink, &caps, output);
+            element.src_pad().peer_query_caps(None).can_intersect(&becomes)
+        });
+        if !suffices {
+            element.reconfigure_sink();
+        }
+        element.reconfigure_src();
+    }
+
     fn negotiated(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Option<Negotiated> {
         let (sink, src) = (video::info(incaps)?, video::info(outcaps)?);
         let (from, to) = (video::layout(&sink)?, video::layout(&src)?);
-        // The setting may have changed since these caps were offered; they are negotiated anew
-        // then, and until that is done frames leave as the caps allow.
+        // The setting may have changed since these caps were offered, more than once; they are negotiated
+        // anew then, and until that is done frames leave as the caps allow.
         let wanted = Output::from(lock(&self.settings).output);
         let last = lock(&self.streaming).as_ref().and_then(Streaming::output);
-        let output = [Some(wanted), last].into_iter().flatten().find(|output| {
+        let outputs = [Some(wanted), last].into_iter().flatten().chain(Output::ALL);
+        let output = outputs.into_iter().find(|output| {
             to.height == from.height * output.pictures()
                 && output.formats(from.format).contains(&to.format)
                 && output.divides(to.format, from.height)

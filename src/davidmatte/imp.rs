@@ -32,7 +32,7 @@ pub struct DavidMatte {
     /// What is at work, between start and stop.
     pub(super) active: Mutex<Option<Active>>,
     /// What was at work before, until what succeeds it has shown that it can.
-    pub(super) preceding: Mutex<Option<Option<Active>>>,
+    pub(super) preceding: Mutex<Option<Active>>,
     /// Taken out while a frame is matted, so that no lock is held across inference.
     pub(super) streaming: Mutex<Option<Streaming>>,
     /// What the streaming thread may wait for, to end that from other threads.
@@ -115,9 +115,7 @@ impl ObjectImpl for DavidMatte {
         gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
         let changes_caps = lock(&self.settings).set(pspec.name(), value);
         if changes_caps {
-            // Upstream may have to send something else for it.
-            self.obj().reconfigure_sink();
-            self.obj().reconfigure_src();
+            self.renegotiate();
         }
         match pspec.name() {
             "model" => self.request_model(),
@@ -336,12 +334,12 @@ impl BaseTransformImpl for DavidMatte {
             video::add_cropped_roi(outbuf, roi, (x, y));
             return false;
         }
-        // Size and orientation stay, so that what speaks of them stays true. A crop does not: what
-        // leaves is cropped.
         if crop.is_some() && attached::is_kind(meta.api()) {
-            // Of all that the frame holds.
+            // It is of all that the frame holds.
             return false;
         }
+        // Size and orientation stay, so that what speaks of them stays true. A crop does not: what
+        // leaves is cropped.
         let still_true = meta.tags_contain_only(&["video", "size", "orientation"])
             && meta.api() != <gst_video::VideoCropMeta as gst::MetaAPI>::meta_api();
         still_true || self.parent_transform_meta(outbuf, meta, inbuf)

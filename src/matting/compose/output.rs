@@ -19,6 +19,9 @@ pub enum Output {
 }
 
 impl Output {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Composite, Self::Cutout, Self::Alpha, Self::KeyFill];
+
     /// How many pictures of the frame's size leave, one below the other.
     pub fn pictures(self) -> usize {
         match self {
