@@ -1,50 +1,18 @@
 //! Once the first frames are through, a frame takes nothing from the heap.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "common/counting.rs"]
+mod counting;
+#[path = "common/echo.rs"]
+mod echo;
+
 use std::sync::Arc;
+
+use counting::{Counting, of_this_thread};
 
 use gstdavidmatte::matting::parts::*;
 use gstdavidmatte::matting::prelude::*;
 use gstdavidmatte::matting::stream::*;
-
-/// The system's allocator, which counts what each thread asks of it.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    COUNT.set(COUNT.get() + 1);
-}
-
-// SAFETY: all is done by the system's allocator; the counter needs no memory of its own.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(block, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -102,7 +70,7 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
             let in_place = from == to && compositor.works_in_place();
             let mut spent = 0;
             for _ in 0..3 {
-                let before = COUNT.get();
+                let before = of_this_thread();
                 let target = &mut target.view_mut();
                 let view = &frame.view();
                 preparer.prepare(view, network.input());
@@ -115,7 +83,7 @@ fn allocations(output: Output, look: &Look, sources: &[PixelFormat]) -> Vec<Stri
                 compositor
                     .compose_flat(Colors::Frame(view), &look.background, 0.0, target)
                     .unwrap();
-                spent = COUNT.get() - before;
+                spent = of_this_thread() - before;
             }
             if spent > 0 {
                 found.push(format!("{spent} for {from:?} to {to:?}, {output:?}, {look:?}"));
@@ -167,11 +135,11 @@ fn plain_backgrounds() -> [Background; 3] {
 
 #[test]
 fn the_counter_counts() {
-    let before = COUNT.get();
+    let before = of_this_thread();
     let mut block = vec![1u8; 16];
     block.resize(1 << 20, 2);
     std::hint::black_box(&block);
-    assert_eq!(COUNT.get() - before, 2);
+    assert_eq!(of_this_thread() - before, 2);
 }
 
 #[test]
@@ -189,46 +157,19 @@ fn a_blurred_background_takes_nothing_from_the_heap() {
     check(&mattes(&[0.0, 8.0]), &[Background::Blur(0.03)]);
 }
 
-/// Gives the coarse mattes of tiles as they are.
-struct Echo {
-    input: Vec<f32>,
-    output: Vec<f32>,
-}
-
-impl TileNetwork for Echo {
-    fn side(&self) -> usize {
-        80
-    }
-
-    fn batch(&self) -> usize {
-        4
-    }
-
-    fn input(&mut self) -> &mut [f32] {
-        &mut self.input
-    }
-
-    fn run(&mut self) -> Result<&[f32], Error> {
-        let tiles = self.input.chunks_exact(4 * 80 * 80).zip(self.output.chunks_exact_mut(80 * 80));
-        tiles.for_each(|(tile, out)| out.copy_from_slice(&tile[3 * 80 * 80..]));
-        Ok(&self.output)
-    }
-}
-
 #[test]
 fn refining_tiles_takes_nothing_from_the_heap() {
     let mask: Vec<f32> = Ramp::new().mask;
     for format in PixelFormat::ALL {
         let layout = FrameLayout::new(format, 301, 171);
-        let (input, output) = (vec![0.0; 4 * 4 * 80 * 80], vec![0.0; 4 * 80 * 80]);
-        let mut detailer = Detailer::new(vec![Box::new(Echo { input, output })], &layout, MASKS);
+        let mut detailer = Detailer::new(vec![echo::Echo::boxed()], &layout, MASKS);
         let frame = OwnedFrame::new(layout);
         let mut spent = 0;
         for _ in 0..3 {
-            let before = COUNT.get();
+            let before = of_this_thread();
             let details = detailer.find(&frame.view(), &mask, MASKS, None).unwrap();
             assert!(!details.is_empty());
-            spent = COUNT.get() - before;
+            spent = of_this_thread() - before;
         }
         assert_eq!(spent, 0, "{format:?}");
     }
@@ -262,7 +203,7 @@ fn following_and_smoothing_take_nothing_from_the_heap() {
     let masks = MaskLayout::covering(canvas_size);
     let mut smoother = Smoother::new(guides.size(), FOLLOWED, masks);
     for index in 0..8 {
-        let before = COUNT.get();
+        let before = of_this_thread();
         let size = Size { width: 320, height: 320 };
         let region = Region { x: 20 * index, y: 0, size };
         preparer.prepare_region(&view.view(), region, network.input());
@@ -272,7 +213,7 @@ fn following_and_smoothing_take_nothing_from_the_heap() {
         let guide = guides.look(&view.view());
         smoother.observe(&guide);
         smoother.smooth(&drawn, 0.6);
-        let spent = COUNT.get() - before;
+        let spent = of_this_thread() - before;
         assert!(index < 2 || spent == 0, "{spent} allocations for frame {index}");
     }
 }
@@ -288,7 +229,7 @@ fn closer_looks_take_nothing_from_the_heap() {
         (vec![0.0; canvas.size().area()], vec![0.0; canvas.size().area()]);
     let mut looks = Vec::new();
     for index in 0..8 {
-        let before = COUNT.get();
+        let before = of_this_thread();
         let region = Region { x: 20 * index, y: 0, size: Size { width: 320, height: 320 } };
         let mut look = |region: Region, out: &mut [f32]| {
             preparer.prepare_region(&view.view(), region, network.input());
@@ -303,7 +244,7 @@ fn closer_looks_take_nothing_from_the_heap() {
             refiner.take(&drawn, part, &closer);
         }
         refiner.join(&mut drawn);
-        let spent = COUNT.get() - before;
+        let spent = of_this_thread() - before;
         assert_eq!(looks.len(), 4);
         assert!(index < 2 || spent == 0, "{spent} allocations for frame {index}");
     }
@@ -329,7 +270,7 @@ fn a_stream_takes_nothing_from_the_heap_for_a_frame() {
     let mut left = 0;
     let mut spent = Vec::new();
     for _ in 0..60 {
-        let before = COUNT.get();
+        let before = of_this_thread();
         stream.accept(spare.pop().unwrap(), FrameSettings::default(), false).unwrap();
         if stream.is_full() {
             let mut finished = stream.finish().unwrap().unwrap();
@@ -341,7 +282,7 @@ fn a_stream_takes_nothing_from_the_heap_for_a_frame() {
             spare.push(finished.frame);
             left += 1;
         }
-        spent.push(COUNT.get() - before);
+        spent.push(of_this_thread() - before);
     }
     assert_eq!(left, 59);
     // Whoever is followed is found, compared and kept in the first frames.
