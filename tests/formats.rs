@@ -374,7 +374,7 @@ fn padding_makes_no_difference_where_planes_are_shared() {
     }
 }
 
-/// Nor one that begins within a group of packed pixels.
+/// One that begins within a group of more packed pixels cannot be taken.
 #[test]
 fn a_crop_within_packed_pixels_is_an_error_that_says_so() {
     let caps = video("v210", 16, 8);

@@ -19,11 +19,23 @@ const ROOM: u8 = 201;
 
 /// Frame number `index`, gray of its own level.
 fn numbered(caps: &gst::Caps, index: u64) -> gst::Buffer {
-    let mut buffer = picture(caps, |c, _, _| if c == 0 { level(index) } else { 128 });
+    flat(caps, level(index), index)
+}
+
+/// Frame number `index`, gray of that level.
+fn flat(caps: &gst::Caps, level: u8, index: u64) -> gst::Buffer {
+    let mut buffer = picture(caps, |c, _, _| if c == 0 { level } else { 128 });
     let writable = buffer.make_mut();
     writable.set_pts(MS(40 * index));
     writable.set_duration(MS(40));
     buffer
+}
+
+/// An element in which no frame waits for its matte, which is its brightness.
+fn hurried(caps: &gst::Caps) -> Filter {
+    let mut filter = Filter::luma(&[("pacing", "latest"), ("output", "alpha")]);
+    filter.negotiate(caps, "video/x-raw");
+    filter
 }
 
 fn level(index: u64) -> u8 {
@@ -375,15 +387,10 @@ fn a_live_stream_waits_for_its_network_but_not_for_long() {
 fn a_model_that_is_refused_is_not_the_active_one() {
     bounded("a model that is refused", || {
         let caps = video("GRAY8", 16, 16);
-        let model = fixture("luma.onnx");
-        let fixed = [("model", model.as_str()), ("pacing", "latest"), ("output", "alpha")];
-        let mut filter = Filter::new(&fixed);
-        filter.negotiate(&caps, "video/x-raw");
+        let mut filter = hurried(&caps);
         let mut told = Vec::new();
         for index in 0.. {
-            let mut frame = picture(&caps, |_, _, _| 200);
-            frame.make_mut().set_pts(MS(40 * index));
-            filter.push(frame);
+            filter.push(flat(&caps, 200, index));
             if index == 20 {
                 filter.set("model", &fixture("nan_when_bright.onnx"));
             }
@@ -395,7 +402,8 @@ fn a_model_that_is_refused_is_not_the_active_one() {
         }
         let told = told[0].1.message();
         assert!(told.contains("the one before goes on"), "{told}");
-        assert_eq!(filter.element.property::<Option<String>>("active-model"), Some(model));
+        let active = filter.element.property::<Option<String>>("active-model");
+        assert_eq!(active, Some(fixture("luma.onnx")));
     });
 }
 
@@ -404,15 +412,11 @@ fn a_model_that_is_refused_is_not_the_active_one() {
 fn a_stream_that_loses_frames_keeps_its_mattes() {
     bounded("losing frames", || {
         let caps = video("GRAY8", 16, 16);
-        let model = fixture("luma.onnx");
         for lost in ["mark", "gap"] {
-            let fixed = [("model", model.as_str()), ("pacing", "latest"), ("output", "alpha")];
-            let mut filter = Filter::new(&fixed);
-            filter.negotiate(&caps, "video/x-raw");
+            let mut filter = hurried(&caps);
             let mut shown = 0;
             for index in 0.. {
-                let mut frame = picture(&caps, |_, _, _| 100);
-                frame.make_mut().set_pts(MS(40 * index));
+                let mut frame = flat(&caps, 100, index);
                 match lost {
                     "mark" => frame.make_mut().set_flags(gst::BufferFlags::DISCONT),
                     _ => assert!(

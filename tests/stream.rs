@@ -125,41 +125,19 @@ fn each_frame_leaves_once_with_the_matte_of_its_own_brightness() {
     }
 }
 
-#[test]
-fn a_discontinuity_is_marked_on_its_own_frame_alone() {
-    let marks = ends(|| {
-        let mut filter = defaults(&[("output", "alpha"), ("frames-in-flight", "3")]);
-        filter.negotiate(&gray8(), "video/x-raw,format=GRAY8");
-        for index in 0..9 {
-            let mut frame = flat(&gray8(), 100, index);
-            if index == 5 {
-                frame.make_mut().set_flags(gst::BufferFlags::DISCONT);
-            }
-            filter.harness.push(frame).unwrap();
-        }
-        filter.harness.push_event(gst::event::Eos::new());
-        std::iter::from_fn(|| filter.harness.try_pull())
-            .map(|buffer| buffer.flags().contains(gst::BufferFlags::DISCONT))
-            .collect::<Vec<_>>()
-    });
-    let expected: Vec<_> = (0..9).map(|index| index == 5).collect();
-    assert_eq!(marks[1..], expected[1..], "{marks:?}");
-}
-
-/// Also where it leaves because of an event that comes after it.
-#[test]
-fn a_discontinuity_before_an_event_is_marked_once() {
-    let marked = [2, 9];
+/// Those frames that came marked as discontinuous leave so, and no others.
+fn check_marks(count: u64, marked: &'static [u64], event_follows: bool) {
     let marks = ends(move || {
         let mut filter = defaults(&[("output", "alpha"), ("frames-in-flight", "3")]);
         filter.negotiate(&gray8(), "video/x-raw,format=GRAY8");
-        for index in 0..16 {
+        for index in 0..count {
             let mut frame = flat(&gray8(), 100, index);
-            if marked.contains(&index) {
+            let is_marked = marked.contains(&index);
+            if is_marked {
                 frame.make_mut().set_flags(gst::BufferFlags::DISCONT);
             }
             filter.harness.push(frame).unwrap();
-            if marked.contains(&index) {
+            if is_marked && event_follows {
                 let event = gst::event::CustomDownstream::new(gst::Structure::new_empty("words"));
                 filter.harness.push_event(event);
             }
@@ -169,8 +147,19 @@ fn a_discontinuity_before_an_event_is_marked_once() {
             .map(|buffer| buffer.flags().contains(gst::BufferFlags::DISCONT))
             .collect::<Vec<_>>()
     });
-    let expected: Vec<_> = (0..16).map(|index| marked.contains(&index)).collect();
+    let expected: Vec<_> = (0..count).map(|index| marked.contains(&index)).collect();
     assert_eq!(marks[1..], expected[1..], "{marks:?}");
+}
+
+#[test]
+fn a_discontinuity_is_marked_on_its_own_frame_alone() {
+    check_marks(9, &[5], false);
+}
+
+/// Also where it leaves because of an event that comes after it.
+#[test]
+fn a_discontinuity_before_an_event_is_marked_once() {
+    check_marks(16, &[2, 9], true);
 }
 
 #[test]

@@ -28,8 +28,8 @@ def _padding(length: int, wanted: float) -> tuple[int, int]:
     return more // 2, more - more // 2
 
 
-def _paddings(frame: Size, size: Size) -> list[tuple[int, int]]:
-    """What makes a frame as wide for its height as an input of ``size`` is."""
+def paddings(frame: Size, size: Size) -> list[tuple[int, int]]:
+    """Samples before and after a frame, along each axis, that make it as wide for its height as an input of ``size`` is."""
     pixels = max(length / side for length, side in zip(frame, size))
     return [_padding(length, pixels * side) for length, side in zip(frame, size)]
 
@@ -44,7 +44,7 @@ def _shrunk(picture: np.ndarray, size: Size) -> np.ndarray:
 def prepare(frame: np.ndarray, size: Size, fit: str) -> np.ndarray:
     """(1, 3, rows, columns) float32: what the network is given."""
     if fit == "pad":
-        (top, bottom), (left, right) = _paddings(frame.shape[:2], size)
+        (top, bottom), (left, right) = paddings(frame.shape[:2], size)
         frame = cv2.copyMakeBorder(frame, top, bottom, left, right, cv2.BORDER_REPLICATE)
     small = _shrunk(frame, size)
     return np.ascontiguousarray(small.transpose(2, 0, 1)[None], "f4") / np.float32(255)
@@ -52,7 +52,7 @@ def prepare(frame: np.ndarray, size: Size, fit: str) -> np.ndarray:
 
 def finish(matte: np.ndarray, frame: Size, fit: str) -> np.ndarray:
     """A matte as large as the frame, from the network's: bicubic (a = -0.75), cropped, clipped."""
-    (top, bottom), (left, right) = _paddings(frame, matte.shape) if fit == "pad" else [(0, 0)] * 2
+    (top, bottom), (left, right) = paddings(frame, matte.shape) if fit == "pad" else [(0, 0)] * 2
     rows, columns = frame
     padded = (left + columns + right, top + rows + bottom)
     large = cv2.resize(matte, padded, interpolation=cv2.INTER_CUBIC)[top:top + rows, left:left + columns]

@@ -96,16 +96,19 @@ def part_of_mask(mask: np.ndarray, frame: contract.Size, cut: tuple[slice, slice
 
     The mask is of the frame padded to the mask's shape, as the built-in network is given it.
     """
-    pixels = max(length / side for length, side in zip(frame, mask.shape))
-    padded = [max(int(pixels * side + 0.5), length) for length, side in zip(frame, mask.shape)]
     room = cut[0].stop - cut[0].start
-    samples = round(room / pixels)
+    samples = round(room / max(length / side for length, side in zip(frame, mask.shape)))
     grid = np.mgrid[:samples, :samples].astype("f4")
     at = []
-    for part, length, whole, side, index in zip(cut, frame, padded, mask.shape, grid):
-        centre = part.start + (whole - length) // 2 + (index + 0.5) * np.float32(room / samples)  # pixels of the padded frame
-        at.append(centre * np.float32(side / whole) - 0.5)
+    for part, length, (before, after), side, index in zip(cut, frame, contract.paddings(frame, mask.shape), mask.shape, grid):
+        centre = before + part.start + (index + 0.5) * np.float32(room / samples)  # pixels of the padded frame
+        at.append(centre * np.float32(side / (before + length + after)) - 0.5)
     return cv2.remap(mask, at[1], at[0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _perhaps_mirrored(rng: np.random.Generator, *layers: np.ndarray) -> list[np.ndarray]:
+    """The same, or half of the time all of them mirrored."""
+    return [np.ascontiguousarray(layer[:, ::-1]) for layer in layers] if rng.random() < 0.5 else list(layers)
 
 
 class Samples:
@@ -220,19 +223,25 @@ class Samples:
 
     def _photographs(self, rng: np.random.Generator) -> Sample | None:
         """Of a labelled photograph as it is, enlarged or not; its label is no finer than a few pixels."""
-        picture, alpha = self._photograph(self._any_photograph(rng))
+        found = self._cut_photograph(rng, 0.5, 2)
+        if found is None:
+            return None
+        _, picture, alpha, cut = found
+        picture, alpha = _perhaps_mirrored(rng, picture[cut].astype("f4"), alpha[cut].astype("f4") / 255)
+        return self._sample(picture, alpha, np.exp(rng.uniform(np.log(2), np.log(8))), rng)
+
+    def _cut_photograph(self, rng: np.random.Generator, least: float, most: float) -> tuple[int, np.ndarray, np.ndarray, tuple[slice, slice]] | None:
+        """The number of a photograph, it and its label as enlarged by ``least`` to ``most``, or by as much as a sample needs, and
+        where an edge is to be cut out; None where there is none."""
+        index = self._any_photograph(rng)
+        picture, alpha = self._photograph(index)
         room = SIDE + 2 * AROUND
-        scale = max(room / min(alpha.shape), np.exp(rng.uniform(np.log(0.5), np.log(2))))
+        scale = max(room / min(alpha.shape), np.exp(rng.uniform(np.log(least), np.log(most))))
         size = [max(room, int(round(side * scale))) for side in alpha.shape[::-1]]
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         picture, alpha = (cv2.resize(layer, size, interpolation=method) for layer in (picture, alpha))
         cut = self._cut(alpha, alpha, (), room, rng)
-        if cut is None:
-            return None
-        picture, alpha = picture[cut].astype("f4"), alpha[cut].astype("f4") / 255
-        if rng.random() < 0.5:
-            picture, alpha = np.ascontiguousarray(picture[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1])
-        return self._sample(picture, alpha, np.exp(rng.uniform(np.log(2), np.log(8))), rng)
+        return None if cut is None else (index, picture, alpha, cut)
 
     def _any_photograph(self, rng: np.random.Generator) -> int:
         """The number of one, of each set as often as the built-in network learns from it."""
@@ -248,20 +257,13 @@ class Samples:
 
     def _network_photographs(self, rng: np.random.Generator) -> Sample | None:
         """Of a labelled photograph, enlarged or not, with what the built-in network makes of it."""
-        index = self._any_photograph(rng)
-        picture, alpha = self._photograph(index)
-        room, mask = SIDE + 2 * AROUND, self._matte(index)
-        scale = max(room / min(alpha.shape), np.exp(rng.uniform(0, np.log(2.5))))
-        size = [max(room, int(round(side * scale))) for side in alpha.shape[::-1]]
-        picture, alpha = (cv2.resize(layer, size, interpolation=cv2.INTER_CUBIC) for layer in (picture, alpha))
-        cut = self._cut(alpha, alpha, (), room, rng)
-        if cut is None:
+        found = self._cut_photograph(rng, 1, 2.5)
+        if found is None:
             return None
-        here = part_of_mask(mask, alpha.shape, cut)
-        layers = picture[cut].astype("f4"), alpha[cut].astype("f4") / 255, here
-        if rng.random() < 0.5:
-            layers = tuple(np.ascontiguousarray(layer[:, ::-1]) for layer in layers)
-        return self._sample(*layers[:2], room / len(here), rng, layers[2])
+        index, picture, alpha, cut = found
+        mask = part_of_mask(self._matte(index), alpha.shape, cut)
+        picture, alpha, mask = _perhaps_mirrored(rng, picture[cut].astype("f4"), alpha[cut].astype("f4") / 255, mask)
+        return self._sample(picture, alpha, len(alpha) / len(mask), rng, mask)
 
     def _matte(self, index: int) -> np.ndarray:
         """What the built-in network makes of a photograph, of its input's size, as it was made once."""
@@ -303,6 +305,5 @@ class Samples:
             sigma = lens(rng)
             picture, truth = (cv2.GaussianBlur(layer, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for layer in (picture, truth))
         mask = part_of_mask(self.masks[index].astype("f4"), alpha.shape, cut)
-        if rng.random() < 0.5:
-            picture, truth, mask = (np.ascontiguousarray(layer[:, ::-1]) for layer in (picture, truth, mask))
+        picture, truth, mask = _perhaps_mirrored(rng, picture, truth, mask)
         return self._sample(picture, truth, room / len(mask), rng, mask)

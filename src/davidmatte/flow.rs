@@ -553,8 +553,8 @@ impl DavidMatte {
         // anew then, and until that is done frames leave as the caps allow.
         let wanted = Output::from(lock(&self.settings).output);
         let last = lock(&self.streaming).as_ref().and_then(Streaming::output);
-        let outputs = [Some(wanted), last].into_iter().flatten().chain(Output::ALL);
-        let output = outputs.into_iter().find(|output| {
+        let mut outputs = [Some(wanted), last].into_iter().flatten().chain(Output::ALL);
+        let output = outputs.find(|output| {
             to.height == from.height * output.pictures()
                 && output.formats(from.format).contains(&to.format)
                 && output.divides(to.format, from.height)

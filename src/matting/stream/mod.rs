@@ -359,7 +359,7 @@ impl<F: Frame> Stream<F> {
                 Some(_) => {}
             }
         }
-        let carried = self.carry_to_oldest()?;
+        self.carry_to_oldest()?;
         let refined = self.refine_oldest()?;
         let Some(oldest) = self.front.queue.pop() else { return Ok(None) };
         let InFlight { frame, settings, guide, source, slot, .. } = oldest;
@@ -383,8 +383,8 @@ impl<F: Frame> Stream<F> {
                 history.show_nothing();
                 failure = failure.or(front.tell(failed));
             }
-            Slot::Waiting if carried => {}
-            Slot::Waiting => history.show_nothing(),
+            // What could be carried to it is shown, or nothing.
+            Slot::Waiting => {}
         }
         if source != Source::Untouched && history.shown().is_none() {
             // After a cut or a failure the next frame is inferred, whatever the interval.
@@ -396,20 +396,20 @@ impl<F: Frame> Stream<F> {
         Ok(Some(Finished { frame, untouched: source == Source::Untouched, failure }))
     }
 
-    /// Brings the newest matte to the oldest frame, where that has none of its own; whether it did. A frame that
+    /// Shows the newest matte, brought to the oldest frame, where that has none of its own. A frame that
     /// may be waited for is inferred after all where that cannot be done, as where it turns out to show another scene.
-    fn carry_to_oldest(&mut self) -> Result<bool, Interrupted> {
+    fn carry_to_oldest(&mut self) -> Result<(), Interrupted> {
         let Self { front, history } = self;
         let (Some(oldest), Some(history)) = (front.queue.oldest(), history) else {
-            return Ok(false);
+            return Ok(());
         };
         if oldest.source == Source::Untouched || !matches!(oldest.slot, Slot::Waiting) {
-            return Ok(false);
+            return Ok(());
         }
         let (id, scene) = (oldest.id, oldest.scene);
         let carried = history.show_carried(oldest.guide.as_deref(), &mut front.stats);
         if history.shown().is_some() {
-            return Ok(true);
+            return Ok(());
         }
         // Unless it was seen already, when the frame or one after it came.
         if carried == Carried::Cut && scene == front.engine.scene() {
@@ -418,7 +418,7 @@ impl<F: Frame> Stream<F> {
         if front.infer_oldest() {
             self.wait_for(id, None)?;
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Refines the oldest frame's matte, where that was asked for.
