@@ -130,7 +130,7 @@ def recolouring(gain: np.ndarray, saturation: float) -> np.ndarray:
     return (np.diag(gain) @ (np.eye(3) * saturation + (1 - saturation) * np.tile(_GREY, (3, 1)))).astype("f4")
 
 
-def _lamp(rng: np.random.Generator) -> np.ndarray:
+def lamp(rng: np.random.Generator) -> np.ndarray:
     """(3,) gains: light of any colour, mostly faint ones."""
     light = np.exp(rng.normal(0, 0.4, 3))
     return light / light.max() * rng.uniform(0.9, 1.25)
@@ -532,10 +532,10 @@ class Composer:
         gain = np.exp(rng.normal(-0.02, 0.1)) * np.exp(rng.normal(0, 0.035, 3))
         # Held-out composites stay what they were before there was any.
         if not self.held_out and rng.random() < coloured:
-            light = _lamp(rng)
+            light = lamp(rng)
             gain *= light
             if rng.random() < TWO_LIGHTS:
-                picture = picture * _towards(_lamp(rng) / light, frame, rng.uniform(0, 2 * np.pi))
+                picture = picture * _towards(lamp(rng) / light, frame, rng.uniform(0, 2 * np.pi))
         table = np.clip(self._ramp[:, None] ** gamma * gain * 255, 0, 255).astype("u1")[None]
         photo = cv2.LUT((np.clip(picture, 0, 1) * 255 + 0.5).astype("u1"), table)
         if rng.random() < 0.4:

@@ -99,6 +99,12 @@ def composites(kind: str) -> list[Entry]:
     return [(names, photo, alpha / np.float32(255)) for names, (photo, alpha) in pairs if (alpha > 127).mean() > 0.003]
 
 
+def in_coloured_light(entries: list[Entry]) -> list[Entry]:
+    """The same, each in light of a colour of its own, always the same one."""
+    rng = np.random.default_rng(2044)
+    return [(name, np.clip(picture * compose.lamp(rng), 0, 255).astype("u1"), alpha) for name, picture, alpha in entries]
+
+
 def nobody() -> list[Entry]:
     """Held-out places."""
     return [(str(index), picture, np.zeros(picture.shape[:2], "f4")) for index, picture in enumerate(compose.nobody())]
@@ -124,6 +130,7 @@ def choosing_sets() -> dict[str, Callable[[], list[Entry]]]:
             sets[f"photographs {name}"] = lambda name=name: photographs.held_out(name)
     if compose.renders_are_there():
         sets["composites"] = lambda: composites("")
+        sets["composites in colour"] = lambda: in_coloured_light(composites(""))
         sets["nobody"] = nobody
     if compose.renders_are_there("extras"):
         sets["composites with extras"] = lambda: composites("extras")

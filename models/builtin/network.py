@@ -17,6 +17,9 @@ WIDTHS = (16, 32, 48, 96)  # the decoder's channels at 1/2, 1/4, 1/8, and at 1/1
 # What a sigmoid can hardly reach is taken for reached: it leaves a haze of a few percent where nobody is. Chosen by
 # held-out composites and photographs; a wider margin costs soft edges, hair most of all.
 HAZE = 0.04
+# How strongly coloured a picture is, between which it is taken for what it is and for grey things in coloured light.
+CAST = 0.08, 0.16
+GAINS = 0.4, 2.5  # of a colour, the least and the most
 
 
 class Stage(NamedTuple):
@@ -87,6 +90,20 @@ def _encoder_blocks() -> nn.ModuleList:
     return nn.ModuleList(blocks)
 
 
+def balanced(picture: Tensor) -> Tensor:
+    """A picture (N, C, H, W) in [0, 1] whose strong cast is taken away, so that its colours have one mean.
+
+    Little that is learnt from was in coloured light; walls in such light look like skin and clothes. That all colours of a
+    picture have the same mean is Buchsbaum's grey-world assumption ("A Spatial Processor Model for Object Colour
+    Perception", 1980). It is as wrong as a coloured wall is large, so that weak casts are left.
+    """
+    means = picture.mean((2, 3), keepdim=True).clamp(min=0.01)
+    cast = torch.log(means.mean(1, keepdim=True) / means)
+    least, full = CAST
+    share = ((cast.square().mean(1, keepdim=True).sqrt() - least) / (full - least)).clamp(0, 1)
+    return (picture * torch.exp(share * cast).clamp(*GAINS)).clamp(0, 1)
+
+
 class Climb(nn.Module):
     """One step up in resolution, joined by what the encoder saw there."""
 
@@ -135,7 +152,7 @@ class Network(nn.Module):
 
     def features(self, x: Tensor, previous: Tensor | None) -> list[Tensor]:
         """What the encoder sees at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
-        x = self.stem((x.flip(1) * 255 - 127) / 128)
+        x = self.stem(balanced(x).flip(1) * (255 / 128) - 127 / 128)
         if self.memory is not None and previous is not None:
             x = x + self.memory(previous)
         x = F.relu6(self.bn0(x))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from builtin import contract, evaluate, export, paths, weights
-from builtin.network import HAZE, Matte, Network, Same
+from builtin.network import HAZE, Matte, Network, Same, balanced
 
 onnx = pytest.importorskip("onnx")
 
@@ -35,6 +35,18 @@ def test_contract(model):
     loaded = onnx.load(str(model))
     assert max(entry.version for entry in loaded.opset_import if entry.domain in ("", "ai.onnx")) <= 18
     assert model.stat().st_size <= 8_000_000
+
+
+def test_coloured_light_is_taken_away_and_weak_casts_are_left():
+    rng = np.random.default_rng(5)
+    grey = torch.from_numpy(np.repeat(rng.uniform(0, 0.7, (2, 1, 24, 32)).astype("f4"), 3, 1))
+    gains = torch.tensor([[1.0, 0.7, 1.3], [1.04, 1.0, 0.97]])[..., None, None]
+    strong, weak = balanced(grey * gains)
+    assert torch.allclose(strong[0], strong[1], atol=1e-5) and torch.allclose(strong[0], strong[2], atol=1e-5)
+    assert torch.equal(weak, (grey * gains)[1])
+    # Pictures are balanced one by one, and what has no light stays dark.
+    assert torch.allclose(balanced(grey[:1] * gains[:1])[0], strong)
+    assert balanced(torch.zeros(1, 3, 8, 8)).abs().max() == 0
 
 
 def hard_frames() -> dict[str, np.ndarray]:
