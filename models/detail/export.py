@@ -1,7 +1,7 @@
 """Step ``export``: the ONNX file that the plugin embeds.
 
-Input ``tiles`` (N, 4, 80, 80) float32: blue, green, red and the coarse matte in [0, 1]; output ``mattes`` (N, 1, 80, 80) float32
-in [0, 1]. Weights are stored in half precision behind casts, as the built-in network's are.
+Input ``tiles`` (N, 4, 80, 80) float32: blue, green, red and the coarse matte in [0, 1]; output ``mattes`` (N, 1, 72, 72) float32
+in [0, 1], of their middles. Weights are stored in half precision behind casts, as the built-in network's are.
 """
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import io
 import warnings
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file, save_file
 
 from builtin import paths
 from builtin.export import halve, without_unused
 
 from . import places
-from .network import CELL, Matte, Network
-from .samples import TILE
+from .network import MARGIN, Matte, Network
+from .samples import INSIDE, TILE
 
 OPSET = 17
 
@@ -31,22 +32,21 @@ def to_onnx(network: Network) -> onnx.ModelProto:
         torch.onnx.export(Matte(network).eval(), (torch.rand(2, 4, TILE, TILE),), buffer, input_names=["tiles"], output_names=["mattes"],
                           dynamic_axes={"tiles": {0: "tiles"}, "mattes": {0: "tiles"}}, opset_version=OPSET, dynamo=False)
     model = onnx.load_model_from_string(buffer.getvalue())
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("mattes", TensorProto.FLOAT, ["tiles", 1, TILE, TILE]))
-    return with_space_to_depth(model)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("mattes", TensorProto.FLOAT, ["tiles", 1, INSIDE, INSIDE]))
+    return with_one_slice(model)
 
 
-def with_space_to_depth(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Has one node take cells apart, where PyTorch writes three of which one is slow."""
-    graph = model.graph
-    made_by = {output: node for node in graph.node for output in node.output}
-    used_by = {name: node for node in graph.node for name in node.input}
-    transpose, = [node for node in graph.node if node.op_type == "Transpose"]
-    before, after = made_by[transpose.input[0]], used_by[transpose.output[0]]
-    assert before.op_type == after.op_type == "Reshape"
-    cells = helper.make_node("SpaceToDepth", [before.input[0]], [after.output[0]], name="cells", blocksize=CELL)
-    nodes = [cells if node is transpose else node for node in graph.node if node is not before and node is not after]
-    del graph.node[:]
-    graph.node.extend(nodes)
+def with_one_slice(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Has one node cut the middle out of tiles, where PyTorch writes one for rows and another for columns."""
+    graph, made_by = model.graph, {output: node for node in model.graph.node for output in node.output}
+    bounds = [np.array([value, value], "i8") for value in (MARGIN, -MARGIN)] + [np.array([2, 3], "i8")]
+    names = ["middle_starts", "middle_ends", "middle_axes"]
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in zip(names, bounds))
+    axes = {node.output[0]: numpy_helper.to_array(made_by[node.input[3]].attribute[0].t).tolist() for node in graph.node if node.op_type == "Slice"}
+    for columns in [node for node in graph.node if axes.get(node.output[0]) == [3]]:
+        rows = made_by.get(columns.input[0])
+        if rows is not None and axes.get(rows.output[0]) == [2]:
+            columns.CopyFrom(helper.make_node("Slice", [rows.input[0], *names], columns.output, name=columns.name))
     return without_unused(model)
 
 

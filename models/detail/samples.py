@@ -1,13 +1,14 @@
 """Tiles to learn from: a picture, a coarse matte of it, and the true one.
 
-A tile is what the element shows the network, ``TILE`` pixels a side, of which the middle ``INSIDE`` are used. Samples
-are larger, and are cut into tiles while training. Coarse
+A tile is what the element shows the network, ``TILE`` pixels a side, of whose middle it gives the matte, ``INSIDE`` a
+side. Samples are larger, and are cut into tiles while training. Coarse
 mattes are made from the true one at the size of a network's mask, spoilt as networks spoil them, and enlarged as the
 element enlarges masks.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,13 +16,17 @@ import numpy as np
 from builtin import backgrounds, compose, contract, evaluate, paths, photographs
 
 from . import shapes, subjects
+from .network import MARGIN
+from .network import MARGIN
 
 TILE = 80
-INSIDE = 64
-MARGIN = (TILE - INSIDE) // 2
+INSIDE = TILE - 2 * MARGIN
 SIDE = 128           # pixels of a sample
 AROUND = 72          # pixels around it, in which its mask is made
 SURE = 0.02          # a mask nearer to 0 or 1 is sure
+NEAR = 0.4           # of the photographs behind the built-in network's mattes are shown to it from close by
+BESIDE = 0.15        # of the longer side of its people is left around them then
+LOOKS = 256, 320, 320, 448  # of the built-in network's inputs, the sides of squares of as many samples
 LENS = 0.65          # of the samples are blurred as by a lens
 ALIKE = 0.15         # coarse mattes that differ by up to this are of the same edge; by twice as much, they are not
 
@@ -33,6 +38,21 @@ class Sample:
     gate: np.ndarray      # (SIDE, SIDE) float32: how far the matte may change
     truth: np.ndarray     # (SIDE, SIDE) float32 in [0, 1]
     alike: np.ndarray     # (SIDE, SIDE) float32: 1 where the coarse matte is of the true edge, 0 where it is of another
+
+
+class Look(NamedTuple):
+    """What the built-in network is shown of a photograph."""
+
+    index: int
+    near: bool   # the part around its people
+    side: int    # it has as many samples as a square of this side
+
+
+class Cut(NamedTuple):
+    """A part of a picture and of its label."""
+
+    layers: tuple[np.ndarray, np.ndarray]
+    at: tuple[slice, slice]
 
 
 def gate_of(mask: np.ndarray, reach: float) -> np.ndarray:
@@ -114,7 +134,7 @@ def _perhaps_mirrored(rng: np.random.Generator, *layers: np.ndarray) -> list[np.
 class Samples:
     """Draws samples of all kinds, of what is trained on or of what is held out."""
 
-    KINDS = {"heads": 0.30, "shapes": 0.24, "network": 0.18, "photographs": 0.06, "network_photographs": 0.22}
+    KINDS = {"heads": 0.28, "shapes": 0.20, "network": 0.17, "photographs": 0.06, "network_photographs": 0.29}
 
     def __init__(self, held_out: bool, spoilt: float = 0.75) -> None:
         """spoilt: the share of coarse mattes that are not the true ones."""
@@ -129,7 +149,7 @@ class Samples:
         self._sets = np.cumsum([0, *map(len, sets)])
         self._edges: dict[tuple, np.ndarray] = {}
         self._read: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._mattes: dict[int, np.ndarray] = {}
+        self._mattes: dict[Look, np.ndarray] = {}
         self._builtin = evaluate.own(paths.MODEL, subjects.MASK_SIDE)
 
     def sample(self, rng: np.random.Generator, kind: str | None = None) -> Sample:
@@ -223,55 +243,61 @@ class Samples:
 
     def _photographs(self, rng: np.random.Generator) -> Sample | None:
         """Of a labelled photograph as it is, enlarged or not; its label is no finer than a few pixels."""
-        found = self._cut_photograph(rng, 0.5, 2)
-        if found is None:
+        cut = self._cut_photograph(self._photograph(self._any_photograph(rng)), rng, 0.5, 2)
+        if cut is None:
             return None
-        _, picture, alpha, cut = found
-        picture, alpha = _perhaps_mirrored(rng, picture[cut].astype("f4"), alpha[cut].astype("f4") / 255)
-        return self._sample(picture, alpha, np.exp(rng.uniform(np.log(2), np.log(8))), rng)
+        picture, alpha = _perhaps_mirrored(rng, *(layer[cut.at] for layer in cut.layers))
+        return self._sample(picture.astype("f4"), alpha.astype("f4") / 255, np.exp(rng.uniform(np.log(2), np.log(8))), rng)
 
-    def _cut_photograph(self, rng: np.random.Generator, least: float, most: float) -> tuple[int, np.ndarray, np.ndarray, tuple[slice, slice]] | None:
-        """The number of a photograph, it and its label as enlarged by ``least`` to ``most``, or by as much as a sample needs, and
-        where an edge is to be cut out; None where there is none."""
-        index = self._any_photograph(rng)
-        picture, alpha = self._photograph(index)
+    def _network_photographs(self, rng: np.random.Generator) -> Sample | None:
+        """Of a labelled photograph, enlarged or not, with what the built-in network makes of it or of its people."""
+        look = Look(self._any_photograph(rng), bool(rng.random() < NEAR), int(rng.choice(LOOKS)))
+        cut = self._cut_photograph(self._photograph(look.index, look.near), rng, 1, 2.5)
+        if cut is None:
+            return None
+        picture, alpha = cut.layers
+        mask = part_of_mask(self._matte(look), alpha.shape, cut.at)
+        picture, alpha, mask = _perhaps_mirrored(rng, picture[cut.at].astype("f4"), alpha[cut.at].astype("f4") / 255, mask)
+        return self._sample(picture, alpha, len(alpha) / len(mask), rng, mask)
+
+    def _cut_photograph(self, layers: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, least: float, most: float) -> Cut | None:
+        """A photograph and its label as enlarged by ``least`` to ``most``, or by as much as a sample needs, and where an edge is
+        to be cut out; None where there is none."""
+        height, width = layers[1].shape
         room = SIDE + 2 * AROUND
-        scale = max(room / min(alpha.shape), np.exp(rng.uniform(np.log(least), np.log(most))))
-        size = [max(room, int(round(side * scale))) for side in alpha.shape[::-1]]
+        scale = max(room / min(height, width), np.exp(rng.uniform(np.log(least), np.log(most))))
+        size = [max(room, int(round(side * scale))) for side in (width, height)]
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        picture, alpha = (cv2.resize(layer, size, interpolation=method) for layer in (picture, alpha))
-        cut = self._cut(alpha, alpha, (), room, rng)
-        return None if cut is None else (index, picture, alpha, cut)
+        picture, alpha = (cv2.resize(layer, size, interpolation=method) for layer in layers)
+        at = self._cut(alpha, alpha, (), room, rng)
+        return None if at is None else Cut((picture, alpha), at)
 
     def _any_photograph(self, rng: np.random.Generator) -> int:
         """The number of one, of each set as often as the built-in network learns from it."""
         chosen = rng.choice(len(photographs.SHARES), p=list(photographs.SHARES.values()))
         return int(rng.integers(self._sets[chosen], self._sets[chosen + 1]))
 
-    def _photograph(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """A photograph and its label, as they were read."""
+    def _photograph(self, index: int, near: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """A photograph and its label, as they were read; with ``near`` the part around its people, as the element looks closer."""
         if index not in self._read:
             path = self.labels[index]
             self._read[index] = cv2.imread(str(path.with_suffix(".jpg"))), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        return self._read[index]
+        picture, alpha = self._read[index]
+        people = np.argwhere(alpha > 127)
+        if not near or len(people) == 0:
+            return picture, alpha
+        (top, left), (bottom, right) = people.min(0), people.max(0) + 1
+        beside = int(BESIDE * max(bottom - top, right - left))
+        part = slice(max(top - beside, 0), bottom + beside), slice(max(left - beside, 0), right + beside)
+        return picture[part], alpha[part]
 
-    def _network_photographs(self, rng: np.random.Generator) -> Sample | None:
-        """Of a labelled photograph, enlarged or not, with what the built-in network makes of it."""
-        found = self._cut_photograph(rng, 1, 2.5)
-        if found is None:
-            return None
-        index, picture, alpha, cut = found
-        mask = part_of_mask(self._matte(index), alpha.shape, cut)
-        picture, alpha, mask = _perhaps_mirrored(rng, picture[cut].astype("f4"), alpha[cut].astype("f4") / 255, mask)
-        return self._sample(picture, alpha, len(alpha) / len(mask), rng, mask)
-
-    def _matte(self, index: int) -> np.ndarray:
-        """What the built-in network makes of a photograph, of its input's size, as it was made once."""
-        if index not in self._mattes:
-            picture = self._photograph(index)[0]
-            size = contract.shaped(*picture.shape[:2], subjects.MASK_SIDE)
-            self._mattes[index] = self._builtin.predict(contract.prepare(picture, size, "pad"))[0, 0].astype("f2")
-        return self._mattes[index].astype("f4")
+    def _matte(self, look: Look) -> np.ndarray:
+        """What the built-in network makes of what it is shown, of its input's size, as it was made once."""
+        if look not in self._mattes:
+            picture = self._photograph(look.index, look.near)[0]
+            size = contract.shaped(*picture.shape[:2], look.side)
+            self._mattes[look] = self._builtin.predict(contract.prepare(picture, size, "pad"))[0, 0].astype("f2")
+        return self._mattes[look].astype("f4")
 
     def _sample(self, picture: np.ndarray, alpha: np.ndarray, ratio: float, rng: np.random.Generator, mask: np.ndarray | None = None) -> Sample | None:
         """The middle of a picture, with a mask that has one sample to ``ratio`` pixels, or the given one."""

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from . import places
 from .export import load
-from .network import Network
-from .samples import MARGIN, SIDE, TILE, Sample, Samples
+from .network import Network, middle_of
+from .samples import SIDE, TILE, Sample, Samples
 
 BATCH = 48
 ENOUGH = 400         # samples to begin with
@@ -53,19 +53,19 @@ def _fill(buffer, made, used, stop, seed: int) -> None:
 
 
 def loss_of(change: Tensor, coarse: Tensor, gate: Tensor, truth: Tensor, alike: Tensor) -> Tensor:
-    """Error of the matte, of its differences between pixels and of its means, where the matte may change.
+    """Error of the middle's matte, of its differences between pixels and of its means, where the matte may change.
 
     Absolute errors alone make all or nothing of what is between, and a sharp edge at a place that is only guessed; squared
     ones keep it soft, and those of means keep how much there is of it.
     """
+    coarse, gate, truth, alike = map(middle_of, (coarse, gate, truth, alike))
     target = coarse + alike * (truth - coarse)
     free = coarse + gate * change
     matte = free.clamp(0, 1)
-    inside = lambda plane: plane[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
-    weight = inside(gate * (0.2 + 0.8 * alike))
-    error = inside(matte - target)
+    weight = gate * (0.2 + 0.8 * alike)
+    error = matte - target
     cost = lambda error: error.abs() + SQUARED * error**2
-    loss = (weight * cost(error)).sum() + 0.1 * (weight * inside(free - matte).abs()).sum()
+    loss = (weight * cost(error)).sum() + 0.1 * (weight * (free - matte).abs()).sum()
     for reach in (1, 2, 4):
         across = cost(error[..., reach:] - error[..., :-reach]) * weight[..., reach:]
         down = cost(error[..., reach:, :] - error[..., :-reach, :]) * weight[..., reach:, :]
@@ -77,8 +77,8 @@ def loss_of(change: Tensor, coarse: Tensor, gate: Tensor, truth: Tensor, alike: 
 
 
 def split(planes: Tensor) -> tuple[Tensor, ...]:
-    """(N, 7, S, S) to picture, coarse, gate, truth, alike."""
-    return planes[:, :3], planes[:, 3:4], planes[:, 4:5], planes[:, 5:6], planes[:, 6:7]
+    """(N, 7, S, S) to what the network is shown, the picture and the coarse matte, and to coarse, gate, truth, alike."""
+    return planes[:, :4], planes[:, 3:4], planes[:, 4:5], planes[:, 5:6], planes[:, 6:7]
 
 
 def cut(samples: list[np.ndarray]) -> np.ndarray:
@@ -109,11 +109,11 @@ def measure(network: Network, tiles: dict[str, Tensor]) -> dict[str, float]:
     for kind, planes in tiles.items():
         sums = np.zeros((3, 2))
         for part in planes.split(50):
-            picture, coarse, gate, truth, _ = split(part)
-            refined = (coarse + gate * network(picture, coarse)).clamp(0, 1)
-            here = (slice(None), slice(None), slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-            for which, matte in enumerate((refined, coarse)):
-                error = (matte - truth)[here]
+            shown, coarse, gate, truth, _ = split(part)
+            change = network(shown)
+            coarse, gate, truth = map(middle_of, (coarse, gate, truth))
+            for which, matte in enumerate(((coarse + gate * change).clamp(0, 1), coarse)):
+                error = matte - truth
                 sums[0, which] += error.abs().sum()
                 sums[1, which] += (error**2).sum()
                 sums[2, which] += ((error[..., 1:] - error[..., :-1]) ** 2).sum() + ((error[..., 1:, :] - error[..., :-1, :]) ** 2).sum()
@@ -183,12 +183,12 @@ def run(minutes: float | None, cooldown: float | None, rate: float, threads: int
         ages = np.random.randint(0, whole, BATCH)
         chosen = [ring[(made.value - 1 - workers - age) % CAPACITY] for age in ages]
         planes = torch.from_numpy(cut(chosen).astype("f4")).div_(65535).permute(0, 3, 1, 2)
-        picture, coarse, gate, truth, alike = split(planes)
         if np.random.random() < 0.1:
-            picture = picture.flip(1)
+            planes[:, :3] = planes[:, :3].flip(1)
         if np.random.random() < 0.5:
-            picture, coarse, gate, truth, alike = (plane.flip(2) for plane in (picture, coarse, gate, truth, alike))
-        loss = loss_of(network(picture.contiguous(memory_format=torch.channels_last), coarse), coarse, gate, truth, alike)
+            planes = planes.flip(2)
+        shown, coarse, gate, truth, alike = split(planes)
+        loss = loss_of(network(shown.contiguous(memory_format=torch.channels_last)), coarse, gate, truth, alike)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

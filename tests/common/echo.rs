@@ -23,8 +23,12 @@ impl TileNetwork for Echo {
     }
 
     fn run(&mut self) -> Result<&[f32], Error> {
-        let tiles = self.input.chunks_exact(4 * 80 * 80).zip(self.output.chunks_exact_mut(80 * 80));
-        tiles.for_each(|(tile, out)| out.copy_from_slice(&tile[3 * 80 * 80..]));
+        let tiles = self.input.chunks_exact(4 * 80 * 80).zip(self.output.chunks_exact_mut(72 * 72));
+        for (tile, out) in tiles {
+            let coarse = tile[3 * 80 * 80..].chunks_exact(80).skip(4);
+            let rows = coarse.zip(out.chunks_exact_mut(72));
+            rows.for_each(|(row, out)| out.copy_from_slice(&row[4..76]));
+        }
         Ok(&self.output)
     }
 }
@@ -32,6 +36,6 @@ impl TileNetwork for Echo {
 impl Echo {
     /// One for a detailer.
     pub fn boxed() -> Box<dyn TileNetwork> {
-        Box::new(Self { input: vec![0.0; 4 * 4 * 80 * 80], output: vec![0.0; 4 * 80 * 80] })
+        Box::new(Self { input: vec![0.0; 4 * 4 * 80 * 80], output: vec![0.0; 4 * 72 * 72] })
     }
 }

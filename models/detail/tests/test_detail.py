@@ -40,17 +40,17 @@ def test_drawn_shapes_are_premultiplied(seed):
 def test_a_network_that_learnt_nothing_changes_nothing():
     fresh = network.Network().eval()
     tiles = torch.rand(2, 4, samples.TILE, samples.TILE)
-    assert torch.equal(network.Matte(fresh)(tiles), tiles[:, 3:])
+    assert torch.equal(network.Matte(fresh)(tiles), network.middle_of(tiles[:, 3:]))
 
 
 def test_the_loss_is_least_for_the_truth():
     truth = torch.from_numpy(cv2.GaussianBlur(edge(80), (0, 0), 1.0))[None, None]
     coarse = torch.from_numpy(cv2.GaussianBlur(edge(80), (0, 0), 4.0))[None, None]
     ones = torch.ones_like(truth)
-    loss = lambda matte: float(train.loss_of(matte - coarse, coarse, ones, truth, ones))
+    loss = lambda matte: float(train.loss_of(network.middle_of(matte - coarse), coarse, ones, truth, ones))
     assert loss(truth) < 1e-6 < loss(coarse)
     # Where the coarse matte is of something else it is to stay.
-    other = lambda matte: float(train.loss_of(matte - coarse, coarse, ones, truth, torch.zeros_like(ones)))
+    other = lambda matte: float(train.loss_of(network.middle_of(matte - coarse), coarse, ones, truth, torch.zeros_like(ones)))
     assert other(coarse) < 1e-6 < other(truth)
 
 
@@ -59,7 +59,7 @@ def test_an_edge_that_is_only_guessed_is_better_soft():
     truths = [torch.from_numpy(np.roll(edge(80), shift, 1))[None, None] for shift in (-4, 4)]
     coarse = torch.full_like(truths[0], 0.5)
     ones = torch.ones_like(coarse)
-    cost = lambda matte: sum(float(train.loss_of(matte - coarse, coarse, ones, truth, ones)) for truth in truths)
+    cost = lambda matte: sum(float(train.loss_of(network.middle_of(matte - coarse), coarse, ones, truth, ones)) for truth in truths)
     assert cost((truths[0] + truths[1]) / 2) < cost(truths[0])
 
 
@@ -79,6 +79,29 @@ def test_a_part_of_a_mask_lies_where_its_frame_is_cut(frame, seed):
     inside = slice(16, -16)
     slope = 1 / (frame[1] - 1) * frame[1] / size[1]
     assert np.abs(enlarged - ramp[cut] / 255)[:, inside].max() < max(0.1 * slope, 0.15 / frame[1])
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_a_photograph_is_looked_at_as_a_whole_or_at_its_people(near):
+    some = samples.Samples.__new__(samples.Samples)
+    picture = np.arange(100 * 200 * 3, dtype="u4").astype("u1").reshape(100, 200, 3)
+    label = np.zeros((100, 200), "u1")
+    label[40:60, 120:140] = 255
+    some._read = {0: (picture, label)}
+    shown, cut = some._photograph(0, near)
+    where = (slice(37, 63), slice(117, 143)) if near else (slice(None), slice(None))
+    assert np.array_equal(cut, label[where]) and np.array_equal(shown, picture[where])
+
+
+def test_what_lies_around_the_middle_is_seen():
+    torch.manual_seed(1)
+    some = network.Network().eval()
+    torch.nn.init.normal_(some.coefficients.weight)
+    tiles = torch.rand(1, 4, samples.TILE, samples.TILE)
+    other = tiles.clone()
+    other[..., : network.MARGIN] = 0
+    with torch.no_grad():
+        assert not torch.equal(network.Matte(some)(tiles), network.Matte(some)(other))
 
 
 def test_the_exported_file_is_the_network():

@@ -5,10 +5,12 @@
 //!
 //! [`Detailer`] finds the tiles, shows them to the network and keeps what it gives. It changes the matte near
 //! what the mask is uncertain of, with soft ends; where the mask is sure, and around that, nothing happens,
-//! whatever the network says. Tiles lie on a fixed grid, so that those of a still picture stay where they are.
+//! whatever the network says. Tiles lie on a fixed grid, so that those of a still picture stay where they are, and
+//! neighbours go over into one another.
 
 mod choice;
 mod gate;
+pub mod patches;
 mod pictures;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use self::choice::Choice;
 use self::gate::Gate;
+use self::patches::{PATCH, Patches};
 use self::worker::{Sources, Worker};
 use crate::matting::error::Error;
 use crate::matting::frame::size::Size;
@@ -25,7 +28,7 @@ use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::inference::tiles::TileNetwork;
 use crate::matting::input::geometry::MaskLayout;
 use crate::matting::kernels::threads::threads;
-use crate::matting::matte::details::{Details, Tile};
+use crate::matting::matte::details::Details;
 use crate::matting::matte::enlarge::{MaskMatte, Matte, next_number};
 use crate::matting::matte::shape::{Finisher, MatteSettings};
 
@@ -45,6 +48,7 @@ pub struct Detailer {
     choice: Choice,
     /// They share the tiles.
     workers: Vec<Worker>,
+    patches: Patches,
     details: Details,
     /// What a tile takes, in seconds, where that is known.
     takes: Option<f64>,
@@ -66,6 +70,7 @@ impl Detailer {
             gate: Gate::new(frame, masks),
             choice: Choice::new(details.grid()),
             takes: None,
+            patches: Patches::new(),
             frame,
             masks,
             finisher,
@@ -145,45 +150,49 @@ impl Detailer {
         limit: Option<Duration>,
     ) -> Result<(), Error> {
         let most = self.affordable(limit);
-        let Self { finisher, gate, choice, workers, details, .. } = self;
+        let Self { finisher, gate, choice, workers, patches, details, .. } = self;
         let Matte::Mask(coarse) = finisher.matte(mask, &MatteSettings::default()) else {
             return Ok(());
         };
-        let sources = Sources {
-            frame,
-            coarse: Matte::Mask(coarse),
-            gate: Matte::Mask(MaskMatte { number: next_number(), mask: gate.values(), ..coarse }),
-            across: details.grid().width,
-        };
+        let gate = MaskMatte { number: next_number(), mask: gate.values(), ..coarse };
+        let (coarse, gate) = (Matte::Mask(coarse), Matte::Mask(gate));
         let Some(first) = workers.first_mut() else { return Ok(()) };
-        let [coarse, gate] = first.readers();
-        let (mut coarse, mut gate) = (sources.coarse.rows(coarse), sources.gate.rows(gate));
-        let chosen = choice.make(&mut coarse, &mut gate, self.frame.height, most);
-        let tiles = details.lay(chosen);
+        let [of_coarse, of_gate] = first.readers();
+        let (mut values, mut open) = (coarse.rows(of_coarse), gate.rows(of_gate));
+        let chosen = choice.make(&mut values, &mut open, self.frame.height, most);
+        let (slots, tiles) = details.lay(chosen);
+        let sources = Sources { frame, coarse, gate, slots };
         let count = (chosen.len() / WORTH).clamp(1, workers.len());
         let workers = &mut workers[..count];
+        let mut make = || {
+            share(workers, &sources, chosen, patches.lay(chosen.len()));
+            workers
+                .iter_mut()
+                .try_for_each(|worker| std::mem::replace(&mut worker.result, Ok(())))?;
+            patches.make(slots, chosen, tiles);
+            Ok(())
+        };
         match threads().filter(|_| count > 1) {
-            Some(threads) => threads.install(|| share(workers, &sources, chosen, tiles)),
-            None => share(&mut workers[..1], &sources, chosen, tiles),
+            Some(threads) => threads.install(make),
+            None => make(),
         }
-        workers.iter_mut().try_for_each(|worker| std::mem::replace(&mut worker.result, Ok(())))
     }
 }
 
-/// Has tiles made by some workers, at the same time. `join` takes nothing from the heap.
-fn share(workers: &mut [Worker], sources: &Sources<'_>, places: &[usize], tiles: &mut [Tile]) {
+/// Has the patches of tiles made by some workers, at the same time. `join` takes nothing from the heap.
+fn share(workers: &mut [Worker], sources: &Sources<'_>, places: &[usize], patches: &mut [f32]) {
     match workers {
         [] => {}
-        [worker] => worker.result = worker.refine(sources, places, tiles),
+        [worker] => worker.result = worker.refine(sources, places, patches),
         workers => {
             let half = workers.len() / 2;
             let middle = places.len() * half / workers.len();
             let (workers, other_workers) = workers.split_at_mut(half);
             let (places, other_places) = places.split_at(middle);
-            let (tiles, other_tiles) = tiles.split_at_mut(middle);
+            let (patches, other_patches) = patches.split_at_mut(middle * PATCH * PATCH);
             rayon::join(
-                || share(workers, sources, places, tiles),
-                || share(other_workers, sources, other_places, other_tiles),
+                || share(workers, sources, places, patches),
+                || share(other_workers, sources, other_places, other_patches),
             );
         }
     }

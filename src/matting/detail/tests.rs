@@ -8,11 +8,12 @@ use crate::matting::frame::pixel_format::PixelFormat;
 use crate::matting::frame::view::OwnedFrame;
 use crate::matting::inference::tiles::PLANES;
 use crate::matting::matte::details::TILE;
-use crate::matting::matte::enlarge::{MatteReader, MatteRows};
+use crate::matting::matte::enlarge::{MatteReader, MatteRows, WholeMatte};
 use proptest::prelude::*;
 
 const SIDE: usize = 80;
 const AREA: usize = SIDE * SIDE;
+const INSIDE: usize = PATCH * PATCH;
 
 /// What a made-up network says of a tile's four planes.
 type Says = fn(&[f32], &mut [f32]);
@@ -31,7 +32,7 @@ impl MadeUp {
 
     fn new(says: Says) -> Self {
         let (input, output) =
-            (vec![0.0; Self::BATCH * PLANES * AREA], vec![0.0; Self::BATCH * AREA]);
+            (vec![0.0; Self::BATCH * PLANES * AREA], vec![0.0; Self::BATCH * INSIDE]);
         Self { says, input, output, runs: Arc::default(), fails_at: usize::MAX }
     }
 }
@@ -53,7 +54,8 @@ impl TileNetwork for MadeUp {
         if self.runs.fetch_add(1, Ordering::Relaxed) >= self.fails_at {
             return Err(Error::Inference { reason: "made up".into() });
         }
-        let tiles = self.input.chunks_exact(PLANES * AREA).zip(self.output.chunks_exact_mut(AREA));
+        let tiles =
+            self.input.chunks_exact(PLANES * AREA).zip(self.output.chunks_exact_mut(INSIDE));
         tiles.for_each(|(tile, out)| (self.says)(tile, out));
         Ok(&self.output)
     }
@@ -64,12 +66,21 @@ fn networks(says: Says) -> Vec<Box<dyn TileNetwork>> {
     (0..3).map(|_| Box::new(MadeUp::new(says)) as Box<dyn TileNetwork>).collect()
 }
 
+/// The middle of one of a tile's planes.
+fn plane(tile: &[f32], index: usize, out: &mut [f32]) {
+    let margin = (SIDE - PATCH) / 2;
+    let rows = tile[index * AREA..].chunks_exact(SIDE).skip(margin);
+    for (row, out) in rows.zip(out.chunks_exact_mut(PATCH)) {
+        out.copy_from_slice(&row[margin..margin + PATCH]);
+    }
+}
+
 fn the_same(tile: &[f32], out: &mut [f32]) {
-    out.copy_from_slice(&tile[3 * AREA..]);
+    plane(tile, 3, out);
 }
 
 fn green(tile: &[f32], out: &mut [f32]) {
-    out.copy_from_slice(&tile[AREA..2 * AREA]);
+    plane(tile, 1, out);
 }
 
 fn person(_: &[f32], out: &mut [f32]) {
@@ -150,6 +161,19 @@ proptest! {
             }
             let seen = code(x, y) as f32 / 255.0;
             let want = plain + open[i].clamp(0.0, 1.0) * (seen - plain);
+            // Towards a neighbour that is not refined, less of that.
+            let [columns, rows] = [(x, width), (y, height)].map(|(at, length)| {
+                let [first, last] = [at.saturating_sub(TILE / 4), at + TILE / 4];
+                first / TILE..=last.min(length - 1) / TILE
+            });
+            let are_tiles = |row: usize| {
+                columns.clone().all(|tile| details.row(row * TILE).any(|(span, ..)| span == tile))
+            };
+            if !rows.clone().all(are_tiles) {
+                let [least, most] = [plain.min(want), plain.max(want)];
+                prop_assert!((least - 4e-3..most + 4e-3).contains(&refined));
+                continue;
+            }
             prop_assert!((refined - want).abs() < 4e-3, "{} {}: {} not {}", x, y, refined, want);
         }
     }
@@ -224,9 +248,7 @@ fn all_of_a_frame_may_be_uncertain() {
 fn where_time_is_short_the_most_uncertain_come_first_and_stay() {
     let grid = Size { width: 10, height: 1 };
     let mut choice = Choice::new(grid);
-    let rows = |scores: [f32; 10]| {
-        crate::matting::matte::enlarge::WholeMatte::<u8>::new(640, 64, move |x, _| scores[x / 64])
-    };
+    let rows = |scores: [f32; 10]| WholeMatte::<u8>::new(640, 64, move |x, _| scores[x / 64]);
     let mut open = rows([1.0; 10]);
     let scores = [0.1, 0.0, 0.5, 0.2, 1.0, 0.45, 0.0, 0.12, 0.4, 0.11];
     let mut choose = |scores, most| choice.make(&mut rows(scores), &mut open, 64, most).to_vec();
@@ -239,6 +261,40 @@ fn where_time_is_short_the_most_uncertain_come_first_and_stay() {
     assert_eq!(choose(other, 3), [2, 5, 8]);
     other[8] = 0.1;
     assert_eq!(choose(other, 3), [2, 3, 5]);
+}
+
+#[test]
+fn a_tile_is_not_looked_at_for_a_few_pixels_and_does_not_come_and_go() {
+    let rows = |alpha: f32, pixels: usize| {
+        let value = move |x: usize, y: usize| if x < 4 && y < pixels / 4 { alpha } else { 0.0 };
+        WholeMatte::<u8>::new(64, 64, value)
+    };
+    let mut open = WholeMatte::<u8>::new(64, 64, |_, _| 1.0);
+    let mut choice = Choice::new(Size { width: 1, height: 1 });
+    let mut is_chosen =
+        |alpha, pixels| !choice.make(&mut rows(alpha, pixels), &mut open, 64, 9).is_empty();
+    assert!(!is_chosen(0.5, 16) && !is_chosen(0.3, 32) && is_chosen(0.5, 32));
+    // Once it is there, it stays for less than would bring it.
+    assert!(is_chosen(0.3, 32) && !is_chosen(0.5, 16) && !is_chosen(0.3, 32));
+}
+
+/// Neighbours that see different things, and say so, do not part where they meet.
+#[test]
+fn there_is_no_seam_between_tiles_that_guess_differently() {
+    fn guess(tile: &[f32], out: &mut [f32]) {
+        // Each sees another picture in its own corner.
+        out.fill(tile[0] % 0.1 * 10.0);
+    }
+    let layout = layout(PixelFormat::Gray8, 640, 320);
+    let masks = MaskLayout::covering(Size { width: 32, height: 16 });
+    let mask = [0.5; 512];
+    let mut detailer = Detailer::new(networks(guess), &layout, masks);
+    let details = detailer.find(&frame(layout).view(), &mask, masks, None).unwrap();
+    let [refined, _] = mattes(&layout, &mask, masks, details);
+    let steps = (0..refined.len()).filter(|i| i % 640 != 639);
+    let steepest = steps.map(|i| (refined[i + 1] - refined[i]).abs()).fold(0.0, f32::max);
+    let [least, most] = [f32::min, f32::max].map(|of| refined.iter().copied().reduce(of).unwrap());
+    assert!(most - least > 0.5 && steepest < 0.13 * (most - least), "{least} {most} {steepest}");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 //! Tiles through a network: what it sees of them is gathered, a row of the grid at a time, and what it gives is
-//! mixed with the coarse matte.
+//! mixed with the coarse matte to patches.
 
+use super::patches::{PATCH, close};
 use super::pictures::Pictures;
 use crate::matting::error::Error;
 use crate::matting::frame::view::{FrameLayout, FrameView};
 use crate::matting::inference::tiles::{PLANES, TileNetwork};
-use crate::matting::matte::details::{TILE, Tile};
+use crate::matting::matte::details::{Slots, TILE};
 use crate::matting::matte::enlarge::{Matte, MatteReader, MatteRows};
 use crate::matting::matte::shape::Finisher;
 
@@ -17,8 +18,8 @@ pub struct Sources<'a> {
     pub frame: &'a FrameView<'a>,
     pub coarse: Matte<'a>,
     pub gate: Matte<'a>,
-    /// Tiles across the grid.
-    pub across: usize,
+    /// Which tiles are made.
+    pub slots: Slots<'a>,
 }
 
 /// A network, and what it needs to see tiles.
@@ -71,24 +72,26 @@ impl Worker {
         self.network.take_warning()
     }
 
-    /// Makes the tiles at some places of the grid, which follow each other.
+    /// Makes the patches of the tiles at some places of the grid, which follow each other.
     pub fn refine(
         &mut self,
         sources: &Sources<'_>,
         places: &[usize],
-        tiles: &mut [Tile],
+        patches: &mut [f32],
     ) -> Result<(), Error> {
         let Self { network, readers, pictures, band, batch, .. } = self;
         let [first, second] = readers;
         let (mut coarse, mut gate) = (sources.coarse.rows(first), sources.gate.rows(second));
-        let across = sources.across;
-        batch.gates.clear();
-        let mut rest = tiles;
+        let across = sources.slots.across();
+        batch.clear();
+        let mut rest = patches;
         for places in places.chunk_by(|a, b| a / across == b / across) {
             let row = places[0] / across;
             band.read(row, places.iter().map(|place| place % across), &mut coarse, &mut gate);
-            for (&place, (tile, gate)) in places.iter().zip(&band.tiles) {
-                let input = batch.next(&mut **network, gate);
+            let tiles = band.coarse.iter().zip(&mut band.gates);
+            for (&place, (tile, gate)) in places.iter().zip(tiles) {
+                close(gate, sources.slots, place);
+                let input = batch.next(&mut **network, tile, gate);
                 let (picture, matte) = input.split_at_mut((PLANES - 1) * tile.len());
                 pictures.take(sources.frame, [place % across, row].map(|at| at * TILE), picture);
                 matte.copy_from_slice(tile);
@@ -106,15 +109,17 @@ impl Worker {
 struct Band {
     side: usize,
     height: usize,
-    /// The coarse matte, as large as what the network sees, and the gate, as large as the tile.
-    tiles: Vec<(Vec<f32>, Vec<f32>)>,
+    /// For each tile the coarse matte, as large as what the network sees.
+    coarse: Vec<Vec<f32>>,
+    /// And its gate, as large as a patch.
+    gates: Vec<Vec<f32>>,
 }
 
 impl Band {
     /// For rows of up to `tiles` tiles.
     fn new(side: usize, height: usize, tiles: usize) -> Self {
-        let tile = || (vec![0.0; side * side], vec![0.0; TILE * TILE]);
-        Self { side, height, tiles: (0..tiles).map(|_| tile()).collect() }
+        let [coarse, gates] = [side, PATCH].map(|side| vec![vec![0.0; side * side]; tiles]);
+        Self { side, height, coarse, gates }
     }
 
     /// Reads the tiles of a row of the grid that lie in these columns.
@@ -125,76 +130,83 @@ impl Band {
         coarse: &mut dyn MatteRows,
         gate: &mut dyn MatteRows,
     ) {
-        let margin = (self.side - TILE) / 2;
-        for (index, y) in (row * TILE..row * TILE + self.side).enumerate() {
-            // Beyond the frame its last pixels go on.
-            let values = coarse.row(y.saturating_sub(margin).min(self.height - 1)).values;
-            for (column, (tile, _)) in columns.clone().zip(&mut self.tiles) {
-                let out = &mut tile[index * self.side..][..self.side];
-                copy_replicated(values, (column * TILE) as isize - margin as isize, out);
-            }
-        }
-        for (index, y) in (row * TILE..self.height).take(TILE).enumerate() {
-            let values = gate.row(y).values;
-            for (column, (_, gate)) in columns.clone().zip(&mut self.tiles) {
-                let values = &values[column * TILE..];
-                let out = &mut gate[index * TILE..][..TILE.min(values.len())];
-                out.copy_from_slice(&values[..out.len()]);
-            }
+        read_around(row, self.height, self.side, coarse, columns.clone(), &mut self.coarse);
+        read_around(row, self.height, PATCH, gate, columns, &mut self.gates);
+    }
+}
+
+/// Reads `side` pixels around each tile of a row of the grid that lies in one of these columns, of frames so many
+/// pixels high, a plane for each.
+fn read_around(
+    row: usize,
+    height: usize,
+    side: usize,
+    rows: &mut dyn MatteRows,
+    columns: impl Iterator<Item = usize> + Clone,
+    planes: &mut [Vec<f32>],
+) {
+    let margin = (side - TILE) / 2;
+    for (index, y) in (row * TILE..row * TILE + side).enumerate() {
+        // Beyond the frame its last pixels go on.
+        let values = rows.row(y.saturating_sub(margin).min(height - 1)).values;
+        for (column, plane) in columns.clone().zip(&mut *planes) {
+            let start = (column * TILE) as isize - margin as isize;
+            copy_replicated(values, start, &mut plane[index * side..][..side]);
         }
     }
 }
 
-/// Tiles on their way through the network.
+/// Tiles on their way through the network: for each, [`PATCH`] rows of as many values.
 #[derive(Default)]
 struct Batch {
-    /// For each, [`TILE`] rows of as many values.
     gates: Vec<f32>,
-    /// For each, as large as what the network sees.
     coarse: Vec<f32>,
 }
 
 impl Batch {
     fn len(&self) -> usize {
-        self.gates.len() / (TILE * TILE)
+        self.gates.len() / (PATCH * PATCH)
     }
 
-    /// Takes a tile in; gives the planes that the network is to see of it.
-    fn next<'a>(&mut self, network: &'a mut dyn TileNetwork, gate: &[f32]) -> &'a mut [f32] {
-        let planes = PLANES * network.side() * network.side();
+    fn clear(&mut self) {
+        self.gates.clear();
+        self.coarse.clear();
+    }
+
+    /// Takes a tile in, whose coarse matte is as large as what the network sees; gives the planes that the network
+    /// is to see of it.
+    fn next<'a>(
+        &mut self,
+        network: &'a mut dyn TileNetwork,
+        coarse: &[f32],
+        gate: &[f32],
+    ) -> &'a mut [f32] {
+        let side = network.side();
+        let (margin, planes) = ((side - PATCH) / 2, PLANES * side * side);
         let start = self.len() * planes;
         self.gates.extend_from_slice(gate);
+        for row in coarse.chunks_exact(side).skip(margin).take(PATCH) {
+            self.coarse.extend_from_slice(&row[margin..margin + PATCH]);
+        }
         &mut network.input()[start..start + planes]
     }
 
-    /// Runs the network, and makes the first of `tiles` of what it gives, as far as the gates are open; the
+    /// Runs the network, and makes the first of `patches` of what it gives, as far as the gates are open; the
     /// others are left.
     fn finish<'a>(
         &mut self,
         network: &mut dyn TileNetwork,
-        tiles: &'a mut [Tile],
-    ) -> Result<&'a mut [Tile], Error> {
-        let (made, rest) = tiles.split_at_mut(self.len());
+        patches: &'a mut [f32],
+    ) -> Result<&'a mut [f32], Error> {
+        let (made, rest) = patches.split_at_mut(self.gates.len());
         if made.is_empty() {
             return Ok(rest);
         }
-        let (side, margin) = (network.side(), (network.side() - TILE) / 2);
-        // They are kept: what a network gives is only ever mixed with them.
-        self.coarse.clear();
-        for tile in network.input().chunks_exact(PLANES * side * side).take(made.len()) {
-            self.coarse.extend_from_slice(&tile[(PLANES - 1) * side * side..]);
+        let sources = self.coarse.iter().zip(network.run()?).zip(&self.gates);
+        for (out, ((&coarse, &refined), &gate)) in made.iter_mut().zip(sources) {
+            *out = opened(coarse, refined, gate);
         }
-        let refined = network.run()?;
-        let planes = refined.chunks_exact(side * side).zip(self.coarse.chunks_exact(side * side));
-        let gates = self.gates.chunks_exact(TILE * TILE);
-        for ((tile, gate), (refined, coarse)) in made.iter_mut().zip(gates).zip(planes) {
-            tile.fill((0..TILE).map(|y| {
-                let here = (y + margin) * side + margin..(y + margin) * side + margin + TILE;
-                let row = coarse[here.clone()].iter().zip(&refined[here]).zip(&gate[y * TILE..]);
-                row.map(|((&coarse, &refined), &gate)| opened(coarse, refined, gate))
-            }));
-        }
-        self.gates.clear();
+        self.clear();
         Ok(rest)
     }
 }

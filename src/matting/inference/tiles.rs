@@ -2,6 +2,8 @@
 
 //! A network that refines tiles of a matte, as the rest of the matting sees it.
 
+#[cfg(doc)]
+use crate::matting::detail::patches::PATCH;
 use crate::matting::error::Error;
 
 /// Planes of a tile: blue, green and red in [0, 1], and the coarse matte.
@@ -12,7 +14,7 @@ pub const PLANES: usize = 4;
 /// [`TileSession`](crate::matting::inference::session::TileSession) runs the network of this library; tests put
 /// something simple in its place.
 pub trait TileNetwork: Send {
-    /// Pixels along the side of a tile.
+    /// Pixels along the side of what it sees of a tile, around whose middle they lie.
     fn side(&self) -> usize;
 
     /// Tiles in a run.
@@ -22,8 +24,8 @@ pub trait TileNetwork: Send {
     /// [0, 1] and row by row. It is kept from run to run.
     fn input(&mut self) -> &mut [f32];
 
-    /// Runs on what [`input`](Self::input) holds, and gives the mattes of all tiles in it, a plane each; what
-    /// comes of tiles that were not filled means nothing.
+    /// Runs on what [`input`](Self::input) holds, and gives the mattes of all tiles in it, [`PATCH`] rows of as many
+    /// values each; what comes of tiles that were not filled means nothing.
     ///
     /// # Errors
     /// [`Error::Inference`] where the run fails.

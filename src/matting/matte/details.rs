@@ -28,19 +28,49 @@ impl Default for Tile {
 }
 
 impl Tile {
-    /// Takes in [`TILE`] rows of as many values, each in [0, 1].
-    pub fn fill(&mut self, rows: impl Iterator<Item = impl Iterator<Item = f32>>) {
-        let kept = self.values.chunks_exact_mut(TILE).zip(&mut self.covers);
-        for ((out, cover), row) in kept.zip(rows) {
-            for (out, value) in out.iter_mut().zip(row) {
-                *out = snapped(value);
-            }
-            let first = out[0];
-            *cover = match out.iter().all(|&value| value == first) {
+    /// Has its [`TILE`] rows of as many values written, each in [0, 1].
+    pub fn fill(&mut self, write: impl FnOnce(&mut [f32])) {
+        write(&mut self.values);
+        for (row, cover) in self.values.chunks_exact_mut(TILE).zip(&mut self.covers) {
+            row.iter_mut().for_each(|value| *value = snapped(*value));
+            let first = row[0];
+            *cover = match row.iter().all(|&value| value == first) {
                 true => Cover::of_opacity(first),
                 false => Cover::Soft,
             };
         }
+    }
+}
+
+/// Which tile lies where on the grid of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots<'a> {
+    grid: Size,
+    slots: &'a [Option<usize>],
+}
+
+impl Slots<'_> {
+    /// Places of the grid in a row.
+    pub const fn across(self) -> usize {
+        self.grid.width
+    }
+
+    /// Which of the tiles lies so many places to the right of one of the grid, and below it; none where there is no
+    /// tile, or the grid ends.
+    pub fn beside(self, place: usize, step: [isize; 2]) -> Option<usize> {
+        self.slots[self.neighbour(place, step)?]
+    }
+
+    /// Whether there could be a tile so many places to the right and below, and there is none.
+    pub fn lacks(self, place: usize, step: [isize; 2]) -> bool {
+        self.neighbour(place, step).is_some_and(|place| self.slots[place].is_none())
+    }
+
+    fn neighbour(self, place: usize, [right, below]: [isize; 2]) -> Option<usize> {
+        let x = (place % self.grid.width).checked_add_signed(right)?;
+        let y = (place / self.grid.width).checked_add_signed(below)?;
+        let is_inside = x < self.grid.width && y < self.grid.height;
+        is_inside.then_some(y * self.grid.width + x)
     }
 }
 
@@ -85,9 +115,9 @@ impl Details {
         self.len = 0;
     }
 
-    /// Lays out other tiles, at these places of the grid, counted row by row. They are to be filled, in that
-    /// order.
-    pub fn lay(&mut self, places: &[usize]) -> &mut [Tile] {
+    /// Lays out other tiles, at these places of the grid, counted row by row: which lies where, and the tiles, which
+    /// are to be filled, in that order.
+    pub fn lay(&mut self, places: &[usize]) -> (Slots<'_>, &mut [Tile]) {
         self.clear();
         for (slot, &place) in places.iter().enumerate() {
             self.slots[place] = Some(slot);
@@ -96,7 +126,8 @@ impl Details {
         if self.tiles.len() < self.len {
             self.tiles.resize_with(self.len, Tile::default);
         }
-        &mut self.tiles[..self.len]
+        let slots = Slots { grid: self.grid, slots: &self.slots };
+        (slots, &mut self.tiles[..self.len])
     }
 
     /// The tiles that row `y` of the frame passes: which span of the row each is, what it is there, and its
@@ -124,17 +155,27 @@ mod tests {
     use super::*;
 
     /// 0.5 along the diagonal.
-    fn diagonal(value: f32) -> impl Iterator<Item = impl Iterator<Item = f32>> {
-        (0..TILE).map(move |y| (0..TILE).map(move |x| if x == y { 0.5 } else { value }))
+    fn diagonal(value: f32) -> impl FnOnce(&mut [f32]) {
+        rows(move |x, y| if x == y { 0.5 } else { value })
+    }
+
+    fn rows(value: impl Fn(usize, usize) -> f32) -> impl FnOnce(&mut [f32]) {
+        move |out| {
+            out.iter_mut().enumerate().for_each(|(i, out)| *out = value(i % TILE, i / TILE));
+        }
     }
 
     #[test]
     fn a_tile_lies_where_it_was_put() {
         let mut details = Details::new(Size { width: 200, height: 100 });
         assert_eq!(details.grid(), Size { width: 4, height: 2 });
-        let tiles = details.lay(&[3, 5]);
+        let (slots, tiles) = details.lay(&[3, 5]);
+        let beside = [[0, 0], [1, 0], [-2, 1], [0, 1], [0, -1]].map(|step| slots.beside(3, step));
+        assert_eq!(beside, [Some(0), None, Some(1), None, None]);
+        let lacks = [[0, 0], [1, 0], [-2, 1], [0, 1], [-1, 0]].map(|step| slots.lacks(3, step));
+        assert_eq!(lacks, [false, false, false, true, true]);
         tiles[0].fill(diagonal(0.0));
-        tiles[1].fill((0..TILE).map(|y| std::iter::repeat_n(y as f32 / 63.0, TILE)));
+        tiles[1].fill(rows(|_, y| y as f32 / 63.0));
         assert_eq!(details.len(), 2);
         assert_eq!(details.row(0).map(|(span, ..)| span).collect::<Vec<_>>(), [3]);
         let below: Vec<_> = (64..100).flat_map(|y| details.row(y)).collect();
@@ -144,7 +185,7 @@ mod tests {
         details.clear();
         assert!(details.is_empty() && details.row(64).next().is_none());
         // Nothing is left of what was there.
-        details.lay(&[0])[0].fill(diagonal(1.0));
+        details.lay(&[0]).1[0].fill(diagonal(1.0));
         let row: Vec<_> = details.row(2).map(|(span, cover, row)| (span, cover, row[2])).collect();
         assert_eq!(row, [(0, Cover::Soft, 0.5)]);
     }
@@ -152,8 +193,7 @@ mod tests {
     #[test]
     fn what_is_nearly_sure_is_sure() {
         let mut details = Details::new(Size { width: 64, height: 64 });
-        let rows = (0..TILE).map(|y| std::iter::repeat_n([0.001, 0.999, 0.01][y % 3], TILE));
-        details.lay(&[0])[0].fill(rows);
+        details.lay(&[0]).1[0].fill(rows(|_, y| [0.001, 0.999, 0.01][y % 3]));
         let covers: Vec<_> =
             (0..3).flat_map(|y| details.row(y)).map(|(_, cover, _)| cover).collect();
         assert_eq!(covers, [Cover::Clear, Cover::Opaque, Cover::Soft]);

@@ -10,6 +10,7 @@ use super::load::{Loaded, Place, Runtime};
 use super::ports::{Port, Type};
 use super::tensors::Floats;
 use super::{Device, SessionOptions};
+use crate::matting::detail::patches::PATCH;
 use crate::matting::error::{Error, one_line};
 use crate::matting::inference::tiles::{PLANES, TileNetwork};
 use crate::matting::model::catalog::ModelSource;
@@ -98,14 +99,14 @@ impl Bound {
         let loaded = Loaded::get(runtime, &source, options, &place, false, copy)?;
         let is_cpu = loaded.place.device() == Device::Cpu;
         let batch = if is_cpu { FEW } else { MANY };
-        let floats = |name: &str, planes: usize| {
-            let shape = [batch, planes, SIDE, SIDE].map(|side| side as i64);
+        let floats = |name: &str, planes: usize, side: usize| {
+            let shape = [batch, planes, side, side].map(|length| length as i64);
             let port = Port { name: name.into(), ty: Type::F32, shape: shape.to_vec() };
             Floats::new(&port, &shape)
         };
         let bind = || -> ort::Result<_> {
             let mut binding = loaded.take(|session| session.create_binding())?;
-            let (tiles, mut mattes) = (floats(TILES, PLANES)?, floats(MATTES, 1)?);
+            let (tiles, mut mattes) = (floats(TILES, PLANES, SIDE)?, floats(MATTES, 1, PATCH)?);
             tiles.bind_input(&mut binding, TILES)?;
             mattes.bind_output(&mut binding, MATTES)?;
             Ok((binding, tiles, mattes))
@@ -175,11 +176,10 @@ mod tests {
     #[test]
     fn every_tile_becomes_a_matte() {
         let mut session = session();
-        let area = SIDE * SIDE;
         for fill in [0.0, 0.5, 1.0] {
             session.input().fill(fill);
             let mattes = session.run().unwrap();
-            assert_eq!(mattes.len(), FEW * area);
+            assert_eq!(mattes.len(), FEW * PATCH * PATCH);
             assert!(mattes.iter().all(|value| (0.0..=1.0).contains(value)));
         }
         for (i, value) in session.input().iter_mut().enumerate() {
@@ -214,7 +214,9 @@ mod tests {
             session.run().unwrap().to_vec()
         };
         let (one, other) = (run([0, 1, 2, 3]), run([3, 1, 0, 2]));
-        let plane = |mattes: &[f32], index: usize| mattes[index * area..][..area].to_vec();
+        let plane = |mattes: &[f32], index: usize| {
+            mattes[index * PATCH * PATCH..][..PATCH * PATCH].to_vec()
+        };
         for (index, at) in [(0, 2), (1, 1), (2, 3), (3, 0)] {
             let pairs = plane(&one, index).into_iter().zip(plane(&other, at));
             assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));

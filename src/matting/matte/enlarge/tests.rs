@@ -83,8 +83,10 @@ proptest! {
             if flat == 0 { f32::from(y.is_multiple_of(2)) } else { chance(place + x * 7 + y * 131) as f32 / (1 << 24) as f32 }
         };
         let places: Vec<_> = places.into_iter().filter(|&place| place < details.grid().area()).collect();
-        for (tile_of, &place) in details.lay(&places).iter_mut().zip(&places) {
-            tile_of.fill((0..TILE).map(|y| (0..TILE).map(move |x| tile(place, x, y))));
+        for (tile_of, &place) in details.lay(&places).1.iter_mut().zip(&places) {
+            tile_of.fill(|out| {
+                out.iter_mut().enumerate().for_each(|(i, out)| *out = tile(place, i % TILE, i / TILE));
+            });
         }
         let settings = MatteSettings { invert, threshold, ..Default::default() };
         let mut finisher = Finisher::new(frame, MaskLayout::covering(mask));
