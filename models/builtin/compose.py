@@ -22,6 +22,7 @@ WALLS = 0.1         # of the training's surroundings are a plain wall, as behind
 BEFORE_A_WALL = 0.12  # of the training's pictures show one person from close by before a plain wall, as cameras on desks do,
 LIT_THERE = 0.6     # and so many of these are lit in a colour
 CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
+HIDDEN = 0.08       # of the training's pictures have a part of somebody blurred, as faces are that nobody is to know
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
 _GREY = np.float32([0.299, 0.587, 0.114])
@@ -150,6 +151,25 @@ def hue_turn(angle: float, saturation: float) -> np.ndarray:
     turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
     grey = np.full((3, 3), 1 / 3)
     return (grey + saturation * (turn - grey)).astype("f4")
+
+
+def hide(picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> None:
+    """Blurs a round part of somebody in a picture (H, W, 3) float32, in place, more often of the upper half; alpha stays."""
+    inside = np.argwhere(alpha > 0.98)
+    if len(inside) == 0:
+        return
+    length = np.sqrt(len(inside))
+    # They are sorted by row.
+    row, column = inside[int(len(inside) * rng.random() ** 2)]
+    radius = max(2.0, rng.uniform(0.08, 0.25) * length)
+    round_part = np.zeros(alpha.shape, np.uint8)
+    axes = tuple(int(radius * rng.uniform(0.7, 1.2)) + 1 for _ in range(2))
+    cv2.ellipse(round_part, (int(column), int(row)), axes, rng.uniform(0, 180), 0, 360, 255, -1)
+    share = cv2.GaussianBlur(round_part.astype("f4") / 255, (0, 0), max(0.6, 0.08 * radius)) * (alpha > 0.98)
+    sigma = radius * rng.uniform(0.3, 0.9)
+    # Of the person alone, so that nothing of what is behind comes in.
+    colours = cv2.GaussianBlur(picture * alpha[..., None], (0, 0), sigma) / (cv2.GaussianBlur(alpha, (0, 0), sigma)[..., None] + 1e-3)
+    picture += share[..., None] * (colours - picture)
 
 
 class Composer:
@@ -513,6 +533,9 @@ class Composer:
     def photograph(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator, coloured: float = COLOURED) -> tuple[np.ndarray, np.ndarray]:
         """Focus, light (with that chance ``coloured``), white balance, sensor noise, sharpening and compression of a whole picture."""
         frame = alpha.shape
+        # Held-out composites stay what they were before there was any.
+        if not self.held_out and rng.random() < HIDDEN:
+            hide(picture, alpha, rng)
         kind = rng.random()
         if kind < 0.22:
             sigma = rng.uniform(0.3, 1.2)
@@ -530,7 +553,6 @@ class Composer:
         dim = rng.random() < 0.10
         gamma = np.exp(rng.normal(0, 0.16)) * (rng.uniform(1.2, 2.0) if dim else 1.0)
         gain = np.exp(rng.normal(-0.02, 0.1)) * np.exp(rng.normal(0, 0.035, 3))
-        # Held-out composites stay what they were before there was any.
         if not self.held_out and rng.random() < coloured:
             light = lamp(rng)
             gain *= light

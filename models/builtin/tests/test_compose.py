@@ -82,3 +82,19 @@ def test_padding_puts_the_smaller_half_on_the_top_and_left():
     assert padded.shape == (5, 5, 3)
     assert (padded[0] == photo[0]).all() and (padded[1] == photo[0]).all() and (padded[4] == photo[1]).all()
     assert (padded[2] == photo[1]).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_hidden_part_lies_inside_of_somebody(seed):
+    rng = np.random.default_rng(seed)
+    picture = rng.random((60, 80, 3), dtype=np.float32)
+    alpha = np.zeros((60, 80), "f4")
+    alpha[10:50, 20:60] = 1
+    alpha[8:10, 20:60] = 0.5
+    before = picture.copy()
+    compose.hide(picture, alpha, rng)
+    changed = np.abs(picture - before).max(2) > 1e-6
+    assert changed.any() and not changed[alpha < 1].any()
+    assert picture.min() >= 0 and picture.max() <= 1
+    # Nobody, nothing.
+    compose.hide(before, np.zeros_like(alpha), rng)
