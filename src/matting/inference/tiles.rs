@@ -2,8 +2,6 @@
 
 //! A network that refines tiles of a matte, as the rest of the matting sees it.
 
-#[cfg(doc)]
-use crate::matting::detail::patches::PATCH;
 use crate::matting::error::Error;
 
 /// Planes of a tile: blue, green and red in [0, 1], and the coarse matte.
@@ -24,8 +22,8 @@ pub trait TileNetwork: Send {
     /// [0, 1] and row by row. It is kept from run to run.
     fn input(&mut self) -> &mut [f32];
 
-    /// Runs on what [`input`](Self::input) holds, and gives the mattes of all tiles in it, [`PATCH`] rows of as many
-    /// values each; what comes of tiles that were not filled means nothing.
+    /// Runs on what [`input`](Self::input) holds, and gives the mattes of all tiles in it: for each 72 rows of as many
+    /// values, of its 64x64 pixels and four around them. What comes of tiles that were not filled means nothing.
     ///
     /// # Errors
     /// [`Error::Inference`] where the run fails.

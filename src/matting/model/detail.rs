@@ -3,10 +3,7 @@
 //! The network that refines tiles of mattes and is part of this library; how it is made stands in
 //! `models/detail`.
 
-#[cfg(doc)]
-use crate::matting::detail::patches::PATCH;
-
-/// The network as ONNX: `tiles` (N, 4, [`SIDE`], [`SIDE`]) to `mattes` (N, 1, [`PATCH`], [`PATCH`]) of their middles.
+/// The network as ONNX: `tiles` (N, 4, [`SIDE`], [`SIDE`]) to `mattes` (N, 1, 72, 72) of their middles.
 pub const BYTES: &[u8] = include_bytes!("../../../models/detail.onnx");
 
 /// Pixels along the side of what the network sees of a tile.
