@@ -17,7 +17,6 @@ from builtin import backgrounds, compose, contract, evaluate, paths, photographs
 
 from . import shapes, subjects
 from .network import MARGIN
-from .network import MARGIN
 
 TILE = 80
 INSIDE = TILE - 2 * MARGIN

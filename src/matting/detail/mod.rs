@@ -169,7 +169,8 @@ impl Detailer {
             workers
                 .iter_mut()
                 .try_for_each(|worker| std::mem::replace(&mut worker.result, Ok(())))?;
-            patches.make(slots, chosen, tiles);
+            // One worker is alone in its thread, outside of any pool.
+            patches.make(slots, chosen, tiles, chosen.len().div_ceil(count));
             Ok(())
         };
         match threads().filter(|_| count > 1) {

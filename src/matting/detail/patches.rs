@@ -12,11 +12,7 @@ pub const OVERLAP: usize = 4;
 /// Pixels along a side of a patch.
 pub const PATCH: usize = TILE + 2 * OVERLAP;
 
-/// So many tiles are made at once.
-const AT_ONCE: usize = 16;
-
 /// A patch for each tile of a frame, in their order.
-#[derive(Default)]
 pub struct Patches {
     values: Vec<f32>,
     /// How much a patch counts along an axis; what two neighbours count adds up to 1.
@@ -38,15 +34,16 @@ impl Patches {
         &mut self.values[..length]
     }
 
-    /// Makes the tiles that lie at these places. `join` takes nothing from the heap.
-    pub fn make(&self, slots: Slots<'_>, places: &[usize], tiles: &mut [Tile]) {
-        if tiles.len() > AT_ONCE {
+    /// Makes the tiles that lie at these places, at most so many by one thread; where there are more, in those of the
+    /// pool that this runs in. `join` takes nothing from the heap.
+    pub fn make(&self, slots: Slots<'_>, places: &[usize], tiles: &mut [Tile], by_one: usize) {
+        if tiles.len() > by_one {
             let middle = tiles.len() / 2;
             let ((places, others), (tiles, other_tiles)) =
                 (places.split_at(middle), tiles.split_at_mut(middle));
             rayon::join(
-                || self.make(slots, places, tiles),
-                || self.make(slots, others, other_tiles),
+                || self.make(slots, places, tiles, by_one),
+                || self.make(slots, others, other_tiles, by_one),
             );
             return;
         }
@@ -168,7 +165,7 @@ mod tests {
         let (slots, tiles) = details.lay(places);
         let values = patches.lay(places.len()).chunks_exact_mut(PATCH * PATCH);
         values.zip(says).for_each(|(patch, value)| patch.fill(*value));
-        patches.make(slots, places, tiles);
+        patches.make(slots, places, tiles, 3);
         let row = |y| {
             let mut row = vec![2.0; frame.width];
             for (span, _, values) in details.row(y) {
