@@ -1,7 +1,8 @@
 """Step ``export``: the ONNX file that the plugin embeds.
 
-Input ``tiles`` (N, 4, 80, 80) float32: blue, green, red and the coarse matte in [0, 1]; output ``mattes`` (N, 1, 72, 72) float32
-in [0, 1], of their middles. Weights are stored in half precision behind casts, as the built-in network's are.
+Input ``tiles`` (N, 4, 80, 80) float32: blue, green, red and the coarse matte in [0, 1]; output ``coefficients`` (N, 18, 18, 80)
+float32, for each cell of 4x4 pixels of their middles 16 factors of blue, as many of green, of red and of the coarse matte,
+and 16 offsets, each for the cell's pixels row by row. What they give is added to the coarse matte. Weights are stored in half precision behind casts, as the built-in network's are.
 """
 from __future__ import annotations
 
@@ -19,20 +20,21 @@ from builtin import paths
 from builtin.export import halve, without_unused
 
 from . import places
-from .network import MARGIN, Matte, Network
+from .network import CELL, MARGIN, PLANES, Coefficients, Network
 from .samples import INSIDE, TILE
 
 OPSET = 17
+OUTPUT = "coefficients"
 
 
 def to_onnx(network: Network) -> onnx.ModelProto:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(Matte(network).eval(), (torch.rand(2, 4, TILE, TILE),), buffer, input_names=["tiles"], output_names=["mattes"],
-                          dynamic_axes={"tiles": {0: "tiles"}, "mattes": {0: "tiles"}}, opset_version=OPSET, dynamo=False)
+        torch.onnx.export(Coefficients(network).eval(), (torch.rand(2, PLANES, TILE, TILE),), buffer, input_names=["tiles"], output_names=[OUTPUT],
+                          dynamic_axes={"tiles": {0: "tiles"}, OUTPUT: {0: "tiles"}}, opset_version=OPSET, dynamo=False)
     model = onnx.load_model_from_string(buffer.getvalue())
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("mattes", TensorProto.FLOAT, ["tiles", 1, INSIDE, INSIDE]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["tiles", INSIDE // CELL, INSIDE // CELL, (PLANES + 1) * CELL**2]))
     return with_one_slice(model)
 
 

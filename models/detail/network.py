@@ -1,4 +1,4 @@
-"""The network: a tile of a picture and its coarse matte in, the matte of the tile's middle out.
+"""The network: a tile of a picture and its coarse matte in, for each pixel of the tile's middle a function of both out.
 
 All work is done at a quarter of the resolution and below, where convolutions have enough channels to be quick. Locally
 alpha is close to an affine function of colour (Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image
@@ -51,27 +51,31 @@ class Network(nn.Module):
         nn.init.zeros_(self.coefficients.weight)
         nn.init.zeros_(self.coefficients.bias)
 
-    def forward(self, tiles: Tensor) -> Tensor:
-        """tiles: (N, 4, H, W), BGR and the coarse matte in [0, 1], sides multiples of 16; gives by how much to change the
-        middle of the coarse matte, (N, 1, H - 2 MARGIN, W - 2 MARGIN), whose sum may leave [0, 1]."""
-        inside = middle_of(tiles)
+    def coefficients_of(self, tiles: Tensor) -> Tensor:
+        """tiles: (N, 4, H, W), BGR and the coarse matte in [0, 1], sides multiples of 16. Gives (N, 5 CELL², h, w), a place
+        for each cell of the middle: four factors and an offset, each for the cell's pixels row by row."""
         fine = self.fine(self.patches(tiles))
         middle = self.down(fine)
         around = F.interpolate(self.from_around(self.around(middle)), scale_factor=2.0, mode="nearest")
         middle = self.up(middle + around)
         joined = self.joined(fine + F.interpolate(self.from_middle(middle), scale_factor=2.0, mode="nearest"))
-        hidden = torch.relu(self.features(joined) + self.pixels(inside))
-        factors, offset = F.pixel_shuffle(self.coefficients(hidden), CELL).split([PLANES, 1], 1)
-        return (factors * inside).sum(1, keepdim=True) + offset
+        return self.coefficients(torch.relu(self.features(joined) + self.pixels(middle_of(tiles))))
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """By how much to change the middle of the coarse matte, (N, 1, H - 2 MARGIN, W - 2 MARGIN), whose sum may leave
+        [0, 1]."""
+        factors, offset = F.pixel_shuffle(self.coefficients_of(tiles), CELL).split([PLANES, 1], 1)
+        return (factors * middle_of(tiles)).sum(1, keepdim=True) + offset
 
 
-class Matte(nn.Module):
-    """The network as it is exported: a tile's four channels to the matte of its middle in [0, 1]."""
+class Coefficients(nn.Module):
+    """The network as it is exported. What its functions give is cheaper to work out outside of ONNX Runtime, in which a
+    quarter of the time went into bringing coefficients to pixels."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """(N, 4, H, W), BGR and the coarse matte, to (N, 1, H - 2 MARGIN, W - 2 MARGIN)."""
-        return (middle_of(tiles)[:, 3:] + self.network(tiles)).clamp(0, 1)
+        """(N, 4, H, W), BGR and the coarse matte, to (N, h, w, 5 CELL²)."""
+        return self.network.coefficients_of(tiles).permute(0, 2, 3, 1)

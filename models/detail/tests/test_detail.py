@@ -40,7 +40,7 @@ def test_drawn_shapes_are_premultiplied(seed):
 def test_a_network_that_learnt_nothing_changes_nothing():
     fresh = network.Network().eval()
     tiles = torch.rand(2, 4, samples.TILE, samples.TILE)
-    assert torch.equal(network.Matte(fresh)(tiles), network.middle_of(tiles[:, 3:]))
+    assert not fresh(tiles).any()
 
 
 def test_the_loss_is_least_for_the_truth():
@@ -101,18 +101,30 @@ def test_what_lies_around_the_middle_is_seen():
     other = tiles.clone()
     other[..., : network.MARGIN] = 0
     with torch.no_grad():
-        assert not torch.equal(network.Matte(some)(tiles), network.Matte(some)(other))
+        assert not torch.equal(some.coefficients_of(tiles), some.coefficients_of(other))
 
 
 def test_the_exported_file_is_the_network():
     session = onnxruntime.InferenceSession(str(places.MODEL), providers=["CPUExecutionProvider"])
-    model = network.Matte(export.load(places.WEIGHTS)).eval()
+    model = network.Coefficients(export.load(places.WEIGHTS)).eval()
     tiles = torch.rand(3, 4, samples.TILE, samples.TILE)
     tiles[1] = 0.5
     ours = session.run(None, {"tiles": tiles.numpy()})[0]
     with torch.no_grad():
         assert np.abs(ours - model(tiles).numpy()).max() < 1e-3
-    assert ours.min() >= 0 and ours.max() <= 1
+
+
+def test_coefficients_are_of_a_cells_pixels_row_by_row():
+    torch.manual_seed(2)
+    some = network.Network().eval()
+    torch.nn.init.normal_(some.coefficients.weight)
+    tiles = torch.rand(1, 4, samples.TILE, samples.TILE)
+    with torch.no_grad():
+        coefficients, change = some.coefficients_of(tiles)[0], some(tiles)[0, 0]
+    seen = network.middle_of(tiles)[0]
+    for y, x in [(0, 0), (9, 30), (71, 71)]:
+        of_pixel = coefficients[4 * (y % 4) + x % 4 :: 16, y // 4, x // 4]
+        assert torch.isclose(change[y, x], of_pixel[:4] @ seen[:, y, x] + of_pixel[4], atol=1e-4)
 
 
 def test_the_exported_file_is_small():

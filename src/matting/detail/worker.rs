@@ -43,11 +43,11 @@ impl Worker {
     ) -> Self {
         let side = network.side();
         Self {
+            batch: Batch::new(&*network),
             network,
             readers: [finisher.reader(), finisher.reader()],
             pictures: Pictures::new(layout, side),
             band: Band::new(side, layout.height, across),
-            batch: Batch::default(),
             result: Ok(()),
         }
     }
@@ -83,19 +83,17 @@ impl Worker {
         let [first, second] = readers;
         let (mut coarse, mut gate) = (sources.coarse.rows(first), sources.gate.rows(second));
         let across = sources.slots.across();
-        batch.clear();
+        batch.count = 0; // a run that failed leaves some
         let mut rest = patches;
         for places in places.chunk_by(|a, b| a / across == b / across) {
             let row = places[0] / across;
             band.read(row, places.iter().map(|place| place % across), &mut coarse, &mut gate);
-            let tiles = band.coarse.iter().zip(&mut band.gates);
-            for (&place, (tile, gate)) in places.iter().zip(tiles) {
-                close(gate, sources.slots, place);
-                let input = batch.next(&mut **network, tile, gate);
-                let (picture, matte) = input.split_at_mut((PLANES - 1) * tile.len());
-                pictures.take(sources.frame, [place % across, row].map(|at| at * TILE), picture);
-                matte.copy_from_slice(tile);
-                if batch.len() == network.batch() {
+            for (&place, tile) in places.iter().zip(&mut band.tiles) {
+                close(&mut tile.gate, sources.slots, place);
+                let input = batch.next(&mut **network, tile);
+                let corner = [place % across, row].map(|at| at * TILE);
+                pictures.take(sources.frame, corner, input);
+                if batch.count == network.batch() {
                     rest = batch.finish(&mut **network, rest)?;
                 }
             }
@@ -104,22 +102,34 @@ impl Worker {
     }
 }
 
+/// What is known of a tile.
+#[derive(Clone)]
+struct Known {
+    /// The coarse matte, as large as what the network sees.
+    coarse: Vec<f32>,
+    /// Its gate, as large as a patch.
+    gate: Vec<f32>,
+}
+
+impl Known {
+    /// Of a tile of which the network sees `side` pixels.
+    fn new(side: usize) -> Self {
+        Self { coarse: vec![0.0; side * side], gate: vec![0.0; PATCH * PATCH] }
+    }
+}
+
 /// What is known of the tiles of a row of the grid, of frames so many pixels high, for a network that sees
 /// `side` pixels of each.
 struct Band {
     side: usize,
     height: usize,
-    /// For each tile the coarse matte, as large as what the network sees.
-    coarse: Vec<Vec<f32>>,
-    /// And its gate, as large as a patch.
-    gates: Vec<Vec<f32>>,
+    tiles: Vec<Known>,
 }
 
 impl Band {
     /// For rows of up to `tiles` tiles.
     fn new(side: usize, height: usize, tiles: usize) -> Self {
-        let [coarse, gates] = [side, PATCH].map(|side| vec![vec![0.0; side * side]; tiles]);
-        Self { side, height, coarse, gates }
+        Self { side, height, tiles: vec![Known::new(side); tiles] }
     }
 
     /// Reads the tiles of a row of the grid that lie in these columns.
@@ -130,65 +140,57 @@ impl Band {
         coarse: &mut dyn MatteRows,
         gate: &mut dyn MatteRows,
     ) {
-        read_around(row, self.height, self.side, coarse, columns.clone(), &mut self.coarse);
-        read_around(row, self.height, PATCH, gate, columns, &mut self.gates);
+        self.read_around(row, self.side, coarse, columns.clone(), |tile| &mut tile.coarse);
+        self.read_around(row, PATCH, gate, columns, |tile| &mut tile.gate);
     }
-}
 
-/// Reads `side` pixels around each tile of a row of the grid that lies in one of these columns, of frames so many
-/// pixels high, a plane for each.
-fn read_around(
-    row: usize,
-    height: usize,
-    side: usize,
-    rows: &mut dyn MatteRows,
-    columns: impl Iterator<Item = usize> + Clone,
-    planes: &mut [Vec<f32>],
-) {
-    let margin = (side - TILE) / 2;
-    for (index, y) in (row * TILE..row * TILE + side).enumerate() {
-        // Beyond the frame its last pixels go on.
-        let values = rows.row(y.saturating_sub(margin).min(height - 1)).values;
-        for (column, plane) in columns.clone().zip(&mut *planes) {
-            let start = (column * TILE) as isize - margin as isize;
-            copy_replicated(values, start, &mut plane[index * side..][..side]);
+    /// Reads `side` pixels around each tile into a plane of it.
+    fn read_around(
+        &mut self,
+        row: usize,
+        side: usize,
+        rows: &mut dyn MatteRows,
+        columns: impl Iterator<Item = usize> + Clone,
+        plane: fn(&mut Known) -> &mut [f32],
+    ) {
+        let margin = (side - TILE) / 2;
+        for (index, y) in (row * TILE..row * TILE + side).enumerate() {
+            // Beyond the frame its last pixels go on.
+            let values = rows.row(y.saturating_sub(margin).min(self.height - 1)).values;
+            for (column, tile) in columns.clone().zip(&mut self.tiles) {
+                let start = (column * TILE) as isize - margin as isize;
+                copy_replicated(values, start, &mut plane(tile)[index * side..][..side]);
+            }
         }
     }
 }
 
-/// Tiles on their way through the network: for each, [`PATCH`] rows of as many values.
-#[derive(Default)]
+/// Tiles on their way through the network.
 struct Batch {
-    gates: Vec<f32>,
-    coarse: Vec<f32>,
+    side: usize,
+    /// As many as there is room for.
+    tiles: Vec<Known>,
+    /// So many of them are on their way.
+    count: usize,
 }
 
 impl Batch {
-    fn len(&self) -> usize {
-        self.gates.len() / (PATCH * PATCH)
-    }
-
-    fn clear(&mut self) {
-        self.gates.clear();
-        self.coarse.clear();
-    }
-
-    /// Takes a tile in, whose coarse matte is as large as what the network sees; gives the planes that the network
-    /// is to see of it.
-    fn next<'a>(
-        &mut self,
-        network: &'a mut dyn TileNetwork,
-        coarse: &[f32],
-        gate: &[f32],
-    ) -> &'a mut [f32] {
+    /// For a network, with no tiles yet.
+    fn new(network: &dyn TileNetwork) -> Self {
         let side = network.side();
-        let (margin, planes) = ((side - PATCH) / 2, PLANES * side * side);
-        let start = self.len() * planes;
-        self.gates.extend_from_slice(gate);
-        for row in coarse.chunks_exact(side).skip(margin).take(PATCH) {
-            self.coarse.extend_from_slice(&row[margin..margin + PATCH]);
-        }
-        &mut network.input()[start..start + planes]
+        Self { side, tiles: vec![Known::new(side); network.batch()], count: 0 }
+    }
+
+    /// Takes a tile in, for one that was there before, and shows the network its coarse matte; gives the planes of
+    /// the picture, which are to be filled.
+    fn next<'a>(&mut self, network: &'a mut dyn TileNetwork, tile: &mut Known) -> &'a mut [f32] {
+        let area = self.side * self.side;
+        let input = &mut network.input()[self.count * PLANES * area..][..PLANES * area];
+        let (picture, matte) = input.split_at_mut((PLANES - 1) * area);
+        matte.copy_from_slice(&tile.coarse);
+        std::mem::swap(&mut self.tiles[self.count], tile);
+        self.count += 1;
+        picture
     }
 
     /// Runs the network, and makes the first of `patches` of what it gives, as far as the gates are open; the
@@ -198,25 +200,39 @@ impl Batch {
         network: &mut dyn TileNetwork,
         patches: &'a mut [f32],
     ) -> Result<&'a mut [f32], Error> {
-        let (made, rest) = patches.split_at_mut(self.gates.len());
-        if made.is_empty() {
+        let Self { side, tiles, count } = self;
+        let tiles = &tiles[..std::mem::take(count)];
+        let (made, rest) = patches.split_at_mut(tiles.len() * PATCH * PATCH);
+        if tiles.is_empty() {
             return Ok(rest);
         }
-        let sources = self.coarse.iter().zip(network.run()?).zip(&self.gates);
-        for (out, ((&coarse, &refined), &gate)) in made.iter_mut().zip(sources) {
-            *out = opened(coarse, refined, gate);
+        let margin = (*side - PATCH) / 2;
+        let patches = made.chunks_exact_mut(PATCH * PATCH);
+        for ((patch, refined), tile) in
+            patches.zip(network.run()?.chunks_exact(PATCH * PATCH)).zip(tiles)
+        {
+            let coarse = tile.coarse.chunks_exact(*side).skip(margin);
+            let sources = refined.chunks_exact(PATCH).zip(tile.gate.chunks_exact(PATCH));
+            for ((out, coarse), (refined, gate)) in
+                patch.chunks_exact_mut(PATCH).zip(coarse).zip(sources)
+            {
+                let coarse = &coarse[margin..margin + PATCH];
+                for (((out, coarse), refined), gate) in
+                    out.iter_mut().zip(coarse).zip(refined).zip(gate)
+                {
+                    *out = opened(*coarse, *refined, *gate);
+                }
+            }
         }
-        self.clear();
         Ok(rest)
     }
 }
 
 /// What a gate lets through of what the network gives in the place of a coarse matte.
 fn opened(coarse: f32, refined: f32, gate: f32) -> f32 {
-    match (gate > 0.0, refined.is_finite()) {
-        (true, true) => (coarse + gate * (refined - coarse)).clamp(0.0, 1.0),
-        _ => coarse,
-    }
+    // Without branches, so that vector units can do it.
+    let opened = (coarse + gate * (refined - coarse)).clamp(0.0, 1.0);
+    if gate > 0.0 && refined.is_finite() { opened } else { coarse }
 }
 
 /// Fills `out` from `start` in a row on, whose ends go on for ever.

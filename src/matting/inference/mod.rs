@@ -2,6 +2,7 @@
 
 //! Tensor to mask: a network at work, by ONNX Runtime or anything else.
 
+pub mod affine;
 pub mod clock;
 pub mod decode;
 pub mod library;

@@ -8,10 +8,12 @@ use ort::session::IoBinding;
 
 use super::load::{Loaded, Place, Runtime};
 use super::ports::{Port, Type};
+use super::shared::Mode;
 use super::tensors::Floats;
 use super::{Device, SessionOptions};
 use crate::matting::detail::patches::PATCH;
 use crate::matting::error::{Error, one_line};
+use crate::matting::inference::affine::{self, CELLS, COEFFICIENTS};
 use crate::matting::inference::tiles::{PLANES, TileNetwork};
 use crate::matting::model::catalog::ModelSource;
 use crate::matting::model::detail::SIDE;
@@ -24,9 +26,9 @@ const MOST_COPIES: usize = 4;
 /// On a device, which has to be asked for each run.
 const MANY: usize = 32;
 
-/// The network's input and output.
+/// The network's input, and its first length; and its output.
 const TILES: &str = "tiles";
-const MATTES: &str = "mattes";
+const FUNCTIONS: &str = "coefficients";
 
 /// The library's own network for tiles.
 pub struct TileSession {
@@ -40,7 +42,8 @@ struct Bound {
     loaded: Arc<Loaded>,
     binding: IoBinding,
     tiles: Floats,
-    mattes: Floats,
+    functions: Floats,
+    mattes: Vec<f32>,
     batch: usize,
     /// Bound inputs are copied to a device when they are bound.
     bind_again: bool,
@@ -95,32 +98,35 @@ impl Bound {
         place: Place,
         copy: usize,
     ) -> Result<Self, Error> {
-        let source = ModelSource::detail();
-        let loaded = Loaded::get(runtime, &source, options, &place, false, copy)?;
-        let is_cpu = loaded.place.device() == Device::Cpu;
+        let is_cpu = place.device() == Device::Cpu;
         let batch = if is_cpu { FEW } else { MANY };
-        let floats = |name: &str, planes: usize, side: usize| {
-            let shape = [batch, planes, side, side].map(|length| length as i64);
+        let source = ModelSource::detail();
+        let mode = Mode { captured: false, copy, always: Some((TILES, batch)) };
+        let loaded = Loaded::get(runtime, &source, options, &place, mode)?;
+        let floats = |name: &str, shape: [usize; 4]| {
+            let shape = shape.map(|length| length as i64);
             let port = Port { name: name.into(), ty: Type::F32, shape: shape.to_vec() };
             Floats::new(&port, &shape)
         };
         let bind = || -> ort::Result<_> {
             let mut binding = loaded.take(|session| session.create_binding())?;
-            let (tiles, mut mattes) = (floats(TILES, PLANES, SIDE)?, floats(MATTES, 1, PATCH)?);
+            let tiles = floats(TILES, [batch, PLANES, SIDE, SIDE])?;
+            let mut functions = floats(FUNCTIONS, [batch, CELLS, CELLS, COEFFICIENTS])?;
             tiles.bind_input(&mut binding, TILES)?;
-            mattes.bind_output(&mut binding, MATTES)?;
-            Ok((binding, tiles, mattes))
+            functions.bind_output(&mut binding, FUNCTIONS)?;
+            Ok((binding, tiles, functions))
         };
         let unreadable = |error: ort::Error| Error::ModelUnreadable {
             path: source.label(),
             reason: one_line(&error),
         };
-        let (binding, tiles, mattes) = bind().map_err(unreadable)?;
-        Ok(Self { loaded, binding, tiles, mattes, batch, bind_again: !is_cpu })
+        let (binding, tiles, functions) = bind().map_err(unreadable)?;
+        let mattes = vec![0.0; batch * PATCH * PATCH];
+        Ok(Self { loaded, binding, tiles, functions, mattes, batch, bind_again: !is_cpu })
     }
 
     fn run(&mut self) -> ort::Result<()> {
-        let Self { loaded, binding, tiles, mattes, bind_again, .. } = self;
+        let Self { loaded, binding, tiles, functions, mattes, bind_again, .. } = self;
         loaded.take(|session| {
             tiles.send();
             if *bind_again {
@@ -129,7 +135,14 @@ impl Bound {
             drop(session.run_binding(binding)?);
             binding.synchronize_outputs()
         })?;
-        mattes.receive();
+        functions.receive();
+        let tiles = tiles.values().chunks_exact(PLANES * SIDE * SIDE);
+        let functions = functions.values().chunks_exact(COEFFICIENTS * CELLS * CELLS);
+        for ((tile, functions), matte) in
+            tiles.zip(functions).zip(mattes.chunks_exact_mut(PATCH * PATCH))
+        {
+            affine::apply(tile, functions, matte);
+        }
         Ok(())
     }
 }
@@ -155,7 +168,7 @@ impl TileNetwork for TileSession {
                 _ => self.retreat(reason)?,
             });
         }
-        Ok(self.bound.mattes.values())
+        Ok(&self.bound.mattes)
     }
 
     fn take_warning(&mut self) -> Option<Error> {
