@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from . import paths, weights
 from .network import Matte, Network
 
 OPSET = 17
+SIDES = {2: "height", 3: "width"}  # open axes
 
 
 def network_from(state: weights.State) -> Network:
@@ -29,14 +30,14 @@ def network_from(state: weights.State) -> Network:
 
 def to_onnx(network: Network) -> onnx.ModelProto:
     """The network with its normalisations folded into its convolutions, in single precision."""
-    buffer, sides = io.BytesIO(), {2: "height", 3: "width"}
+    buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(Matte(network).eval(), (torch.rand(1, 3, 64, 96),), buffer, input_names=["input"], output_names=["output"],
-                          dynamic_axes={"input": sides, "output": sides}, opset_version=OPSET, dynamo=False)
+                          dynamic_axes={"input": SIDES, "output": SIDES}, opset_version=OPSET, dynamo=False)
     model = onnx.load_model_from_string(buffer.getvalue())
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, "height", "width"]))
-    return join_padding(model)
+    return with_shapes(join_padding(model), SIDES)
 
 
 def join_padding(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -78,6 +79,28 @@ def halve(model: onnx.ModelProto, smallest: int = 64) -> onnx.ModelProto:
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend(casts + nodes)
+    return model
+
+
+def with_shapes(model: onnx.ModelProto, axes: dict[int, str]) -> onnx.ModelProto:
+    """Writes down the shapes of what passes between nodes; along ``axes``, where the input's length is open, by its name.
+
+    Only where ONNX Runtime can see that two tensors have one shape does it add them in a convolution (1.28,
+    ``nchwc_transformer.cc``), and it does not follow open lengths through nodes that resize.
+    """
+    length, known = 32 * 7, onnx.ModelProto()
+    known.CopyFrom(model)
+    for axis in axes:
+        known.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = length
+    for value in shape_inference.infer_shapes(known, data_prop=True).graph.value_info:
+        shape = [side.dim_value for side in value.type.tensor_type.shape.dim]
+        if len(shape) != 4 or not all(shape):
+            continue
+        for axis, name in axes.items():
+            parts, rest = divmod(length, shape[axis])
+            if rest == 0 and parts in (1, 2, 4, 8, 16, 32):
+                shape[axis] = name if parts == 1 else f"{name}/{parts}"
+        model.graph.value_info.append(helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, shape))
     return model
 
 

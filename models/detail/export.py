@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file, save_file
 
 from builtin import paths
-from builtin.export import halve, without_unused
+from builtin.export import halve, with_shapes, without_unused
 
 from . import places
 from .network import CELL, MARGIN, PLANES, Coefficients, Network
@@ -35,7 +35,7 @@ def to_onnx(network: Network) -> onnx.ModelProto:
                           dynamic_axes={"tiles": {0: "tiles"}, OUTPUT: {0: "tiles"}}, opset_version=OPSET, dynamo=False)
     model = onnx.load_model_from_string(buffer.getvalue())
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["tiles", INSIDE // CELL, INSIDE // CELL, (PLANES + 1) * CELL**2]))
-    return with_one_slice(model)
+    return with_shapes(with_one_slice(model), {0: "tiles"})
 
 
 def with_one_slice(model: onnx.ModelProto) -> onnx.ModelProto:

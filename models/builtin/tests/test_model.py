@@ -37,6 +37,22 @@ def test_contract(model):
     assert model.stat().st_size <= 8_000_000
 
 
+@pytest.mark.parametrize("height,width", [(32, 32), (96, 160), (352, 192)])
+def test_the_shapes_that_are_written_down_are_those_that_come(model, height, width):
+    loaded = onnx.load(str(model))
+    written = {value.name: value for value in loaded.graph.value_info}
+    assert len(written) > 100
+    names = {f"{name}/{parts}": length // parts for name, length in (("height", height), ("width", width)) for parts in (2, 4, 8, 16, 32)}
+    names |= {"height": height, "width": width}
+    del loaded.graph.value_info[:]
+    for axis, length in ((2, height), (3, width)):
+        loaded.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = length
+    for value in onnx.shape_inference.infer_shapes(loaded, data_prop=True).graph.value_info:
+        if value.name in written:
+            sides = written[value.name].type.tensor_type.shape.dim
+            assert [side.dim_value or names[side.dim_param] for side in sides] == [side.dim_value for side in value.type.tensor_type.shape.dim]
+
+
 def test_coloured_light_is_taken_away_and_weak_casts_are_left():
     rng = np.random.default_rng(5)
     grey = torch.from_numpy(np.repeat(rng.uniform(0, 0.7, (2, 1, 24, 32)).astype("f4"), 3, 1))

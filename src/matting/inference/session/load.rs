@@ -13,7 +13,7 @@ use ort::session::builder::SessionBuilder;
 
 use super::ports::Outlet;
 use super::providers::{self, Adapter};
-use super::shared::{Key, Mode, Shelf, Turns};
+use super::shared::{Key, Shelf, Turns};
 use super::tensors::Memories;
 use super::{Device, SessionOptions, open};
 use crate::matting::error::{Error, one_line};
@@ -172,23 +172,24 @@ static LOADED: Shelf<Loaded> = Shelf::new();
 static REGISTERED: Lazy<Turns<()>> = Lazy::new(|| Turns::new(()));
 
 impl Loaded {
-    /// The network that is loaded already, or loads it. Streams share it, and take turns.
+    /// The network that is loaded already, or loads it; `captured` as in [`Device::provider`]. Streams share
+    /// each `copy` of a network, and take turns.
     pub fn get(
         runtime: &Runtime,
         source: &ModelSource,
         options: &SessionOptions,
         place: &Place,
-        mode: Mode,
+        captured: bool,
+        copy: usize,
     ) -> Result<Arc<Self>, Error> {
-        let key = Key::new(source, options, place.device(), mode);
+        let key = Key::new(source, options, place.device(), captured, copy);
         LOADED.get(key, || {
-            let commit = || commit(runtime, source, options, place, mode);
+            let commit = || commit(runtime, source, options, place, captured);
             let session = match place {
                 Place::BuiltIn(_) => commit()?,
                 Place::Registered(..) => REGISTERED.take(|()| commit())?,
             };
             let outlets = (Outlet::all(session.inputs()), Outlet::all(session.outputs()));
-            let captured = mode.captured;
             Ok(Self { session: Turns::new(session), outlets, place: place.clone(), captured })
         })
     }
@@ -202,13 +203,13 @@ impl Loaded {
     }
 }
 
-/// Makes a session on one device.
+/// Makes a session on one device; `captured` as in [`Device::provider`].
 fn commit(
     runtime: &Runtime,
     source: &ModelSource,
     options: &SessionOptions,
     place: &Place,
-    mode: Mode,
+    captured: bool,
 ) -> Result<ort::session::Session, Error> {
     let unreadable = |error: String| Error::ModelUnreadable { path: source.label(), reason: error };
     let mut builder = session_builder(&runtime.environment, options)
@@ -218,7 +219,7 @@ fn commit(
     if let Place::Registered(_, adapter) = place {
         providers::append(&runtime.environment, &runtime.library, &mut builder, adapter)
             .map_err(unavailable)?;
-    } else if let Some(provider) = place.device().provider(options.device_id, mode.captured) {
+    } else if let Some(provider) = place.device().provider(options.device_id, captured) {
         builder = builder
             .with_execution_providers([provider])
             .map_err(|error| unavailable(one_line(&error)))?;
@@ -228,11 +229,6 @@ fn commit(
         // no faster for it. A small network gains some percent.
         builder =
             builder.with_memory_pattern(false).map_err(|error| unreadable(one_line(&error)))?;
-    }
-    if let Some((name, length)) = mode.always {
-        builder = builder
-            .with_dimension_override(name, length as i64)
-            .map_err(|error| unreadable(one_line(&error)))?;
     }
     let session = match &source.bytes {
         ModelBytes::File(path) => builder.commit_from_file(path),

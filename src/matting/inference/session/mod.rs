@@ -12,7 +12,6 @@ use self::contract::Contract;
 pub use self::device::Device;
 use self::load::{Loaded, Place, Runtime};
 use self::retreat::Retreat;
-use self::shared::Mode;
 use self::states::Fault;
 use self::tensors::Memories;
 pub use self::tiles::TileSession;
@@ -179,10 +178,7 @@ impl Session {
         options: &SessionOptions,
         place: Place,
     ) -> Result<Self, Error> {
-        let load = |captured| {
-            let mode = Mode { captured, ..Default::default() };
-            Loaded::get(runtime, source, options, &place, mode)
-        };
+        let load = |captured| Loaded::get(runtime, source, options, &place, captured, 0);
         let bind = |loaded, memories| {
             let session = Self::bind(loaded, source, options, memories)?;
             Ok(Self { library: runtime.library.display().to_string(), ..session })
@@ -467,8 +463,7 @@ mod tests {
             let memories = Memories { device: AllocationDevice::CPU, host: AllocationDevice::CPU };
             let masks = [None, Some(&memories)].map(|memories| {
                 let (runtime, place) = (Runtime::get().unwrap(), Place::BuiltIn(Device::Cpu));
-                let loaded =
-                    Loaded::get(&runtime, &source, &options, &place, Mode::default()).unwrap();
+                let loaded = Loaded::get(&runtime, &source, &options, &place, false, 0).unwrap();
                 let mut session = Session::bind(loaded, &source, &options, memories).unwrap();
                 let on_device = matches!(session.bound.tensors, tensors::Tensors::Device { .. });
                 assert_eq!(on_device, memories.is_some());

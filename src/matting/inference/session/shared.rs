@@ -9,17 +9,6 @@ use std::time::SystemTime;
 use super::{Device, SessionOptions};
 use crate::matting::model::catalog::{ModelBytes, ModelSource};
 
-/// How a network is loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Mode {
-    /// Runs are captured and replayed, as in [`Device::provider`].
-    pub captured: bool,
-    /// Which of several that are to run at the same time.
-    pub copy: usize,
-    /// The name of a length that the file leaves open and what it always is: by what is known, ONNX Runtime plans better.
-    pub always: Option<(&'static str, usize)>,
-}
-
 /// What has to be the same for streams to use one loaded network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
@@ -27,7 +16,10 @@ pub struct Key {
     device: Device,
     device_id: i32,
     threads: usize,
-    mode: Mode,
+    /// Whether runs are captured and replayed.
+    captured: bool,
+    /// Which of several that are to run at the same time.
+    copy: usize,
     /// ONNX Runtime's threads have the priority of the one that loads.
     priority: i32,
 }
@@ -40,7 +32,13 @@ enum Bytes {
 }
 
 impl Key {
-    pub fn new(source: &ModelSource, options: &SessionOptions, device: Device, mode: Mode) -> Self {
+    pub fn new(
+        source: &ModelSource,
+        options: &SessionOptions,
+        device: Device,
+        captured: bool,
+        copy: usize,
+    ) -> Self {
         let bytes = match &source.bytes {
             ModelBytes::Builtin(name, _) => Bytes::Builtin(name),
             ModelBytes::File(path) => {
@@ -56,7 +54,8 @@ impl Key {
             device,
             device_id,
             threads: options.cpu_threads(),
-            mode,
+            captured,
+            copy,
             priority: priority(),
         }
     }
@@ -162,7 +161,7 @@ mod tests {
 
     fn key(threads: usize) -> Key {
         let options = SessionOptions { threads, ..Default::default() };
-        Key::new(&ModelSource::builtin(), &options, Device::Cpu, Mode::default())
+        Key::new(&ModelSource::builtin(), &options, Device::Cpu, false, 0)
     }
 
     #[test]

@@ -8,7 +8,6 @@ use ort::session::IoBinding;
 
 use super::load::{Loaded, Place, Runtime};
 use super::ports::{Port, Type};
-use super::shared::Mode;
 use super::tensors::Floats;
 use super::{Device, SessionOptions};
 use crate::matting::detail::patches::PATCH;
@@ -26,7 +25,7 @@ const MOST_COPIES: usize = 4;
 /// On a device, which has to be asked for each run.
 const MANY: usize = 32;
 
-/// The network's input, and its first length; and its output.
+/// The network's input and output.
 const TILES: &str = "tiles";
 const FUNCTIONS: &str = "coefficients";
 
@@ -98,11 +97,10 @@ impl Bound {
         place: Place,
         copy: usize,
     ) -> Result<Self, Error> {
-        let is_cpu = place.device() == Device::Cpu;
-        let batch = if is_cpu { FEW } else { MANY };
         let source = ModelSource::detail();
-        let mode = Mode { captured: false, copy, always: Some((TILES, batch)) };
-        let loaded = Loaded::get(runtime, &source, options, &place, mode)?;
+        let loaded = Loaded::get(runtime, &source, options, &place, false, copy)?;
+        let is_cpu = loaded.place.device() == Device::Cpu;
+        let batch = if is_cpu { FEW } else { MANY };
         let floats = |name: &str, shape: [usize; 4]| {
             let shape = shape.map(|length| length as i64);
             let port = Port { name: name.into(), ty: Type::F32, shape: shape.to_vec() };
