@@ -365,7 +365,8 @@ fn following_and_smoothing(way: &Way) -> [f64; 2] {
     let size = canvas.size();
     let mut drawn = vec![0.0; size.area()];
     let following = time(|| {
-        follower.follow(&way.mask, region);
+        let sight = follower.read(&way.mask, region);
+        follower.follow(sight);
         canvas.draw(&way.mask, region, &mut drawn);
     });
     let mut guides = Guides::new(&layout);

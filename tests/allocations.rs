@@ -208,7 +208,8 @@ fn following_and_smoothing_take_nothing_from_the_heap() {
         let region = Region { x: 20 * index, y: 0, size };
         preparer.prepare_region(&view.view(), region, network.input());
         network.run(&mut mask).unwrap();
-        follower.follow(&mask, region);
+        let sight = follower.read(&mask, region);
+        follower.follow(sight);
         canvas.draw(&mask, region, &mut drawn);
         let guide = guides.look(&view.view());
         smoother.observe(&guide);

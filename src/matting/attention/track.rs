@@ -65,6 +65,17 @@ impl Placement {
 /// From and to along one axis, in pixels from the frame's edge.
 type Span = [f32; 2];
 
+/// What a mask showed of people.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// Where in the frame everybody is.
+    everybody: Option<[Span; 2]>,
+    /// It was of the whole frame.
+    is_whole: bool,
+    /// Somebody seems to reach beyond what the network saw.
+    pub is_cut_off: bool,
+}
+
 /// Follows everybody in the frame from matte to matte.
 #[derive(Clone, Debug)]
 pub struct Follower {
@@ -145,14 +156,22 @@ impl Follower {
         self.smaller = 0;
     }
 
-    /// Takes in the mask of a frame that the network saw `seen` of; whether somebody seems to reach
-    /// beyond that.
+    /// Reads the mask of a frame that the network saw `seen` of. Nobody is followed by that yet.
+    pub fn read(&mut self, mask: &[f32], seen: Region) -> Sight {
+        let everybody = self.bounds(mask, seen);
+        Sight {
+            everybody,
+            is_whole: seen == Region::whole(self.frame),
+            is_cut_off: everybody.is_some_and(|everybody| self.reach_beyond(everybody, seen)),
+        }
+    }
+
+    /// Follows whom a mask showed.
     ///
     /// A part of the frame tells nothing of the rest: it moves a region, but only the whole frame
     /// begins one.
-    pub fn follow(&mut self, mask: &[f32], seen: Region) -> bool {
-        let everybody = self.bounds(mask, seen);
-        let is_whole = seen == Region::whole(self.frame);
+    pub fn follow(&mut self, sight: Sight) {
+        let Sight { everybody, is_whole, .. } = sight;
         if self.region.is_none() && is_whole && self.barred > 0 {
             self.barred -= 1;
         } else if self.region.is_some() || is_whole {
@@ -161,7 +180,6 @@ impl Follower {
                 None => self.give_up(),
             }
         }
-        everybody.is_some_and(|everybody| self.reach_beyond(everybody, seen))
     }
 
     /// Whether somebody reaches the edge of what was seen, where that is not the frame's.
@@ -306,10 +324,17 @@ mod tests {
             .collect()
     }
 
+    /// Follows a mask; whether somebody seems to reach beyond what was seen.
+    fn follow(follower: &mut Follower, mask: &[f32], seen: Region) -> bool {
+        let sight = follower.read(mask, seen);
+        follower.follow(sight);
+        sight.is_cut_off
+    }
+
     /// What becomes of the region when these people are seen, in it or in the whole frame.
     fn look(follower: &mut Follower, people: &[[f32; 4]]) -> Option<Region> {
         let seen = follower.region().unwrap_or(Region::whole(FRAME));
-        follower.follow(&mask(people, seen), seen);
+        follow(follower, &mask(people, seen), seen);
         follower.region()
     }
 
@@ -371,16 +396,16 @@ mod tests {
     fn whoever_is_cut_off_is_noticed_and_gets_more_room() {
         let mut follower = follower();
         let part = look(&mut follower, &[[800.0, 300.0, 1000.0, 900.0]]).unwrap();
-        assert!(!follower.follow(&mask(&[[800.0, 300.0, 1000.0, 900.0]], part), part));
+        assert!(!follow(&mut follower, &mask(&[[800.0, 300.0, 1000.0, 900.0]], part), part));
         let reaching = mask(&[[800.0, 300.0, 1400.0, 900.0]], part);
-        assert!(follower.follow(&reaching, part));
+        assert!(follow(&mut follower, &reaching, part));
         let room = follower.region().unwrap();
         assert!(room.x + room.size.width > part.x + part.size.width, "{part:?} {room:?}");
         // The frame's own edge cuts nobody off.
         let low = [800.0, 300.0, 1000.0, 1080.0];
         let mut follower = self::follower();
         let part = look(&mut follower, &[low]).unwrap();
-        assert!(!follower.follow(&mask(&[low], part), part));
+        assert!(!follow(&mut follower, &mask(&[low], part), part));
     }
 
     #[test]
@@ -389,8 +414,8 @@ mod tests {
         let person = [100.0, 300.0, 300.0, 900.0];
         let part = look(&mut follower, &[person]).unwrap();
         let both = [person, [1700.0, 300.0, 1850.0, 900.0]];
-        follower.follow(&mask(&both, Region::whole(FRAME)), Region::whole(FRAME));
-        follower.follow(&mask(&both, part), part);
+        follow(&mut follower, &mask(&both, Region::whole(FRAME)), Region::whole(FRAME));
+        follow(&mut follower, &mask(&both, part), part);
         assert_eq!(follower.region(), None);
     }
 
@@ -447,7 +472,7 @@ mod tests {
                         })
                         .collect();
                     let seen = follower.region().unwrap_or(Region::whole(frame));
-                    follower.follow(&values, seen);
+                    follow(&mut follower, &values, seen);
                     let Region { x, y, size } = follower.region().unwrap_or(Region::whole(frame));
                     prop_assert!(size.width > 0 && size.height > 0);
                     prop_assert!(x % 2 == 0 && y % 2 == 0);

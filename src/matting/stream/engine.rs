@@ -136,6 +136,13 @@ impl Engine {
         self.expected.map(Duration::from_secs_f64)
     }
 
+    /// Follows whom the frames until that one showed.
+    pub fn follow_until(&mut self, last: u64) {
+        if let Some(fitted) = &mut self.fitted {
+            fitted.follow_until(last, self.scene);
+        }
+    }
+
     /// Brings a frame to the network and has its matte inferred; searches the whole of it before,
     /// where it is time for that. Waits for nothing.
     pub fn begin(
@@ -154,6 +161,19 @@ impl Engine {
             self.infer(frame.number, view, guide.clone(), whole, Purpose::Search, stats);
         }
         self.infer(frame.number, view, guide, region, purpose, stats);
+    }
+
+    /// Has the matte of a frame inferred that was to be carried.
+    pub fn begin_late(
+        &mut self,
+        frame: u64,
+        view: &FrameView<'_>,
+        guide: Option<Arc<Guide>>,
+        stats: &mut Stats,
+    ) {
+        let Some(fitted) = &self.fitted else { return };
+        let whole = Region::whole(fitted.frame);
+        self.infer(frame, view, guide, whole, Purpose::Late, stats);
     }
 
     /// Looks at the region of a frame in which everybody was [found](Landed::Found).
@@ -248,7 +268,7 @@ impl Engine {
     fn take_in(&mut self, job: Job, exchange: &mut Exchange, stats: &mut Stats) -> Option<Landed> {
         let fitted = self.fitted.as_mut()?;
         let is_of_this_scene = job.scene == self.scene;
-        let seen = match fitted.learn(&job, exchange, is_of_this_scene, stats) {
+        let seen = match fitted.learn(&job, exchange, self.scene, stats) {
             Learnt::Nothing => return None,
             Learnt::Found(region) => return Some(Landed::Found { frame: job.frame, region }),
             Learnt::Matte(seen) => seen,

@@ -2,6 +2,7 @@
 
 //! What is known of the frames of one layout while a network is at work on them: what it is to look at, and why.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::StreamOptions;
@@ -12,7 +13,7 @@ use super::stats::Stats;
 use crate::matting::attention::agreement::{CONFIRMED, agreement};
 use crate::matting::attention::canvas::Canvas;
 use crate::matting::attention::refine::Refiner;
-use crate::matting::attention::track::Follower;
+use crate::matting::attention::track::{Follower, Sight};
 use crate::matting::frame::region::Region;
 use crate::matting::frame::size::Size;
 use crate::matting::inference::worker::{Exchange, Runner};
@@ -38,6 +39,8 @@ pub enum Look {
 pub enum Purpose {
     /// The matte of a whole frame, as the network gives it.
     Matte,
+    /// The same, of a frame that was to be carried: those after it have been begun, and learn nothing of it.
+    Late,
     /// The matte of a whole frame, in which everybody is found as well.
     Whole,
     /// To find everybody; the matte as well, if that takes the whole frame.
@@ -74,6 +77,10 @@ pub struct Fitted {
     pub masks: MaskLayout,
     pub preparer: RegionPreparer,
     follower: Follower,
+    /// What was learnt and is not yet followed.
+    lessons: VecDeque<Lesson>,
+    /// Whether it is followed at once, as where no frame waits.
+    is_prompt: bool,
     pub canvas: Canvas,
     refinement: Option<Refinement>,
     pub searches: Searches,
@@ -98,6 +105,17 @@ struct Refinement {
     mask: Vec<f32>,
 }
 
+/// Whom to follow by what an inference told.
+struct Lesson {
+    frame: u64,
+    scene: u64,
+    era: Era,
+    /// None where nobody is to be followed.
+    sight: Option<Sight>,
+    /// Whether a region showed what the whole of its frame did, where that was compared.
+    agrees: Option<bool>,
+}
+
 /// What a frame's inference told.
 pub enum Learnt {
     /// Nothing that its frame waits for.
@@ -106,6 +124,20 @@ pub enum Learnt {
     Found(Region),
     /// The matte, of so much of the frame.
     Matte(Region),
+}
+
+impl Lesson {
+    fn teach(&self, follower: &mut Follower) {
+        match self.sight {
+            Some(sight) => follower.follow(sight),
+            None => follower.forget(),
+        }
+        match self.agrees {
+            Some(true) => follower.confirm(),
+            Some(false) => follower.distrust(),
+            None => {}
+        }
+    }
 }
 
 impl Fitted {
@@ -128,6 +160,8 @@ impl Fitted {
             masks,
             preparer: RegionPreparer::new(shape, layout),
             follower: Follower::new(frame, layouts, canvas.least_side()),
+            lessons: VecDeque::new(),
+            is_prompt: !options.pacing.is_exact(),
             // Closer looks follow from a first matte, and need its frame alone.
             refinement: (options.refines
                 && options.pacing.depth() == 1
@@ -146,9 +180,9 @@ impl Fitted {
     /// Forgets whom it followed.
     pub fn forget(&mut self) {
         self.follower.forget();
+        self.lessons.clear();
         self.searches.forget();
         self.stillness.forget();
-        self.whole_of = None;
         self.recall.forget();
     }
 
@@ -162,7 +196,6 @@ impl Fitted {
         let whole = Region::whole(self.frame);
         if look == Look::RegionAtOnce && self.searches.begin_era(frame) {
             self.follower.forget();
-            self.whole_of = None;
         }
         let (search, region, purpose) = match (look, self.follower.region()) {
             (Look::Frame, _) => (false, whole, Purpose::Matte),
@@ -218,56 +251,69 @@ impl Fitted {
             && (self.searches.have_seen(moved) || !self.is_to_search(frame, guide, region))
     }
 
-    /// Takes in what the network said of a frame, and whom to follow by it.
+    /// Takes in what the network said of a frame, while the newest one shows that scene. Whom to follow by it
+    /// shows [later](Self::follow_until), or at once where no frame waits.
     pub fn learn(
         &mut self,
         job: &Job,
         exchange: &mut Exchange,
-        is_of_this_scene: bool,
+        scene: u64,
         stats: &mut Stats,
     ) -> Learnt {
-        let is_followed = is_of_this_scene && job.era == self.searches.era();
-        let is_cut_off = match job.purpose {
-            Purpose::Closer => false,
-            Purpose::Matte => {
-                self.follower.forget();
-                false
-            }
-            // What was seen of another scene moves nobody in this one.
-            _ => is_followed && self.follower.follow(&exchange.mask, job.region),
-        };
-        match job.purpose {
-            Purpose::Closer => {
-                self.take_closer(&exchange.mask, job.region, stats);
+        if job.purpose == Purpose::Closer {
+            self.take_closer(&exchange.mask, job.region, stats);
+            return Learnt::Nothing;
+        }
+        if job.purpose == Purpose::Late {
+            return Learnt::Matte(job.region);
+        }
+        let sight =
+            (job.purpose != Purpose::Matte).then(|| self.follower.read(&exchange.mask, job.region));
+        let is_compared = job.purpose == Purpose::Region
+            && self.whole_of.take_if(|of| *of == job.frame).is_some();
+        let agrees = is_compared.then(|| self.agrees(&exchange.mask, job.region));
+        let Job { frame, scene: of_scene, era, .. } = *job;
+        self.lessons.push_back(Lesson { frame, scene: of_scene, era, sight, agrees });
+        // The first search of all is waited for before anything else is begun.
+        if self.is_prompt || job.purpose == Purpose::First {
+            self.follow_until(frame, scene);
+        }
+        let is_followed = of_scene == scene && era == self.searches.era();
+        match (job.purpose, agrees) {
+            (Purpose::Search, _) => {
+                self.keep_whole(frame, exchange, stats);
                 Learnt::Nothing
             }
-            Purpose::Search => {
-                self.keep_whole(job.frame, exchange, stats);
-                Learnt::Nothing
-            }
-            Purpose::First => match self.follower.region().filter(|_| is_followed) {
+            (Purpose::First, _) => match self.follower.region().filter(|_| is_followed) {
                 Some(region) => {
-                    self.keep_whole(job.frame, exchange, stats);
+                    self.keep_whole(frame, exchange, stats);
                     Learnt::Found(region)
                 }
                 None => Learnt::Matte(job.region),
             },
-            Purpose::Region if self.whole_of.take_if(|of| *of == job.frame).is_some() => {
-                let agrees = self.agrees(&exchange.mask, job.region);
-                match agrees {
-                    true if is_followed => self.follower.confirm(),
-                    false if is_followed => self.follower.distrust(),
-                    _ => {}
-                }
-                // What the whole frame gave is better than something else, or half of somebody.
-                if agrees && !is_cut_off {
-                    return Learnt::Matte(job.region);
-                }
+            // What the whole frame gave is better than something else, or half of somebody.
+            (_, Some(agrees)) if !agrees || sight.is_some_and(|sight| sight.is_cut_off) => {
                 std::mem::swap(&mut self.whole, &mut exchange.mask);
                 Learnt::Matte(Region::whole(self.frame))
             }
-            Purpose::Matte | Purpose::Whole | Purpose::Region => Learnt::Matte(job.region),
+            _ => Learnt::Matte(job.region),
         }
+    }
+
+    /// Follows whom the frames until that one showed.
+    pub fn follow_until(&mut self, last: u64, scene: u64) {
+        let era = self.searches.era();
+        let Self { lessons, follower, .. } = self;
+        lessons.retain(|lesson| {
+            if lesson.frame > last {
+                return true;
+            }
+            // What was seen of another scene moves nobody in this one.
+            if lesson.scene == scene && lesson.era == era {
+                lesson.teach(follower);
+            }
+            false
+        });
     }
 
     /// Keeps what a search gave, until there is the matte of a region of the same frame.
@@ -284,7 +330,7 @@ impl Fitted {
 
     /// Whether mattes are drawn on the canvas. Closer looks are joined there, whatever the first one saw.
     pub fn draws(&self, purpose: Purpose) -> bool {
-        purpose != Purpose::Matte || self.refinement.is_some()
+        !matches!(purpose, Purpose::Matte | Purpose::Late) || self.refinement.is_some()
     }
 
     /// How mattes lie on frames.

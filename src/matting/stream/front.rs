@@ -48,6 +48,8 @@ pub struct Front<F> {
     pub moved: u64,
     /// Whether mattes have to be carried, as far as is known.
     pub carries: bool,
+    /// A frame before which a scene ended, as was seen when it left, and the scene that was thought to go on.
+    cut: Option<(u64, u64)>,
     pub notices: VecDeque<Notice>,
     /// Of a frame that left before its inference failed.
     pub failure: Option<Error>,
@@ -72,6 +74,7 @@ impl<F: Frame> Front<F> {
             stillness: Stillness::default(),
             moved: 0,
             carries: false,
+            cut: None,
             notices: VecDeque::new(),
             failure: None,
             stats: Stats::default(),
@@ -89,6 +92,7 @@ impl<F: Frame> Front<F> {
         self.stillness.forget();
         self.since_inference = 0;
         self.carries = !options.pacing.is_exact();
+        self.cut = None;
         self.options = Some(*options);
         self.most = usize::MAX;
     }
@@ -102,6 +106,7 @@ impl<F: Frame> Front<F> {
         self.last_guide = None;
         self.stillness.forget();
         self.since_inference = 0;
+        self.cut = None;
         self.failure = None;
     }
 
@@ -204,6 +209,33 @@ impl<F: Frame> Front<F> {
         };
     }
 
+    /// A scene ended before a frame that leaves.
+    pub fn take_cut(&mut self, frame: u64, scene: u64) {
+        match self.options.is_some_and(|options| options.pacing.is_exact()) {
+            true => self.cut = self.cut.or(Some((frame, scene))),
+            false => self.cut_behind(scene),
+        }
+    }
+
+    /// That scene is over, unless that was seen already, when the frame or one after it came.
+    fn cut_behind(&mut self, scene: u64) {
+        if scene == self.engine.scene() {
+            self.engine.cut();
+        }
+    }
+
+    /// A frame is to be begun: takes to heart what is known of those that have left by then, and of no other. How many
+    /// more have left depends on how quick the network is, and a film is to have the same mattes each time.
+    fn catch_up(&mut self, frame: u64) {
+        let depth = self.options.map_or(1, |options| options.pacing.depth()) as u64;
+        if let Some((_, scene)) = self.cut.take_if(|(of, _)| *of + depth <= frame) {
+            self.cut_behind(scene);
+        }
+        if let Some(last) = frame.checked_sub(depth) {
+            self.engine.follow_until(last);
+        }
+    }
+
     fn begin_exact(
         &mut self,
         id: u64,
@@ -212,6 +244,7 @@ impl<F: Frame> Front<F> {
         late: bool,
         can_carry: bool,
     ) -> Result<(Source, Option<Arc<Guide>>), Error> {
+        self.catch_up(id);
         // From the first frame that may need it on, those that are inferred are looked at.
         self.carries |= late || settings.interval != 1;
         let is_looked_at = self.carries
@@ -264,7 +297,7 @@ impl<F: Frame> Front<F> {
     }
 
     /// Has the oldest frame inferred though it was to be carried; false where no frame is waited for. The whole of it is
-    /// looked at: those after it have been begun, and whom they follow is not to be learnt from what was before.
+    /// looked at.
     pub fn infer_oldest(&mut self) -> bool {
         let Self { queue, engine, stats, options, .. } = self;
         if !options.is_some_and(|options| options.pacing.is_exact()) {
@@ -273,10 +306,7 @@ impl<F: Frame> Front<F> {
         let Some(InFlight { id, frame, guide, source, .. }) = queue.oldest_mut() else {
             return false;
         };
-        let which = Which { number: *id, time: frame.time() };
-        let begun = frame.view(|view| {
-            engine.begin(which, view, guide.clone(), Look::Frame, stats);
-        });
+        let begun = frame.view(|view| engine.begin_late(*id, view, guide.clone(), stats));
         *source = Source::Own;
         begun.is_ok()
     }

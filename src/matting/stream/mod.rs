@@ -411,9 +411,8 @@ impl<F: Frame> Stream<F> {
         if history.shown().is_some() {
             return Ok(());
         }
-        // Unless it was seen already, when the frame or one after it came.
-        if carried == Carried::Cut && scene == front.engine.scene() {
-            front.engine.cut();
+        if carried == Carried::Cut {
+            front.take_cut(id, scene);
         }
         if front.infer_oldest() {
             self.wait_for(id, None)?;

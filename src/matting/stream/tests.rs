@@ -67,9 +67,15 @@ struct Numbered {
     settings: FrameSettings,
     shows: Shows,
     picture: OwnedFrame,
+    /// From one frame to the next in the film that they are of.
+    apart: Option<Duration>,
 }
 
 impl Frame for Numbered {
+    fn time(&self) -> Option<Duration> {
+        Some(self.apart? * self.number as u32)
+    }
+
     fn view<R>(&self, read: impl FnOnce(&FrameView<'_>) -> R) -> Result<R, Error> {
         Ok(read(&self.picture.view()))
     }
@@ -102,6 +108,18 @@ fn scene() -> impl Strategy<Value = Vec<Shows>> {
             std::iter::once(Shows::Flat(255)).chain((0..count).map(walk)).collect()
         });
     prop_oneof![flat, somebody]
+}
+
+/// Somebody who walks to and fro, quickly enough that a region has to follow.
+fn stroll() -> impl Strategy<Value = Vec<Shows>> {
+    (100u8..=255, 0..WIDTH - BODY, 0..HEIGHT - BODY, 1usize..6, 4usize..20).prop_map(
+        |(code, x, y, speed, count)| {
+            let most = WIDTH - BODY;
+            let at = |n: usize| (x + speed * n) % (2 * most);
+            let walk = |n: usize| Shows::Somebody(code, at(n).min(2 * most - at(n)), y);
+            (0..count).map(walk).collect()
+        },
+    )
 }
 
 fn milliseconds(fails: bool) -> impl Strategy<Value = Vec<u64>> {
@@ -153,6 +171,12 @@ struct Checked {
     overlaps: bool,
     /// Whether networks take the shape of what they see.
     adapts: bool,
+    /// From one frame to the next in the film that they are of, if they are of one.
+    apart: Option<Duration>,
+    /// The mattes that frames left with.
+    left: Vec<(usize, Option<Vec<f32>>)>,
+    /// Whether somebody may be quicker than a region follows, and be lost.
+    may_lose: bool,
 }
 
 const FRAME: Duration = Duration::from_millis(40);
@@ -181,6 +205,9 @@ impl Checked {
             ended: false,
             overlaps,
             adapts,
+            apart: None,
+            left: Vec::new(),
+            may_lose: false,
         }
     }
 
@@ -203,7 +230,12 @@ impl Checked {
         let Numbered { number, shows, settings, .. } = finished.frame;
         assert_eq!(number, self.next, "in order");
         self.next += 1;
+        let mask = self.stream.shown().map(|(inferred, _)| inferred.mask.to_vec());
+        self.left.push((number, mask));
         self.ended |= finished.failure.is_some();
+        if self.may_lose {
+            return;
+        }
         let value = Self::shown_at(&self.stream, shows.middle());
         let was_carried = self.stream.stats().carried > carried_before;
         self.mixed = settings.temporal > 0.0 && value.is_some() && (was_carried || self.mixed);
@@ -240,7 +272,8 @@ impl Checked {
     fn feed(&mut self, shows: Shows, late: bool) {
         let number = self.fed.len();
         self.fed.push(shows);
-        let frame = Numbered { number, settings: self.settings, shows, picture: shows.frame() };
+        let (settings, picture) = (self.settings, shows.frame());
+        let frame = Numbered { number, settings, shows, picture, apart: self.apart };
         if self.overlaps && self.stream.could_overlap() {
             let carried = self.stream.stats().carried;
             let finished = self.stream.finish().unwrap().expect("a frame is in flight");
@@ -320,6 +353,44 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Where every frame waits for its matte, a film has the same mattes each time, however quick the network is and
+    /// whatever is done at the same time.
+    #[test]
+    fn mattes_do_not_depend_on_how_long_things_take(
+        steps in steps(), strolls in prop::collection::vec(stroll(), 1..4),
+        runs in prop::array::uniform2(milliseconds(false)),
+        apart in prop::array::uniform2(0u64..90), in_flight in 1usize..5,
+        overlaps in prop::array::uniform2(any::<bool>()), adapts in any::<bool>(),
+        seconds in prop::option::of(1u64..3),
+    ) {
+        let feed = |shows| Step::Feed { shows, late: false };
+        let mut strolls = strolls.into_iter().map(|shows| shows.into_iter().map(feed).collect::<Vec<_>>());
+        let first = strolls.next().unwrap_or_default();
+        let steps: Vec<_> = first.into_iter().chain(steps).chain(strolls.flatten()).collect();
+        let [one, other] = [0, 1].map(|i| {
+            let pacing = Pacing::Exact { in_flight };
+            let mut checked = Checked::of_a_network(&runs[i], adapts, overlaps[i], pacing);
+            checked.apart = seconds.map(Duration::from_secs);
+            checked.may_lose = true;
+            for step in &steps {
+                checked.clock.advance(checked.clock.now() + Duration::from_millis(apart[i]));
+                checked.step(step);
+            }
+            checked.drain();
+            checked.left
+        });
+        // A flush forgets more frames where fewer have left.
+        let there = |number: &usize, of: &[(usize, _)]| of.iter().any(|(other, _)| other == number);
+        for (number, mask) in one.iter().filter(|(number, _)| there(number, &other)) {
+            let found = other.iter().find(|(found, _)| found == number);
+            prop_assert_eq!(Some(mask), found.map(|(_, mask)| mask), "of frame {}", number);
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
 
     /// In a stream in which no frame waits, no matte is of a later frame than the one it leaves with, and
@@ -337,7 +408,7 @@ proptest! {
             checked.clock.advance(FRAME * number as u32);
             // Neighbours differ too little for a cut, and all from each other.
             let shows = Shows::Flat(80 + 3 * number as u8);
-            let frame = Numbered { number, settings: checked.settings, shows, picture: shows.frame() };
+            let frame = Numbered { number, settings: checked.settings, shows, picture: shows.frame(), apart: None };
             let came = checked.clock.now();
             checked.stream.accept(frame, checked.settings, late).unwrap();
             let finished = checked.stream.finish().unwrap().expect("no frame waits for another");
@@ -400,7 +471,7 @@ fn a_network_rests_while_nothing_moves_and_wakes_with_the_first_frame_that_does(
             checked.clock.advance(FRAME * number as u32);
             // Somebody who stands still, takes a step, and stands still again.
             let shows = Shows::Somebody(200, if number < 30 { 2 } else { 6 }, 2);
-            let frame = Numbered { number, settings, shows, picture: shows.frame() };
+            let frame = Numbered { number, settings, shows, picture: shows.frame(), apart: None };
             checked.stream.accept(frame, settings, false).unwrap();
             while checked.stream.is_full() || (number == 59 && !checked.stream.is_empty()) {
                 let finished = checked.stream.finish().unwrap().unwrap();
@@ -424,7 +495,13 @@ fn an_untouched_frame_waits_in_line() {
     for number in 0..9 {
         let shows = Shows::Flat(100);
         let settings = FrameSettings { untouched: number % 2 == 1, ..FrameSettings::default() };
-        let frame = Numbered { number, settings: checked.settings, shows, picture: shows.frame() };
+        let frame = Numbered {
+            number,
+            settings: checked.settings,
+            shows,
+            picture: shows.frame(),
+            apart: None,
+        };
         checked.stream.accept(frame, settings, false).unwrap();
         while checked.stream.is_full() || (number == 8 && !checked.stream.is_empty()) {
             let finished = checked.stream.finish().unwrap().unwrap();
@@ -460,6 +537,7 @@ fn in_latest_a_successor_takes_over_with_its_first_matte_and_one_that_fails_is_t
             settings: checked.settings,
             shows,
             picture: shows.frame(),
+            apart: None,
         };
         checked.stream.accept(frame, checked.settings, false).unwrap();
         let _finished = checked.stream.finish().unwrap().unwrap();
@@ -493,6 +571,7 @@ fn a_cut_in_a_live_stream_lets_nobody_be_followed_any_more() {
             settings: checked.settings,
             shows,
             picture: shows.frame(),
+            apart: None,
         };
         checked.stream.accept(frame, checked.settings, false).unwrap();
         let _finished = checked.stream.finish().unwrap().unwrap();
