@@ -36,6 +36,7 @@ pub struct Engine {
     runner: Box<dyn Runner>,
     fitted: Option<Fitted>,
     under_way: VecDeque<Job>,
+    held: Option<Held>,
     next_job: u64,
     /// Counts the scenes of the stream.
     scene: u64,
@@ -48,6 +49,14 @@ pub struct Engine {
     pub warnings: Vec<Error>,
 }
 
+/// A frame of which it is decided what to look at when those before it have told whom they show.
+struct Held {
+    frame: Which,
+    guide: Option<Arc<Guide>>,
+    /// What is most likely to be looked at, as the network is to see it.
+    prepared: Option<(Region, Exchange)>,
+}
+
 impl Engine {
     /// Not yet for any frames.
     pub fn new(runner: Box<dyn Runner>) -> Self {
@@ -55,6 +64,7 @@ impl Engine {
             runner,
             fitted: None,
             under_way: VecDeque::new(),
+            held: None,
             next_job: 0,
             scene: 0,
             expected: None,
@@ -85,6 +95,7 @@ impl Engine {
 
     /// Forgets every frame there was.
     pub fn forget(&mut self) {
+        self.drop_held();
         self.runner.discard();
         self.under_way.clear();
         self.cut();
@@ -111,18 +122,13 @@ impl Engine {
 
     /// Whether nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.under_way.is_empty() && self.runner.is_idle()
+        self.held.is_none() && self.under_way.is_empty() && self.runner.is_idle()
     }
 
     /// Whether something is under way for a frame.
     pub fn works_on(&self, frame: u64) -> bool {
-        self.under_way.iter().any(|job| job.frame == frame)
-    }
-
-    /// Whether a frame is searched before it is known what to look at for its matte.
-    pub fn searches_first(&self, frame: u64) -> bool {
-        let is_first = |job: &Job| job.frame == frame && job.purpose == Purpose::First;
-        self.under_way.iter().any(is_first)
+        self.held.as_ref().is_some_and(|held| held.frame.number == frame)
+            || self.under_way.iter().any(|job| job.frame == frame)
     }
 
     /// Whether nothing would come of inferring a frame that shows what those since frame `moved` did: whom the
@@ -136,15 +142,9 @@ impl Engine {
         self.expected.map(Duration::from_secs_f64)
     }
 
-    /// Follows whom the frames until that one showed.
-    pub fn follow_until(&mut self, last: u64) {
-        if let Some(fitted) = &mut self.fitted {
-            fitted.follow_until(last, self.scene);
-        }
-    }
-
     /// Brings a frame to the network and has its matte inferred; searches the whole of it before,
-    /// where it is time for that. Waits for nothing.
+    /// where it is time for that. Waits for nothing: where inferences are under way that tell whom to look at, the frame is
+    /// held until they are over.
     pub fn begin(
         &mut self,
         frame: Which,
@@ -154,13 +154,72 @@ impl Engine {
         stats: &mut Stats,
     ) {
         let look = if self.sees_whole_frames() { Look::Frame } else { look };
+        if look != Look::RegionAtOnce || !self.learns() {
+            return self.decide(frame, view, guide, look, None, stats);
+        }
+        let Some(region) = self.fitted.as_ref().map(Fitted::likely) else { return };
+        let prepared = self.prepare(view, region, stats).map(|exchange| (region, exchange));
+        self.drop_held();
+        self.held = Some(Held { frame, guide, prepared });
+    }
+
+    /// Whether inferences are under way that tell whom to look at.
+    pub fn learns(&self) -> bool {
+        self.under_way.iter().any(|job| job.scene == self.scene && job.purpose.teaches())
+    }
+
+    /// Whether it is to be known more before another frame comes: one is held, or is searched before it is known what to
+    /// look at for its matte.
+    pub fn is_undecided(&self) -> bool {
+        self.held.is_some() || self.under_way.iter().any(|job| job.purpose == Purpose::First)
+    }
+
+    /// The frame that was held, when it is time to [begin](Self::begin_held) it.
+    pub fn ready(&self) -> Option<u64> {
+        self.held.as_ref().filter(|_| !self.learns()).map(|held| held.frame.number)
+    }
+
+    /// Has the matte of the frame that was held inferred.
+    pub fn begin_held(&mut self, view: &FrameView<'_>, stats: &mut Stats) {
+        if let Some(Held { frame, guide, prepared }) = self.held.take() {
+            self.decide(frame, view, guide, Look::RegionAtOnce, prepared, stats);
+        }
+    }
+
+    /// Forgets the frame that was held.
+    pub fn drop_held(&mut self) {
+        if let Some((_, exchange)) = self.held.take().and_then(|held| held.prepared) {
+            self.runner.give_back(exchange);
+        }
+    }
+
+    /// Decides what to look at, of which so much may be prepared.
+    fn decide(
+        &mut self,
+        frame: Which,
+        view: &FrameView<'_>,
+        guide: Option<Arc<Guide>>,
+        look: Look,
+        prepared: Option<(Region, Exchange)>,
+        stats: &mut Stats,
+    ) {
         let Some(fitted) = &mut self.fitted else { return };
         let (search, region, purpose) = fitted.decide(frame, guide.as_ref(), look);
         if search {
             let whole = Region::whole(fitted.frame);
             self.infer(frame.number, view, guide.clone(), whole, Purpose::Search, stats);
         }
-        self.infer(frame.number, view, guide, region, purpose, stats);
+        match prepared {
+            Some((of, exchange)) if of == region => {
+                self.submit(frame.number, guide, region, purpose, exchange);
+            }
+            other => {
+                if let Some((_, exchange)) = other {
+                    self.runner.give_back(exchange);
+                }
+                self.infer(frame.number, view, guide, region, purpose, stats);
+            }
+        }
     }
 
     /// Has the matte of a frame inferred that was to be carried.
@@ -200,13 +259,37 @@ impl Engine {
         purpose: Purpose,
         stats: &mut Stats,
     ) {
-        let Some(fitted) = &mut self.fitted else { return };
+        if let Some(exchange) = self.prepare(view, region, stats) {
+            self.submit(frame, guide, region, purpose, exchange);
+        }
+    }
+
+    /// What the network is to see of a region.
+    fn prepare(
+        &mut self,
+        view: &FrameView<'_>,
+        region: Region,
+        stats: &mut Stats,
+    ) -> Option<Exchange> {
+        let fitted = self.fitted.as_mut()?;
         let start = Instant::now();
         let mut exchange = self.runner.exchange();
         exchange.set_layout(self.runner.shape(), &fitted.layouts.of(region.size));
         fitted.preparer.prepare_region(view, region, &mut exchange.tensor);
-        fitted.recall.fill(guide.as_deref(), &mut exchange);
         stats.prepare.add_since(start);
+        Some(exchange)
+    }
+
+    fn submit(
+        &mut self,
+        frame: u64,
+        guide: Option<Arc<Guide>>,
+        region: Region,
+        purpose: Purpose,
+        mut exchange: Exchange,
+    ) {
+        let Some(fitted) = &mut self.fitted else { return };
+        fitted.recall.fill(guide.as_deref(), &mut exchange);
         let number = self.next_job;
         self.next_job += 1;
         exchange.number = number;
@@ -268,7 +351,7 @@ impl Engine {
     fn take_in(&mut self, job: Job, exchange: &mut Exchange, stats: &mut Stats) -> Option<Landed> {
         let fitted = self.fitted.as_mut()?;
         let is_of_this_scene = job.scene == self.scene;
-        let seen = match fitted.learn(&job, exchange, self.scene, stats) {
+        let seen = match fitted.learn(&job, exchange, is_of_this_scene, stats) {
             Learnt::Nothing => return None,
             Learnt::Found(region) => return Some(Landed::Found { frame: job.frame, region }),
             Learnt::Matte(seen) => seen,

@@ -2,7 +2,6 @@
 
 //! What is known of the frames of one layout while a network is at work on them: what it is to look at, and why.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::StreamOptions;
@@ -53,6 +52,13 @@ pub enum Purpose {
     Closer,
 }
 
+impl Purpose {
+    /// Whether it tells whom to follow, or that nobody is.
+    pub fn teaches(self) -> bool {
+        !matches!(self, Self::Closer | Self::Late)
+    }
+}
+
 /// An inference that is under way.
 #[derive(Debug)]
 pub struct Job {
@@ -77,10 +83,6 @@ pub struct Fitted {
     pub masks: MaskLayout,
     pub preparer: RegionPreparer,
     follower: Follower,
-    /// What was learnt and is not yet followed.
-    lessons: VecDeque<Lesson>,
-    /// Whether it is followed at once, as where no frame waits.
-    is_prompt: bool,
     pub canvas: Canvas,
     refinement: Option<Refinement>,
     pub searches: Searches,
@@ -105,17 +107,6 @@ struct Refinement {
     mask: Vec<f32>,
 }
 
-/// Whom to follow by what an inference told.
-struct Lesson {
-    frame: u64,
-    scene: u64,
-    era: Era,
-    /// None where nobody is to be followed.
-    sight: Option<Sight>,
-    /// Whether a region showed what the whole of its frame did, where that was compared.
-    agrees: Option<bool>,
-}
-
 /// What a frame's inference told.
 pub enum Learnt {
     /// Nothing that its frame waits for.
@@ -124,20 +115,6 @@ pub enum Learnt {
     Found(Region),
     /// The matte, of so much of the frame.
     Matte(Region),
-}
-
-impl Lesson {
-    fn teach(&self, follower: &mut Follower) {
-        match self.sight {
-            Some(sight) => follower.follow(sight),
-            None => follower.forget(),
-        }
-        match self.agrees {
-            Some(true) => follower.confirm(),
-            Some(false) => follower.distrust(),
-            None => {}
-        }
-    }
 }
 
 impl Fitted {
@@ -160,8 +137,6 @@ impl Fitted {
             masks,
             preparer: RegionPreparer::new(shape, layout),
             follower: Follower::new(frame, layouts, canvas.least_side()),
-            lessons: VecDeque::new(),
-            is_prompt: !options.pacing.is_exact(),
             // Closer looks follow from a first matte, and need its frame alone.
             refinement: (options.refines
                 && options.pacing.depth() == 1
@@ -180,7 +155,6 @@ impl Fitted {
     /// Forgets whom it followed.
     pub fn forget(&mut self) {
         self.follower.forget();
-        self.lessons.clear();
         self.searches.forget();
         self.stillness.forget();
         self.recall.forget();
@@ -251,42 +225,41 @@ impl Fitted {
             && (self.searches.have_seen(moved) || !self.is_to_search(frame, guide, region))
     }
 
-    /// Takes in what the network said of a frame, while the newest one shows that scene. Whom to follow by it
-    /// shows [later](Self::follow_until), or at once where no frame waits.
+    /// What a frame is most likely to be looked at of that those before it may still move.
+    pub fn likely(&self) -> Region {
+        self.follower.region().unwrap_or(Region::whole(self.frame))
+    }
+
+    /// Takes in what the network said of a frame, and whom to follow by it.
     pub fn learn(
         &mut self,
         job: &Job,
         exchange: &mut Exchange,
-        scene: u64,
+        is_of_this_scene: bool,
         stats: &mut Stats,
     ) -> Learnt {
-        if job.purpose == Purpose::Closer {
-            self.take_closer(&exchange.mask, job.region, stats);
-            return Learnt::Nothing;
-        }
-        if job.purpose == Purpose::Late {
-            return Learnt::Matte(job.region);
-        }
-        let sight =
-            (job.purpose != Purpose::Matte).then(|| self.follower.read(&exchange.mask, job.region));
         let is_compared = job.purpose == Purpose::Region
             && self.whole_of.take_if(|of| *of == job.frame).is_some();
         let agrees = is_compared.then(|| self.agrees(&exchange.mask, job.region));
-        let Job { frame, scene: of_scene, era, .. } = *job;
-        self.lessons.push_back(Lesson { frame, scene: of_scene, era, sight, agrees });
-        // The first search of all is waited for before anything else is begun.
-        if self.is_prompt || job.purpose == Purpose::First {
-            self.follow_until(frame, scene);
+        let sight = (job.purpose.teaches() && job.purpose != Purpose::Matte)
+            .then(|| self.follower.read(&exchange.mask, job.region));
+        // What was seen of another scene moves nobody in this one.
+        let is_followed = is_of_this_scene && job.era == self.searches.era();
+        if is_followed && job.purpose.teaches() {
+            self.follow(sight, agrees);
         }
-        let is_followed = of_scene == scene && era == self.searches.era();
         match (job.purpose, agrees) {
+            (Purpose::Closer, _) => {
+                self.take_closer(&exchange.mask, job.region, stats);
+                Learnt::Nothing
+            }
             (Purpose::Search, _) => {
-                self.keep_whole(frame, exchange, stats);
+                self.keep_whole(job.frame, exchange, stats);
                 Learnt::Nothing
             }
             (Purpose::First, _) => match self.follower.region().filter(|_| is_followed) {
                 Some(region) => {
-                    self.keep_whole(frame, exchange, stats);
+                    self.keep_whole(job.frame, exchange, stats);
                     Learnt::Found(region)
                 }
                 None => Learnt::Matte(job.region),
@@ -300,20 +273,18 @@ impl Fitted {
         }
     }
 
-    /// Follows whom the frames until that one showed.
-    pub fn follow_until(&mut self, last: u64, scene: u64) {
-        let era = self.searches.era();
-        let Self { lessons, follower, .. } = self;
-        lessons.retain(|lesson| {
-            if lesson.frame > last {
-                return true;
-            }
-            // What was seen of another scene moves nobody in this one.
-            if lesson.scene == scene && lesson.era == era {
-                lesson.teach(follower);
-            }
-            false
-        });
+    /// Follows whom a frame showed, or nobody, and trusts a region as far as it showed what the whole of its frame
+    /// did.
+    fn follow(&mut self, sight: Option<Sight>, agrees: Option<bool>) {
+        match sight {
+            Some(sight) => self.follower.follow(sight),
+            None => self.follower.forget(),
+        }
+        match agrees {
+            Some(true) => self.follower.confirm(),
+            Some(false) => self.follower.distrust(),
+            None => {}
+        }
     }
 
     /// Keeps what a search gave, until there is the matte of a region of the same frame.

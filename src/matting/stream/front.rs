@@ -11,7 +11,9 @@ use super::fitted::Look;
 use super::in_flight::{InFlight, Queue, Slot, Source};
 use super::matted::{Failed, Landed, Matted};
 use super::searches::{SEARCH, Which};
-use super::{Clock, Frame, FrameSettings, Notice, Runner, Stats, StreamOptions};
+use super::{
+    Clock, Frame, FrameSettings, Interrupted, Notice, Refused, Runner, Stats, StreamOptions,
+};
 use crate::matting::error::Error;
 use crate::matting::frame::view::FrameView;
 use crate::matting::time::guide::{Guide, Guides};
@@ -139,14 +141,15 @@ impl<F: Frame> Front<F> {
         Some(if is_hopeful { patience } else { Duration::ZERO })
     }
 
-    /// Takes a frame in, and has it inferred if it is to be. Waits for nothing.
+    /// Takes a frame in, and has it inferred if it is to be. Waits for nothing but, where frames wait for their mattes,
+    /// for those before the one before it.
     pub fn begin(
         &mut self,
         frame: F,
         settings: FrameSettings,
         late: bool,
         can_carry: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Refused> {
         self.stats.frames += 1;
         self.stats.late += u64::from(late);
         let arrived = self.clock.now();
@@ -224,15 +227,37 @@ impl<F: Frame> Front<F> {
         }
     }
 
-    /// A frame is to be begun: takes to heart what is known of those that have left by then, and of no other. How many
-    /// more have left depends on how quick the network is, and a film is to have the same mattes each time.
+    /// A frame is to be begun: ends the scene that those which have left by then ended, and no others. How many more have
+    /// left depends on how quick the network is, and a film is to have the same mattes each time.
     fn catch_up(&mut self, frame: u64) {
         let depth = self.options.map_or(1, |options| options.pacing.depth()) as u64;
         if let Some((_, scene)) = self.cut.take_if(|(of, _)| *of + depth <= frame) {
             self.cut_behind(scene);
         }
-        if let Some(last) = frame.checked_sub(depth) {
-            self.engine.follow_until(last);
+    }
+
+    /// Waits until it is decided what of the frames before is looked at, and, where `all` is asked for, until all is known
+    /// of whom to look at.
+    fn wait_for_others(&mut self, all: bool) -> Result<(), Interrupted> {
+        while self.engine.is_undecided() || all && self.engine.learns() {
+            match self.engine.wait(None, &mut self.stats) {
+                Ok(landed) => drop(self.land(landed)),
+                Err(_) => return Err(Interrupted),
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the frame that was held, if it is time.
+    fn begin_held(&mut self) {
+        let Self { queue, engine, stats, .. } = self;
+        let Some(id) = engine.ready() else { return };
+        let Some(InFlight { frame, slot, .. }) = queue.get_mut(id) else {
+            return engine.drop_held();
+        };
+        if let Err(error) = frame.view(|view| engine.begin_held(view, stats)) {
+            engine.drop_held();
+            *slot = Slot::Failed(Failed { frame: id, error: Some(error), is_fatal: true });
         }
     }
 
@@ -243,7 +268,9 @@ impl<F: Frame> Front<F> {
         settings: &FrameSettings,
         late: bool,
         can_carry: bool,
-    ) -> Result<(Source, Option<Arc<Guide>>), Error> {
+    ) -> Result<(Source, Option<Arc<Guide>>), Refused> {
+        // Whether anything moves that matters is asked of those who are followed.
+        self.wait_for_others(settings.follows && settings.interval == 0)?;
         self.catch_up(id);
         // From the first frame that may need it on, those that are inferred are looked at.
         self.carries |= late || settings.interval != 1;
@@ -339,6 +366,12 @@ impl<F: Frame> Front<F> {
     /// Puts what came of an inference into its frame's slot; gives back the matte of a frame that has
     /// left.
     pub fn land(&mut self, landed: Landed) -> Option<Matted> {
+        let left = self.place(landed);
+        self.begin_held();
+        left
+    }
+
+    fn place(&mut self, landed: Landed) -> Option<Matted> {
         match landed {
             Landed::Matte(matted) => match self.queue.get_mut(matted.frame) {
                 Some(frame) => {

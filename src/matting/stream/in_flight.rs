@@ -95,11 +95,6 @@ impl<F> Queue<F> {
         self.0.front_mut()
     }
 
-    /// The frame that came last.
-    pub fn newest(&self) -> Option<&InFlight<F>> {
-        self.0.back()
-    }
-
     /// All, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &InFlight<F>> {
         self.0.iter()

@@ -282,12 +282,11 @@ impl<F: Frame> Stream<F> {
     ///
     /// # Errors
     /// [`Refused::Frame`] for one that cannot be looked at, which is as if it had not come, and
-    /// [`Refused::Interrupted`] where a first search was waited for in vain.
+    /// [`Refused::Interrupted`] where what has to be known of those before it was waited for in vain.
     pub fn accept(&mut self, frame: F, settings: FrameSettings, late: bool) -> Result<(), Refused> {
         self.poll();
         let can_carry = self.history.as_ref().is_some_and(History::can_carry);
-        self.front.begin(frame, settings, late, can_carry)?;
-        Ok(self.settle()?)
+        self.front.begin(frame, settings, late, can_carry)
     }
 
     /// Takes in what came in time, in `latest` pacing also for frames that left without.
@@ -300,18 +299,6 @@ impl<F: Frame> Stream<F> {
         while let Some(landed) = self.front.engine.poll(&mut self.front.stats) {
             self.land(landed);
         }
-    }
-
-    /// Where the newest frame has to be searched before it is known what to look at, waits for that.
-    fn settle(&mut self) -> Result<(), Interrupted> {
-        let Some(id) = self.front.queue.newest().map(|newest| newest.id) else { return Ok(()) };
-        while self.front.engine.searches_first(id) {
-            match self.front.engine.wait(None, &mut self.front.stats) {
-                Ok(landed) => self.land(landed),
-                Err(_) => return Err(Interrupted),
-            }
-        }
-        Ok(())
     }
 
     /// Puts what came of an inference where it belongs.
@@ -456,11 +443,9 @@ impl<F: Frame + Send> Stream<F> {
         let Self { front, history } = self;
         let can_carry = history.as_ref().is_some_and(History::can_carry);
         let shown = history.as_ref().and_then(History::shown);
-        let (composed, begun) = super::kernels::threads::both(
+        super::kernels::threads::both(
             || compose(shown),
             || front.begin(frame, settings, late, can_carry),
-        );
-        let accepted = begun.map_err(Refused::from).and_then(|()| Ok(self.settle()?));
-        (composed, accepted)
+        )
     }
 }
