@@ -63,7 +63,7 @@ pub fn apply(tile: &[f32], functions: &[f32], matte: &mut [f32]) {
 
 /// The pixels of the cell that starts there in some rows.
 #[inline(always)]
-fn cell<const WIDTH: usize>(rows: &[[f32; WIDTH]], start: usize) -> Cell {
+fn cell(rows: &[[f32; SIDE]], start: usize) -> Cell {
     let mut cell = [0.0; CELL * CELL];
     for (cell, row) in cell.as_chunks_mut::<CELL>().0.iter_mut().zip(rows) {
         cell.copy_from_slice(&row[start..start + CELL]);
