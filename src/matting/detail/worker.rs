@@ -167,7 +167,6 @@ impl Band {
 
 /// Tiles on their way through the network.
 struct Batch {
-    side: usize,
     /// As many as there is room for.
     tiles: Vec<Known>,
     /// So many of them are on their way.
@@ -177,14 +176,13 @@ struct Batch {
 impl Batch {
     /// For a network, with no tiles yet.
     fn new(network: &dyn TileNetwork) -> Self {
-        let side = network.side();
-        Self { side, tiles: vec![Known::new(side); network.batch()], count: 0 }
+        Self { tiles: vec![Known::new(network.side()); network.batch()], count: 0 }
     }
 
     /// Takes a tile in, for one that was there before, and shows the network its coarse matte; gives the planes of
     /// the picture, which are to be filled.
     fn next<'a>(&mut self, network: &'a mut dyn TileNetwork, tile: &mut Known) -> &'a mut [f32] {
-        let area = self.side * self.side;
+        let area = tile.coarse.len();
         let input = &mut network.input()[self.count * PLANES * area..][..PLANES * area];
         let (picture, matte) = input.split_at_mut((PLANES - 1) * area);
         matte.copy_from_slice(&tile.coarse);
@@ -200,18 +198,18 @@ impl Batch {
         network: &mut dyn TileNetwork,
         patches: &'a mut [f32],
     ) -> Result<&'a mut [f32], Error> {
-        let Self { side, tiles, count } = self;
-        let tiles = &tiles[..std::mem::take(count)];
+        let tiles = &self.tiles[..std::mem::take(&mut self.count)];
         let (made, rest) = patches.split_at_mut(tiles.len() * PATCH * PATCH);
         if tiles.is_empty() {
             return Ok(rest);
         }
-        let margin = (*side - PATCH) / 2;
+        let side = network.side();
+        let margin = (side - PATCH) / 2;
         let patches = made.chunks_exact_mut(PATCH * PATCH);
         for ((patch, refined), tile) in
             patches.zip(network.run()?.chunks_exact(PATCH * PATCH)).zip(tiles)
         {
-            let coarse = tile.coarse.chunks_exact(*side).skip(margin);
+            let coarse = tile.coarse.chunks_exact(side).skip(margin);
             let sources = refined.chunks_exact(PATCH).zip(tile.gate.chunks_exact(PATCH));
             for ((out, coarse), (refined, gate)) in
                 patch.chunks_exact_mut(PATCH).zip(coarse).zip(sources)

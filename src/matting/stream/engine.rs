@@ -54,7 +54,7 @@ struct Held {
     frame: Which,
     guide: Option<Arc<Guide>>,
     /// What is most likely to be looked at, as the network is to see it.
-    prepared: Option<(Region, Exchange)>,
+    prepared: (Region, Exchange),
 }
 
 impl Engine {
@@ -157,10 +157,11 @@ impl Engine {
         if look != Look::RegionAtOnce || !self.learns() {
             return self.decide(frame, view, guide, look, None, stats);
         }
+        debug_assert!(self.held.is_none(), "one frame is held at most");
         let Some(region) = self.fitted.as_ref().map(Fitted::likely) else { return };
-        let prepared = self.prepare(view, region, stats).map(|exchange| (region, exchange));
-        self.drop_held();
-        self.held = Some(Held { frame, guide, prepared });
+        if let Some(exchange) = self.prepare(view, region, stats) {
+            self.held = Some(Held { frame, guide, prepared: (region, exchange) });
+        }
     }
 
     /// Whether inferences are under way that tell whom to look at.
@@ -182,13 +183,13 @@ impl Engine {
     /// Has the matte of the frame that was held inferred.
     pub fn begin_held(&mut self, view: &FrameView<'_>, stats: &mut Stats) {
         if let Some(Held { frame, guide, prepared }) = self.held.take() {
-            self.decide(frame, view, guide, Look::RegionAtOnce, prepared, stats);
+            self.decide(frame, view, guide, Look::RegionAtOnce, Some(prepared), stats);
         }
     }
 
     /// Forgets the frame that was held.
     pub fn drop_held(&mut self) {
-        if let Some((_, exchange)) = self.held.take().and_then(|held| held.prepared) {
+        if let Some(Held { prepared: (_, exchange), .. }) = self.held.take() {
             self.runner.give_back(exchange);
         }
     }

@@ -225,7 +225,7 @@ impl Fitted {
             && (self.searches.have_seen(moved) || !self.is_to_search(frame, guide, region))
     }
 
-    /// What a frame is most likely to be looked at of that those before it may still move.
+    /// What is most likely to be looked at next, as far as is known by now.
     pub fn likely(&self) -> Region {
         self.follower.region().unwrap_or(Region::whole(self.frame))
     }
