@@ -5,7 +5,7 @@
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: system packages, ONNX Runtime, a Python environment; PROVIDERS=webgpu: for any GPU
+setup: ## install what is missing: system packages, ONNX Runtime, a Python environment; PROVIDERS=webgpu: for any GPU; openvino: for Intel's devices
 	@PROVIDERS="$(PROVIDERS)" scripts/setup
 
 build: setup ## build the plugin, target/release/libgstdavidmatte.so

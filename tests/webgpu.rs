@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "common/launch.rs"]
+mod launch;
 #[path = "common/skip.rs"]
 mod skip;
 
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::{described, fixture, root};
+use launch::{launch, text, worst};
 
 /// The provider's library and a driver, where both are there.
 struct Adapter {
@@ -38,20 +41,6 @@ fn adapter() -> Option<Adapter> {
     Some(Adapter { providers, swiftshader })
 }
 
-fn launch(arguments: &[&str], configure: impl FnOnce(&mut Command)) -> Output {
-    let mut child = Command::new(root().join("scripts/env"));
-    child.args(["gst-launch-1.0", "-q"]).args(arguments);
-    for variable in ["DAVIDMATTE_PROVIDER_PATH", "VK_ICD_FILENAMES", "LD_LIBRARY_PATH"] {
-        child.env_remove(variable);
-    }
-    configure(&mut child);
-    child.output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
-}
-
 impl Adapter {
     fn launch(&self, arguments: &[&str]) -> Output {
         launch(arguments, |child| {
@@ -63,34 +52,8 @@ impl Adapter {
         })
     }
 
-    /// The mattes of some frames, one after the other. Which region is looked at hangs on thresholds, which
-    /// the last bit may cross.
     fn mattes(&self, device: &str, model: &str, refine: &str, folder: &Path) -> Vec<u8> {
-        let out = folder.join(device);
-        let (model, location) = (format!("model={model}"), format!("location={}", out.display()));
-        let (device, refine) = (format!("device={device}"), format!("refine={refine}"));
-        let caps = "video/x-raw,format=I420,width=96,height=64,framerate=25/1";
-        let output = self.launch(&[
-            "videotestsrc",
-            "num-buffers=3",
-            "pattern=ball",
-            "!",
-            caps,
-            "!",
-            "davidmatte",
-            &model,
-            &device,
-            &refine,
-            "region=frame",
-            "output=alpha",
-            "!",
-            "video/x-raw,format=GRAY8",
-            "!",
-            "filesink",
-            &location,
-        ]);
-        assert!(output.status.success(), "{}", text(&output));
-        std::fs::read(out).unwrap()
+        launch::mattes(|arguments| self.launch(arguments), device, model, refine, folder)
     }
 }
 
@@ -110,7 +73,7 @@ fn the_matte_is_the_processors() {
         let [webgpu, cpu] =
             ["webgpu", "cpu"].map(|d| adapter.mattes(d, &model, "none", folder.path()));
         assert_eq!((webgpu.len(), cpu.len()), (3 * 96 * 64, 3 * 96 * 64));
-        let worst = webgpu.iter().zip(&cpu).map(|(a, b)| a.abs_diff(*b)).max();
+        let worst = worst(&webgpu, &cpu);
         assert!(worst <= Some(1), "{model}: {worst:?}");
         assert!(cpu.iter().max() > cpu.iter().min(), "{model}: nothing to compare");
     }
@@ -126,7 +89,7 @@ fn refined_mattes_are_the_processors() {
         .map(|(device, refine)| adapter.mattes(device, &model, refine, folder.path()));
     let [plain, cpu, webgpu] = mattes;
     assert!(plain != cpu, "nothing was refined");
-    let worst = webgpu.iter().zip(&cpu).map(|(a, b)| a.abs_diff(*b)).max();
+    let worst = worst(&webgpu, &cpu);
     assert!(worst <= Some(1), "{worst:?}");
 }
 

@@ -217,7 +217,7 @@ fn commit(
     let unavailable =
         |reason: String| Error::DeviceUnavailable { device: place.device().name().into(), reason };
     if let Place::Registered(_, adapter) = place {
-        providers::append(&runtime.environment, &runtime.library, &mut builder, adapter)
+        providers::append(&runtime.environment, &runtime.library, &mut builder, adapter, options)
             .map_err(unavailable)?;
     } else if let Some(provider) = place.device().provider(options.device_id, captured) {
         builder = builder

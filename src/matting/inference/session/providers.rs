@@ -16,8 +16,8 @@ use ort::environment::Environment;
 use ort::session::builder::SessionBuilder;
 use ort::sys::{OrtApi, OrtApiBase, OrtEnv, OrtSessionOptions, OrtStatusPtr};
 
-use super::Device;
 use super::open;
+use super::{Device, SessionOptions};
 use crate::matting::inference::library;
 
 /// The version of ONNX Runtime's table that has what is needed here.
@@ -63,7 +63,7 @@ struct Api22 {
     hardware_metadata: unsafe extern "system" fn(Handle) -> Handle,
     _ep_name: Handle,
     _ep_vendor: Handle,
-    _ep_metadata: Handle,
+    ep_metadata: unsafe extern "system" fn(Handle) -> Handle,
     _ep_options: Handle,
     ep_hardware: unsafe extern "system" fn(Handle) -> Handle,
 }
@@ -79,13 +79,15 @@ pub struct Adapter {
     pub name: String,
     /// It is a program, and no faster than the processor that it runs on.
     pub is_software: bool,
+    /// OpenVINO's own name of it, such as `GPU.0`.
+    open_vino: Option<String>,
 }
 
 /// The libraries that are registered, and what they found. ONNX Runtime keeps them for the life of the
 /// process.
 static REGISTERED: Mutex<Vec<(Device, Vec<Adapter>)>> = Mutex::new(Vec::new());
 
-/// The devices of a provider whose library is found.
+/// The devices of a provider whose library is found, those that are programs last.
 ///
 /// # Errors
 /// A part of a sentence, why there are none.
@@ -110,7 +112,8 @@ pub fn adapters(
     register(api, environment, device, &library)?;
     let known = |handle: &Handle| before.contains(handle);
     let new = handles(api, environment)?.into_iter().filter(|handle| !known(handle));
-    let adapters: Vec<_> = new.map(|handle| adapter(api, handle)).collect();
+    let mut adapters: Vec<_> = new.filter_map(|handle| adapter(api, handle)).collect();
+    adapters.sort_by_key(|adapter| adapter.is_software);
     registered.push((device, adapters.clone()));
     Ok(adapters)
 }
@@ -124,9 +127,14 @@ pub fn append(
     onnxruntime: &Path,
     builder: &mut SessionBuilder,
     adapter: &Adapter,
+    options: &SessionOptions,
 ) -> Result<(), String> {
     let Some(api) = api(onnxruntime) else { return Err("it is gone".into()) };
     let handle = adapter.handle as Handle;
+    let settings = adapter.open_vino.as_deref().and_then(|name| open_vino_settings(name, options));
+    let settings = settings.as_deref().map(CStr::as_ptr);
+    let key = settings.map(|_| c"load_config".as_ptr());
+    let listed = |text: &Option<*const c_char>| text.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the options are the builder's and the environment is alive; the handle is one that the
     // environment gave, and keeps as long as it lives.
     let status = unsafe {
@@ -135,12 +143,27 @@ pub fn append(
             environment.ptr().cast_mut(),
             &raw const handle,
             1,
-            ptr::null(),
-            ptr::null(),
-            0,
+            listed(&key),
+            listed(&settings),
+            usize::from(settings.is_some()),
         )
     };
     check(status)
+}
+
+/// OpenVINO's configuration of a device: it calculates in the network's own precision, where it would take bfloat16 on
+/// processors that have it, which moves mattes by up to a tenth. A processor takes as many threads as are asked for.
+fn open_vino_settings(device: &str, options: &SessionOptions) -> Option<CString> {
+    let kind = device.split('.').next().unwrap_or(device);
+    let threads = match kind {
+        "CPU" => format!(r#","INFERENCE_NUM_THREADS":"{}""#, options.cpu_threads()),
+        _ => String::new(),
+    };
+    let settings = format!(r#"{{"EXECUTION_MODE_HINT":"ACCURACY"{threads}}}"#);
+    let mut names = vec![kind, device];
+    names.dedup();
+    let all: Vec<_> = names.iter().map(|name| format!(r#""{name}":{settings}"#)).collect();
+    CString::new(format!("{{{}}}", all.join(","))).ok()
 }
 
 /// The table of ONNX Runtime's functions, where it has those of 1.22.
@@ -161,9 +184,10 @@ fn api(onnxruntime: &Path) -> Option<&'static Api22> {
 
 /// The library of a provider, in the folders where it is looked for.
 fn find(onnxruntime: &Path, device: Device) -> Result<PathBuf, String> {
-    let name = file_name(device);
+    let [name, other] = file_names(device);
     let folders = library::provider_folders(onnxruntime);
-    let found = folders.iter().map(|folder| folder.join(&name)).find(|path| path.exists());
+    let mut paths = folders.iter().flat_map(|folder| [&name, &other].map(|name| folder.join(name)));
+    let found = paths.find(|path| path.exists());
     let library = found.ok_or_else(|| {
         let list: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         format!(
@@ -178,13 +202,15 @@ fn find(onnxruntime: &Path, device: Device) -> Result<PathBuf, String> {
     }
 }
 
-fn file_name(device: Device) -> String {
+/// The name of a provider's library, and another that OpenVINO's own developers give it.
+fn file_names(device: Device) -> [String; 2] {
     let (before, after) = match () {
         () if cfg!(windows) => ("", ".dll"),
         () if cfg!(target_vendor = "apple") => ("lib", ".dylib"),
         () => ("lib", ".so"),
     };
-    format!("{before}onnxruntime_providers_{}{after}", device.name())
+    ["", "_plugin"]
+        .map(|end| format!("{before}onnxruntime_providers_{}{end}{after}", device.name()))
 }
 
 fn register(
@@ -230,23 +256,26 @@ fn handles(api: &Api22, environment: &Environment) -> Result<Vec<Handle>, String
     Ok(unsafe { std::slice::from_raw_parts(first, count) }.to_vec())
 }
 
-/// What a device says of itself.
-fn adapter(api: &Api22, handle: Handle) -> Adapter {
+/// What a device says of itself; none for one that only stands for some of the others.
+fn adapter(api: &Api22, handle: Handle) -> Option<Adapter> {
     // SAFETY: the handles are the environment's own, and the texts live as long as those.
-    let (kind, name) = unsafe {
+    let (kind, [hardware, own], vendor) = unsafe {
         let hardware = (api.ep_hardware)(handle);
-        let metadata = (api.hardware_metadata)(hardware);
-        let described = ["Description", "DeviceName", "Model"].iter().find_map(|key| {
-            let key = CString::new(*key).ok()?;
-            text((api.get_key_value)(metadata, key.as_ptr()))
-        });
-        let name = described.or_else(|| text((api.hardware_vendor)(hardware)));
-        ((api.hardware_type)(hardware), name)
+        let metadata = [(api.hardware_metadata)(hardware), (api.ep_metadata)(handle)];
+        ((api.hardware_type)(hardware), metadata, text((api.hardware_vendor)(hardware)))
     };
-    let name = name.unwrap_or_default();
+    // SAFETY: as above.
+    let value = |from: Handle, key: &CStr| unsafe { text((api.get_key_value)(from, key.as_ptr())) };
+    if value(own, c"ov_meta_device").is_some() {
+        return None;
+    }
+    let described =
+        [c"Description", c"DeviceName", c"Model"].iter().find_map(|key| value(hardware, key));
+    let name = described.or_else(|| value(own, c"FULL_DEVICE_NAME")).or(vendor).unwrap_or_default();
     let sounds_like_software = ["SwiftShader", "llvmpipe", "lavapipe", "Basic Render"];
     let is_software = kind == CPU || sounds_like_software.iter().any(|word| name.contains(word));
-    Adapter { handle: handle as usize, name, is_software }
+    let open_vino = value(own, c"ov_device");
+    Some(Adapter { handle: handle as usize, name, is_software, open_vino })
 }
 
 /// # Safety
@@ -278,8 +307,9 @@ mod tests {
 
     #[test]
     fn a_provider_is_named_as_its_library_is() {
-        let name = file_name(Device::WebGpu);
-        assert!(name.contains("onnxruntime_providers_webgpu"), "{name}");
+        let [name, other] = file_names(Device::WebGpu);
+        assert!(name.contains("onnxruntime_providers_webgpu."), "{name}");
+        assert!(other.contains("onnxruntime_providers_webgpu_plugin."), "{other}");
     }
 
     #[test]
