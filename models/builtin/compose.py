@@ -22,6 +22,7 @@ WALLS = 0.1         # of the training's surroundings are a plain wall, as behind
 BEFORE_A_WALL = 0.12  # of the training's pictures show one person from close by before a plain wall, as cameras on desks do,
 LIT_THERE = 0.6     # and so many of these are lit in a colour
 CLOSE = 0.2         # of the pictures of one person show head and shoulders from close by
+HANDS = 0.12        # of the training's pictures show a hand that comes in from a side
 HIDDEN = 0.08       # of the training's pictures have a part of somebody blurred, as faces are that nobody is to know
 NOBODY_IN_HARD = 0.4  # of these show nobody: before hard surroundings there must be people too, or they give nobody away
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 3 / 2, 3 / 4, 9 / 16, 2 / 3)  # width over height of padded frames
@@ -199,7 +200,8 @@ class Composer:
         mined = backgrounds.hard_file()
         self.hard = np.load(mined, mmap_mode="r") if mined.exists() and not self.held_out else np.zeros((0, 1, 1, 3), "u1")
         self.people, self.things = ([render.Shard(path) for path in self._mine(render.shards(self.held_out, things))] for things in (False, True))
-        self._by_framing = {name: [np.where(shard.framings == name)[0] for shard in self.people] for name in render.FRAMINGS}
+        self._by_framing = {name: [(shard, members) for shard in self.people if len(members := np.where(shard.framings == name)[0])]
+                            for name in (*render.FRAMINGS, render.COMING_IN)}
 
     def _mine(self, shards: list) -> list:
         """Held-out shards are not mixed: each is a set of its own."""
@@ -347,8 +349,8 @@ class Composer:
         chances = np.array([framings[name] for name in names])
         members = self._by_framing[names[rng.choice(len(names), p=chances / chances.sum())]]
         for _ in range(6):
-            number = rng.integers(len(self.people))
-            shard, index = self.people[number], int(rng.choice(members[number]))
+            shard, indices = members[rng.integers(len(members))]
+            index = int(rng.choice(indices))
             if shard.boxes[index, 1] > 0 or rng.random() < headless:
                 break
         if shard.avatars is not None:
@@ -410,6 +412,24 @@ class Composer:
         offset = (rng.normal(0, 0.12) * frame[0], rng.normal(0, 0.12) * frame[1])
         return place(crop, top, left, (side, side), frame, (size, size), offset, rng.random() < 0.5)
 
+    def _has_hand_coming_in(self, rng: np.random.Generator) -> bool:
+        """Whether the next picture has; held-out ones stay what they were before there were any, but for a set of these."""
+        if self.held_out:
+            return self.number >= render.COMING_IN_FROM
+        return bool(self._by_framing[render.COMING_IN]) and rng.random() < HANDS
+
+    def _hand_coming_in(self, rng: np.random.Generator, frame: tuple[int, int]) -> Placed:
+        """Head and shoulders, with a hand that a side of the frame cuts off from them."""
+        crop, top, left, side = self._pick(rng, {render.COMING_IN: 1.0}, headless=0.5)
+        size, flip = np.exp(rng.uniform(-0.1, 0.35)) * frame[0] / side, bool(rng.random() < 0.5)
+        cut = (left == 0 and is_cut(crop[:, 0]), left + crop.shape[1] == side and is_cut(crop[:, -1]))
+        if all(cut):
+            size = max(size, frame[1] / side)
+        # Pushed away from the side that it was cut by, it stays there.
+        push = (float(cut[0]) - float(cut[1])) * (-1 if flip else 1)
+        offset = (rng.normal(0, 0.08) * frame[0], push * frame[1])
+        return place(crop, top, left, (side, side), frame, (size, size), offset, flip)
+
     def _headless(self, rng: np.random.Generator, frame: tuple[int, int]) -> Placed:
         """A close look at legs, a lap or a back: the head is out of the frame."""
         crop, top, left, side = self._pick(rng, {"half": 0.2, "full": 0.8}, headless=0.5)
@@ -466,7 +486,9 @@ class Composer:
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4.5) * side / 192)
 
         alpha = np.zeros(frame, "f4")
-        if before_wall:
+        if self._has_hand_coming_in(rng):
+            persons = [self._hand_coming_in(rng, frame)]
+        elif before_wall:
             persons = [self._close(rng, frame)]
         else:
             persons = [] if hard and rng.random() < NOBODY_IN_HARD else self._persons(rng, frame)
@@ -588,7 +610,7 @@ def pad_square(photo: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
     return (cv2.copyMakeBorder(photo, *border, cv2.BORDER_REPLICATE), cv2.copyMakeBorder(mask, *border, cv2.BORDER_REPLICATE))
 
 
-VALIDATIONS = {"": 0, "extras": 1, "valid": render.HELD_OUT_VALID}  # sets of held-out composites and their shards
+VALIDATIONS = {"": 0, "extras": 1, "valid": render.HELD_OUT_VALID, "hands": render.COMING_IN_FROM}  # sets of held-out composites and their shards
 
 
 def renders_are_there(kind: str = "") -> bool:
@@ -615,7 +637,7 @@ def validation(kind: str = "", count: int = 300, side: int = 384) -> list[tuple[
     """Fixed composites of held-out avatars before held-out places: pictures BGR and alphas, uint8.
 
     kind: of ``VALIDATIONS``. The first are what they were from the beginning, so that scores can be compared over time;
-    ``extras`` have extras, and ``valid`` as well, with VALID's persons.
+    ``extras`` have extras, and ``valid`` as well, with VALID's persons; in those of ``hands`` one comes in from a side.
     """
     data = _validation(kind, count, side)
     return [(data[f"photo{index}"], data[f"alpha{index}"]) for index in range(count)]

@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from . import compose, contract, paths, photographs
+from . import compose, contract, paths, photographs, render
 
 SIDES = (256, 320)  # that the own network is measured at: live, and for files
 BRIEF = 80          # pictures of a set while training runs
+HANDS = "composites with hands"  # that a side of the picture cuts off from their bodies
 
 # Name, picture (H, W, 3) uint8 BGR, and true alpha (H, W) float32 in [0, 1].
 Entry = tuple[str, np.ndarray, np.ndarray]
@@ -42,6 +43,10 @@ def edge_error(matte: np.ndarray, truth: np.ndarray) -> float:
     radius = max(2, round(max(truth.shape) / 100))
     band = cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)) > 0
     return float(np.abs(matte - truth)[band].mean()) if band.any() else 0.0
+
+
+def _apart(truth: np.ndarray) -> np.ndarray:
+    return render.apart((truth * 255).astype("u1"))
 
 
 def mean_of(entries: list[dict[str, float]]) -> dict[str, float]:
@@ -136,6 +141,8 @@ def choosing_sets() -> dict[str, Callable[[], list[Entry]]]:
         sets["composites with extras"] = lambda: composites("extras")
     if compose.renders_are_there("valid"):
         sets["composites of valid"] = lambda: composites("valid")
+    if compose.renders_are_there("hands"):
+        sets[HANDS] = lambda: [entry for entry in composites("hands") if _apart(entry[2]).any()]
     return sets
 
 
@@ -148,12 +155,20 @@ def all_sets() -> dict[str, Callable[[], list[Entry]]]:
 
 # ------------------------------------------------------------------------------------------------------ measuring
 
-def measured(model: Model, entries: Iterable[Entry], empty: bool) -> list[dict[str, float]]:
-    """Scores of every picture; of those with nobody only the share of pixels over 0.5."""
+def measured(model: Model, entries: Iterable[Entry], name: str) -> list[dict[str, float]]:
+    """Scores of every picture of the set ``name``.
+
+    Of those with nobody only the share of pixels over 0.5; of those with hands that come in also how much of them is kept.
+    """
     results = []
     for _, picture, truth in entries:
         matte = model.matte(picture)
-        results.append({"share": float((matte > 0.5).mean())} if empty else scores_of(matte, truth) | {"edge": edge_error(matte, truth)})
+        if name == "nobody":
+            results.append({"share": float((matte > 0.5).mean())})
+            continue
+        results.append(scores_of(matte, truth) | {"edge": edge_error(matte, truth)})
+        if name == HANDS:
+            results[-1]["kept"] = float(matte[_apart(truth)].mean())
     return results
 
 
@@ -161,8 +176,8 @@ def brief(model: Model) -> dict[str, float]:
     """The scores that are logged while training runs: of few pictures of each set to choose by."""
     scores = {}
     for name, read in choosing_sets().items():
-        means = mean_of(measured(model, read()[:BRIEF], name == "nobody"))
-        scores |= {f"{name} {key}": round(means[key], 5) for key in ("iou", "mad", "share") if key in means}
+        means = mean_of(measured(model, read()[:BRIEF], name))
+        scores |= {f"{name} {key}": round(means[key], 5) for key in ("iou", "mad", "share", "kept") if key in means}
     return scores
 
 
@@ -178,7 +193,7 @@ def run(model: str | None, sides: list[int], only: str | None, grid: str | None,
         if only and only not in name:
             continue
         entries = read()
-        results = {which.name: measured(which, tqdm(entries, desc=f"{which.name} {name}", leave=False, mininterval=5), name == "nobody") for which in models}
+        results = {which.name: measured(which, tqdm(entries, desc=f"{which.name} {name}", leave=False, mininterval=5), name) for which in models}
         summary[name] = {who: mean_of(rows) | {"pictures": len(rows)} for who, rows in results.items()}
         _print_rows(name, summary[name])
         if name == "report: people":

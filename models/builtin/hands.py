@@ -119,11 +119,12 @@ def _reach(mesh: Mesh, above: np.ndarray, side: str, wrist: np.ndarray, hand: np
     return {mesh.bone(f"{side} {bone}"): matrix for bone, matrix in own.items()}, strain
 
 
-def raised(skin: Skin, pose: Pose, side: str, name: str, rng: np.random.Generator, facing: float, near: float) -> tuple[Pose, dict[int, np.ndarray]]:
+def raised(skin: Skin, pose: Pose, side: str, name: str, rng: np.random.Generator, facing: float, near: float,
+           beside: float = 0.0) -> tuple[Pose, dict[int, np.ndarray]]:
     """The pose with other fingers, and rotations of the arm's bones that replace the pose's own.
 
     facing: degrees by which what the hand is shown to lies to the person's left of -Y; near: 0 to 1, how much closer
-    to the face than usual, for close views.
+    to the face than usual, for close views; beside: how many metres farther out to its side.
     """
     mesh, gesture, sign = skin.mesh, GESTURES[name], _SIGNS[side]
     curls = np.clip(np.array(gesture.curls) + rng.normal(0, 5, 5), -14, 88)
@@ -136,7 +137,7 @@ def raised(skin: Skin, pose: Pose, side: str, name: str, rng: np.random.Generato
     bind = frame(mesh, side)
     found: list[tuple[float, dict[int, np.ndarray]]] = []
     for _ in range(_TRIES):
-        spot = rng.uniform(gesture.low, gesture.high) * [1 - 0.4 * near, 1 - 0.2 * near, 1 - 0.5 * near]
+        spot = rng.uniform(gesture.low, gesture.high) * [1 - 0.4 * near, 1 - 0.2 * near, 1 - 0.5 * near] + [beside, 0, 0]
         along, palm = (turn @ (np.array(direction) * mirror + rng.normal(0, 0.17, 3)) for direction in (gesture.along, gesture.palm))
         axes = _axes(along, sign * np.cross(palm, along), side)
         wrist = face + turn @ (spot * mirror) - axes[:, 0] * 0.08

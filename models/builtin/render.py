@@ -9,6 +9,7 @@ import multiprocessing
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import cv2
 import numpy as np
@@ -23,6 +24,10 @@ AVATARS_PER_SHARD = 50
 VALID_SHARE = 0.4     # of a shard's avatars have textures
 # Held-out shards by number: 0 as it was from the beginning, 1 with extras, 2 of VALID's persons and with all that is drawn.
 HELD_OUT_VALID = 2
+# From this shard on, trained on or held out, everybody has a hand that comes in from a side of the picture.
+COMING_IN_FROM = 1000
+COMING_IN = "coming in"  # their framing
+_COMING_IN_TRIES = 5     # of which the last is taken as it is
 FRAMINGS = ("face", "bust", "half", "full", "far")
 NEAR_FRAMINGS = FRAMINGS[:3]
 _FRAMING_WEIGHTS = (0.12, 0.30, 0.20, 0.26, 0.12)
@@ -126,6 +131,29 @@ def random_view(rng: np.random.Generator, framing: str, points: np.ndarray, head
     return look_at(target, height, yaw, pitch, roll, rng.uniform(18, 62), centre)
 
 
+def at_a_side(view: View, hand: np.ndarray, head: np.ndarray, rng: np.random.Generator) -> View:
+    """The view moved and zoomed so that a hand (3,) meets the side of the picture that it is nearer to, with the head (3,) in it."""
+    (across, down), (hand_across, _) = (view.focal * seen[:2] / seen[2] for seen in (view.matrix @ np.append(point, 1) for point in (head, hand)))
+    side = np.sign(hand_across - across)
+    wanted = side * rng.uniform(0.95, 1.6)  # from the head to the hand, in halves of the picture's side, as all here
+    zoom = float(np.clip(wanted / (hand_across - across), 0.7, 2.5))
+    centre = side * rng.uniform(0.72, 1.08) - zoom * hand_across, rng.uniform(-0.4, 0.2) - zoom * down
+    return View(view.matrix, view.focal * zoom, (float(centre[0]), float(centre[1])))
+
+
+def apart(alpha: np.ndarray) -> np.ndarray:
+    """(H, W) bool: what of a person's alpha (H, W) uint8 the picture's sides and lower edge cut off from the largest part.
+
+    At least a five-hundredth of the picture; nothing where all hangs together.
+    """
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((alpha > 127).astype("u1"), connectivity=8)
+    left, top, width, height, area = stats.T
+    cut = (left == 0) | (left + width == alpha.shape[1]) | (top + height == alpha.shape[0])
+    cut &= area >= alpha.size / 500
+    cut[[0, *(1 + np.argsort(area[1:])[-1:])]] = False  # what is nobody, and the largest part
+    return cut[parts]
+
+
 def bare_limbs(rng: np.random.Generator, skin: poses.Skin) -> np.ndarray:
     """(V,) where sleeves and trouser legs are replaced by skin."""
     bare = np.zeros(len(skin.mesh.positions), "f4")
@@ -148,6 +176,7 @@ class Motion:
     instead: dict[int, np.ndarray] | None = None    # own rotations of bones that replace the pose's
     yaw: float | None = None                        # of the camera, degrees
     shown: str | None = None                        # the side whose hand is shown
+    comes_in: bool = False                          # that hand is cut off from its body by a side of the picture
 
 
 # ------------------------------------------------------------------------------------------------- one picture
@@ -161,20 +190,24 @@ class Person:
 
     def random_picture(self, renderer, rng: np.random.Generator, extras: np.random.Generator | None,
                        gestures: np.random.Generator | None = None, cables: np.random.Generator | None = None, grow=hair.grow,
-                       framings: tuple[float, ...] = _FRAMING_WEIGHTS) -> tuple[np.ndarray, str]:
+                       framings: tuple[float, ...] = _FRAMING_WEIGHTS, coming_in: bool = False) -> tuple[np.ndarray, str]:
         """A picture of the renderer's size, premultiplied RGBA, and its framing.
 
         extras: source of what people wear on their heads, hold to their faces and sit in; None for none of it.
         gestures: source of raised hands and of fingers that bend one by one, likewise.
         cables: source of cables of earphones and headsets, likewise.
         grow: gives the strands of hair; framings: how often each of FRAMINGS is shown, where no gesture decides.
+        coming_in: a hand comes in from a side; takes ``gestures``.
         """
         mesh, look = self.mesh, self.look
         pose = poses.random_pose(rng)
-        raised = None if extras is None or extras.random() > 0.1 else "LR"[extras.integers(2)]
+        raised = None if coming_in or extras is None or extras.random() > 0.1 else "LR"[extras.integers(2)]
         if raised:
             pose = self._hand_to_face(pose, raised, extras)
-        motion = Motion(pose) if gestures is None else self._gesture(pose, gestures, allowed=not raised)
+        if gestures is None:
+            motion = Motion(pose)
+        else:
+            motion = self._hand_coming_in(pose, gestures) if coming_in else self._gesture(pose, gestures, allowed=not raised)
         placed = self.skin.transforms(motion.pose, motion.instead)
         loose = np.where(mesh.positions[:, 2] > look.waist, rng.uniform(-0.002, 0.022), rng.uniform(-0.002, 0.016))
         loose *= (look.kinds == appearance.BODY) * (rng.random() < 0.5) * (1 - self.skin.weight_of("L Hand", "R Hand"))
@@ -193,10 +226,13 @@ class Person:
         head = (placed[head_bone] @ np.append(mesh.bone_heads[head_bone] + [0, 0, 0.08], 1))[:3]
         framing = motion.framing or str(rng.choice(FRAMINGS, p=framings))
         middle = head
-        if motion.shown:  # both are looked at
+        if motion.shown:
             palm = (placed[mesh.bone(f"{motion.shown} Hand")] @ np.append(self._fingers(motion.shown), 1))[:3]
-            middle = head + np.clip(0.4 * (palm - head), -0.2, 0.2) * [1, 0, 1]
+            if not motion.comes_in:  # both are looked at
+                middle = head + np.clip(0.4 * (palm - head), -0.2, 0.2) * [1, 0, 1]
         view = random_view(rng, framing, points, middle, motion.yaw)
+        if motion.comes_in:
+            view = at_a_side(view, palm, head, gestures)
         clothes, light = random_clothes(rng), random_light(rng)
         if look.camera is None and gestures is not None and gestures.random() < _OWN_CLOTHES:
             clothes["recolour"] = (0.0, 0.0, clothes["recolour"][2])
@@ -217,7 +253,7 @@ class Person:
             strands = grow(mesh, look.hair_roots[mesh.positions[look.hair_roots, 2] < hidden_above], albedo, rng)
             if strands is not None:
                 renderer.strands(*strands.ribbons(placed[head_bone]), strands.width)
-        return renderer.finish(), framing
+        return renderer.finish(), COMING_IN if motion.comes_in else framing
 
     def _gesture(self, pose: poses.Pose, rng: np.random.Generator, allowed: bool) -> Motion:
         """The pose with fingers of its own, and often, where ``allowed`` and seen from near, with a hand that shows something."""
@@ -235,6 +271,12 @@ class Person:
             pose, other = hands.raised(self.skin, pose, "RL"["LR".index(shown)], name if rng.random() < 0.5 else hands.random_gesture(rng), rng, yaw, near)
             instead = instead | other
         return Motion(pose, framing, instead, yaw, shown)
+
+    def _hand_coming_in(self, pose: poses.Pose, rng: np.random.Generator) -> Motion:
+        """The pose with a hand far out to its side, to be seen from near."""
+        shown, yaw, framing = "LR"[rng.integers(2)], rng.normal(0, 22), str(rng.choice(["face", "bust"], p=[0.4, 0.6]))
+        pose, instead = hands.raised(self.skin, pose, shown, hands.random_gesture(rng), rng, yaw + rng.normal(0, 12), 0.0, rng.uniform(0.05, 0.35))
+        return Motion(pose, framing, instead, yaw, shown, comes_in=True)
 
     def _paint(self, renderer, rng: np.random.Generator) -> None:
         """Chooses colour and pattern of the next solid."""
@@ -420,11 +462,23 @@ def _textures(rng: np.random.Generator, held_out: bool) -> list[np.ndarray]:
 
 def _cast(rng: np.random.Generator, shard: int, held_out: bool) -> np.ndarray:
     """Names of the avatars of a shard."""
+    if held_out and shard >= COMING_IN_FROM:
+        return rng.permutation([name for library in paths.LIBRARIES for name in paths.avatar_names(True, library)])
     if held_out:
         return rng.permutation(paths.avatar_names(True, "valid" if shard == HELD_OUT_VALID else "rocketbox"))[:AVATARS_PER_SHARD]
     textured = round(VALID_SHARE * AVATARS_PER_SHARD)
     return np.concatenate([rng.permutation(paths.avatar_names(False))[:AVATARS_PER_SHARD - textured],
                            rng.permutation(paths.avatar_names(False, "valid"))[:textured]])
+
+
+def _shown(coming_in: bool, draw: Callable[[], tuple[np.ndarray, str]]) -> tuple[np.ndarray, str]:
+    """The first picture that shows somebody, and that of a hand that comes in one that does, if there is one soon."""
+    tries = 0
+    while True:
+        picture, framing = draw()
+        tries += 1
+        if (picture[..., 3] > 127).mean() > 0.004 and (not coming_in or tries >= _COMING_IN_TRIES or apart(picture[..., 3]).any()):
+            return picture, framing
 
 
 def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> None:
@@ -437,6 +491,7 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
     extras = None if held_out and shard == 0 else np.random.default_rng([2028, shard, int(held_out)])
     gestures = None if held_out and shard < HELD_OUT_VALID else np.random.default_rng([2029, shard, int(held_out)])
     cables = None if held_out else np.random.default_rng([2030, shard])
+    coming_in = shard >= COMING_IN_FROM
     renderer = Renderer(SIDE)
     chosen = _cast(rng, shard, held_out)
     people, framings, avatars, things = [], [], [], []
@@ -446,10 +501,7 @@ def make_shard(shard: int, held_out: bool = False, progress: bool = True) -> Non
             person = Person(str(name))
             renderer.picture(person.look.picture, shrinks=person.look.camera is None)
             for _ in range(min(each, PEOPLE_PER_SHARD - len(people))):
-                while True:
-                    picture, framing = person.random_picture(renderer, rng, extras, gestures, cables)
-                    if (picture[..., 3] > 127).mean() > 0.004:
-                        break
+                picture, framing = _shown(coming_in, lambda: person.random_picture(renderer, rng, extras, gestures, cables, coming_in=coming_in))
                 people.append(picture.copy())
                 framings.append(framing)
                 avatars.append(str(name))

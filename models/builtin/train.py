@@ -36,6 +36,7 @@ CURRICULUM = ((16_000, ((160, 20),)), (None, ((192, 14), (256, 8), (320, 5), (38
 SHAPES = (1, 1, 1, 4 / 3, 3 / 4, 16 / 9, 9 / 16)
 CURRICULUM_OF_GPU = ((None, ((256, 64), (320, 48), (384, 32))),)
 GAP, GAP_WEIGHT = 0.25, 2.0  # of the picture's longer side: how wide gaps may be; and by how much more they count
+NARROW, NARROW_WEIGHT = 0.12, 2.0  # likewise, how narrow parts of people are
 DISTRACTION_FROM, DISTRACTION_FULL = 8_000, 60_000  # pictures seen: clutter starts late
 
 
@@ -61,20 +62,32 @@ def gaps(truth: Tensor) -> Tensor:
 
     The matte is closed by half of ``GAP`` at 1/8 of the resolution; what that adds is gaps.
     """
-    small = F.avg_pool2d(truth, 8)
-    side = 2 * round(GAP * max(small.shape[2:]) / 2) + 1
+    return _closed(truth, GAP) * (1 - truth)
+
+
+def narrow(truth: Tensor) -> Tensor:
+    """(N, 1, H, W) in [0, 1]: parts of people that are narrow, such as fingers, arms, cables, and whoever is far away.
+
+    The matte is opened by half of ``NARROW`` at 1/8 of the resolution; what that takes away is narrow.
+    """
+    return _closed(1 - truth, NARROW) * truth
+
+
+def _closed(planes: Tensor, width: float) -> Tensor:
+    """(N, 1, H, W): closed by half of ``width`` times the longer side, at 1/8 of the resolution."""
+    small = F.avg_pool2d(planes, 8)
+    side = 2 * round(width * max(small.shape[2:]) / 2) + 1
     grown = F.max_pool2d(small, side, 1, side // 2)
-    # Beyond the picture's edge there is nothing to shrink from, so gaps that end there are closed, too.
-    closed = -F.max_pool2d(-grown, side, 1, side // 2)
-    return F.interpolate(closed, scale_factor=8.0) * (1 - truth)
+    # Beyond the picture's edge there is nothing to shrink from, so what ends there is closed, too.
+    return F.interpolate(-F.max_pool2d(-grown, side, 1, side // 2), scale_factor=8.0)
 
 
 def loss_of(logits: Tensor, coarse: Tensor, truth: Tensor) -> Tensor:
-    """Cross entropy, L1, Laplacian pyramid and overlap, in gaps more; and cross entropy at 1/8 of the resolution."""
+    """Cross entropy, L1, Laplacian pyramid and overlap, in gaps and narrow parts more; and cross entropy at 1/8 of the resolution."""
     alpha = torch.sigmoid(logits)
     overlap = (2 * (alpha * truth).sum((1, 2, 3)) + 20) / (alpha.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 20)
     areas = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") + (alpha - truth).abs()
-    return (areas.mean() + GAP_WEIGHT * (areas * gaps(truth)).mean() + 0.5 * _pyramid_loss(alpha, truth)
+    return (areas.mean() + GAP_WEIGHT * (areas * gaps(truth)).mean() + NARROW_WEIGHT * (areas * narrow(truth)).mean() + 0.5 * _pyramid_loss(alpha, truth)
             + 0.4 * (1 - overlap.mean()) + 0.3 * F.binary_cross_entropy_with_logits(coarse, F.adaptive_avg_pool2d(truth, coarse.shape[2:])))
 
 

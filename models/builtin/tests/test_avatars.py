@@ -133,6 +133,34 @@ def test_a_shown_hand_is_before_its_owner_and_looks_as_asked(name, side, sign, s
         assert np.linalg.norm(moved(skin, pose, f"{side} {below}", instead) - moved(skin, pose, f"{side} {bone}", instead)) == pytest.approx(length, abs=1e-4)
 
 
+@pytest.mark.parametrize("side, sign", poses.SIDES)
+def test_a_hand_may_be_farther_out(side, sign, skin):
+    near, far = (moved(skin, *posed) for posed in (
+        (pose, f"{side} Hand", instead) for pose, instead in (
+            hands.raised(skin, {}, side, "face", np.random.default_rng(3), 0.0, 0.0, beside) for beside in (0.0, 0.2))))
+    assert sign * (far - near)[0] > 0.05
+
+
+@pytest.mark.parametrize("across", [-0.5, 0.5])
+def test_a_hand_meets_the_nearer_side_with_the_head_in_the_picture(across):
+    rng, hand, head = np.random.default_rng(1), np.array([across, -0.2, 1.5]), np.array([0.1 * across, 0.0, 1.6])
+    for _ in range(50):
+        view = render.at_a_side(render.look_at(head, 0.8, 0.0, 0.0, 0.0, 40.0, (0.0, 0.0)), hand, head, rng)
+        seen = (view.matrix @ np.append(point, 1) for point in (hand, head))
+        hand_at, head_at = ((view.focal * x / z + view.centre[0], view.focal * y / z + view.centre[1]) for x, y, z, _ in seen)
+        assert 0.7 < np.sign(hand_at[0] - head_at[0]) * hand_at[0] < 1.1
+        assert abs(head_at[0]) < 0.95 and -0.45 < head_at[1] < 0.25
+
+
+def test_what_is_apart_touches_an_edge_and_is_no_speck():
+    alpha = np.zeros((100, 100), "u1")
+    alpha[40:, 30:70] = 255
+    assert not render.apart(alpha).any()
+    alpha[10:30, :8] = alpha[50, 99] = alpha[5:15, 40:50] = 255  # a hand at the left, a speck at the right, something in the air
+    assert np.array_equal(render.apart(alpha).nonzero(), np.mgrid[10:30, :8].reshape(2, -1))
+    assert not render.apart(alpha * 0).any()
+
+
 def test_chances_of_gestures_sum_to_one():
     assert sum(hands._CHANCES.values()) == pytest.approx(1) and set(hands._CHANCES) == set(hands.GESTURES)
 

@@ -87,6 +87,15 @@ def test_gaps_are_what_lies_between_limbs_and_beside_one_that_leaves_the_picture
     assert train.gaps(truth * 0).max() == 0
 
 
+def test_narrow_are_limbs_and_not_bodies():
+    truth = torch.zeros(1, 1, 128, 192)
+    truth[..., 64:, 64:128] = truth[..., 16:24, :48] = 1  # a body, and an arm that comes in from the left
+    narrow = train.narrow(truth)[0, 0]
+    assert narrow[16:24, :48].min() == 1 and (narrow * (1 - truth[0, 0])).max() == 0
+    assert narrow[80:, 72:120].max() == 0
+    assert train.narrow(truth * 0).max() == 0
+
+
 def test_the_loss_is_least_for_the_truth():
     _, truth = batch(3)
     right, coarse = (truth * 2 - 1) * 20, torch.nn.functional.adaptive_avg_pool2d(truth, 4)
