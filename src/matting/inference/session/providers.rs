@@ -131,21 +131,22 @@ pub fn append(
 ) -> Result<(), String> {
     let Some(api) = api(onnxruntime) else { return Err("it is gone".into()) };
     let handle = adapter.handle as Handle;
-    let settings = adapter.open_vino.as_deref().and_then(|name| open_vino_settings(name, options));
-    let settings = settings.as_deref().map(CStr::as_ptr);
-    let key = settings.map(|_| c"load_config".as_ptr());
-    let listed = |text: &Option<*const c_char>| text.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let settings = adapter.open_vino.as_deref().map(|name| open_vino_settings(name, options));
+    let settings = settings.map(CString::new).transpose().map_err(|error| error.to_string())?;
+    let keys = [c"load_config".as_ptr()];
+    let values: Vec<_> = settings.iter().map(|text| text.as_ptr()).collect();
     // SAFETY: the options are the builder's and the environment is alive; the handle is one that the
-    // environment gave, and keeps as long as it lives.
+    // environment gave, and keeps as long as it lives. There are as many keys as values, or more, and
+    // their texts live until the end.
     let status = unsafe {
         (api.append)(
             builder.ptr_mut(),
             environment.ptr().cast_mut(),
             &raw const handle,
             1,
-            listed(&key),
-            listed(&settings),
-            usize::from(settings.is_some()),
+            keys.as_ptr(),
+            values.as_ptr(),
+            values.len(),
         )
     };
     check(status)
@@ -153,7 +154,7 @@ pub fn append(
 
 /// OpenVINO's configuration of a device: it calculates in the network's own precision, where it would take bfloat16 on
 /// processors that have it, which moves mattes by up to a tenth. A processor takes as many threads as are asked for.
-fn open_vino_settings(device: &str, options: &SessionOptions) -> Option<CString> {
+fn open_vino_settings(device: &str, options: &SessionOptions) -> String {
     let kind = device.split('.').next().unwrap_or(device);
     let threads = match kind {
         "CPU" => format!(r#","INFERENCE_NUM_THREADS":"{}""#, options.cpu_threads()),
@@ -163,7 +164,7 @@ fn open_vino_settings(device: &str, options: &SessionOptions) -> Option<CString>
     let mut names = vec![kind, device];
     names.dedup();
     let all: Vec<_> = names.iter().map(|name| format!(r#""{name}":{settings}"#)).collect();
-    CString::new(format!("{{{}}}", all.join(","))).ok()
+    format!("{{{}}}", all.join(","))
 }
 
 /// The table of ONNX Runtime's functions, where it has those of 1.22.
@@ -310,6 +311,20 @@ mod tests {
         let [name, other] = file_names(Device::WebGpu);
         assert!(name.contains("onnxruntime_providers_webgpu."), "{name}");
         assert!(other.contains("onnxruntime_providers_webgpu_plugin."), "{other}");
+    }
+
+    #[test]
+    fn openvino_keeps_the_networks_precision_everywhere() {
+        let options = SessionOptions { threads: 3, ..SessionOptions::default() };
+        assert_eq!(
+            open_vino_settings("CPU", &options),
+            r#"{"CPU":{"EXECUTION_MODE_HINT":"ACCURACY","INFERENCE_NUM_THREADS":"3"}}"#
+        );
+        let gpu = r#"{"EXECUTION_MODE_HINT":"ACCURACY"}"#;
+        assert_eq!(
+            open_vino_settings("GPU.1", &options),
+            format!(r#"{{"GPU":{gpu},"GPU.1":{gpu}}}"#)
+        );
     }
 
     #[test]
