@@ -197,8 +197,9 @@ pub struct Inference {
     #[arg(long, value_parser = ["auto", "frame"])]
     pub region: Option<String>,
 
-    /// Finer edges: zoom has the model look again where the matte is uncertain, for up to five times the
-    /// inference; detail has a small network look at the frame's own pixels there, which finds strands of hair
+    /// Finer edges: detail, the default with the built-in model, has a small network look at the frame's own pixels
+    /// where the matte is uncertain, which finds strands of hair; zoom has the model look again there, for up to five
+    /// times the inference
     #[arg(long, value_parser = ["none", "zoom", "detail"])]
     pub refine: Option<String>,
 

@@ -220,11 +220,18 @@ fn inference(inference: &Inference) -> impl Iterator<Item = (&'static str, Value
         inference.device_id.map(|id| ("device-id", text(id))),
         inference.threads.map(|threads| ("threads", text(threads))),
         inference.region.as_ref().map(|region| ("region", text(region))),
-        inference.refine.as_ref().map(|refine| ("refine", text(refine))),
+        refine(inference).map(|refine| ("refine", text(refine))),
         inference.inference_interval.map(|frames| ("inference-interval", text(frames))),
     ]
     .into_iter()
     .flatten()
+}
+
+/// How edges are refined: as asked for, else by detail behind the built-in network, which gains by it on every clip that
+/// was measured (docs/edges.md), and a file has the time. What other networks gain depends on them.
+fn refine(inference: &Inference) -> Option<&str> {
+    let is_builtin = inference.model.as_ref().is_none_or(|model| model.as_os_str() == "builtin");
+    inference.refine.as_deref().or_else(|| is_builtin.then_some("detail"))
 }
 
 /// Whether two paths name the same file, as far as both exist.

@@ -128,6 +128,30 @@ fn the_matte_may_be_had_as_well() {
     }
 }
 
+/// Unless that is left out; other networks, as in all these tests, are not.
+#[test]
+fn the_built_in_network_is_refined_by_detail() {
+    let folder = Folder::new();
+    let clip = crate::common::root().join("examples/media/person.mp4");
+    let alpha = |name: &str, options: &[&str]| {
+        let out = folder.path(name);
+        let mut command = crate::examples::example("matte_file");
+        let always = ["--device", "cpu", "--output", "alpha", "--range", "0..1"];
+        done(command.arg(&clip).arg(&out).args(always).args(options));
+        decode(&out, "! video/x-raw,format=GRAY8").component(0)
+    };
+    let expected = |refine: &str| {
+        let filter = format!(
+            "! davidmatte device=cpu pacing=exact output=alpha refine={refine} ! identity eos-after=3"
+        );
+        decode(&clip, &filter).component(0)[..2].to_vec() // all that are on their way leave before the end
+    };
+    let (detail, none) = (expected("detail"), expected("none"));
+    assert!(detail != none);
+    assert!(alpha("default.mkv", &[]) == detail);
+    assert!(alpha("asked.mkv", &["--model", "builtin", "--refine", "none"]) == none);
+}
+
 // -- What is told beside the frames ----------------------------------------------------------------
 
 #[test]
