@@ -15,11 +15,14 @@ import os
 import sys
 import threading
 
-import gi
+try:
+    import gi
 
-for name in ("Gst", "GstSdp", "GstWebRTC"):
-    gi.require_version(name, "1.0")
-from gi.repository import GLib, Gst, GstSdp, GstWebRTC
+    for name in ("Gst", "GstSdp", "GstWebRTC"):
+        gi.require_version(name, "1.0")
+    from gi.repository import GLib, Gst, GstSdp, GstWebRTC
+except (ImportError, ValueError) as error:
+    sys.exit(f"browser: {error}; install PyGObject and GStreamer's description of WebRTC (Debian: python3-gi, gir1.2-gst-plugins-bad-1.0)")
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.html")
 PAYLOAD = 96
@@ -179,6 +182,9 @@ def main():
     parser.add_argument("--properties", default="", help="of the element, as gst-launch-1.0 has them")
     args = parser.parse_args()
     Gst.init(None)
+    for element, package in (("webrtcbin", "gstreamer1.0-plugins-bad"), ("nicesrc", "gstreamer1.0-nice")):
+        if Gst.ElementFactory.find(element) is None:
+            sys.exit(f"browser: GStreamer has no {element}; install it (Debian: {package})")
     loop, trouble = GLib.MainLoop(), []
     try:
         stream = Stream(args.video, args.properties)

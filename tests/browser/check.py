@@ -28,10 +28,12 @@ WIDTH, HEIGHT = 1000, 700
 PATIENCE = 60  # seconds
 
 
-def wait_for(what, attempt):
-    """What an attempt gives as soon as it gives something."""
+def wait_for(what, attempt, process=None):
+    """What an attempt gives as soon as it gives something, which nothing does once ``process`` has ended."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
+        if process and process.poll() is not None:
+            sys.exit(f"browser-check: {what} ended with {process.returncode}")
         try:
             found = attempt()
         except OSError:
@@ -98,7 +100,7 @@ def main():
         sys.exit("browser-check: no Chromium was found; install it, or name it with --chromium")
     with tempfile.TemporaryDirectory() as profile:
         server = subprocess.Popen(["/usr/bin/python3", "examples/browser/serve.py", CLIP, "--port", str(PORT)], cwd=ROOT)
-        wait_for("the server", lambda: urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=2))
+        wait_for("the server", lambda: urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=2), server)
         browser = subprocess.Popen(
             [args.chromium, "--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", f"--user-data-dir={profile}",
              "--autoplay-policy=no-user-gesture-required", f"--window-size={WIDTH},{HEIGHT}", f"--remote-debugging-port={DEBUGGING}", f"http://127.0.0.1:{PORT}/"],
