@@ -58,6 +58,18 @@ pub enum Error {
     #[error("{} is {what}; name a video or a picture", path.display())]
     NotAFile { path: PathBuf, what: &'static str },
 
+    #[error(
+        "{0} names a sequence of pictures, which is not read; make a video of it first: ffmpeg -framerate 24 -i '{0}' -c:v ffv1 in.mkv",
+        path.display()
+    )]
+    InputSequence { path: PathBuf },
+
+    #[error(
+        "{0} is interlaced, and fields are not matted; make frames of them first: ffmpeg -i '{0}' -vf bwdif -c:v ffv1 in.mkv",
+        path.display()
+    )]
+    Interlaced { path: PathBuf },
+
     #[error("{} could not be decoded ({reason}); check whether it plays, or convert it first", path.display())]
     Decode { path: PathBuf, reason: String },
 
@@ -190,6 +202,8 @@ impl Error {
             | Self::Audio { .. } => 2,
             Self::Read { .. }
             | Self::NotAFile { .. }
+            | Self::InputSequence { .. }
+            | Self::Interlaced { .. }
             | Self::Decode { .. }
             | Self::NoDecoder { .. }
             | Self::NoVideo { .. }

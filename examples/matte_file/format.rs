@@ -56,7 +56,7 @@ impl Pattern {
     }
 
     /// The names of a path with `%05d`, `%d` or the like in its last part.
-    fn parse(path: &Path) -> Option<Self> {
+    pub fn parse(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (before, rest) = name.split_once('%')?;
         let (digits, after) = rest.split_once('d')?;

@@ -260,7 +260,9 @@ impl Gate {
             (state.caps.get_or_insert_with(|| caps.to_owned()).clone(), state.frames)
         };
         let (before, after) = (describe(&first), describe(caps));
-        if frame == 0 {
+        if gst_video::VideoInfo::from_caps(caps).is_ok_and(|info| info.is_interlaced()) {
+            self.fail(Error::Interlaced { path: self.input.clone() });
+        } else if frame == 0 {
             begin(caps);
         } else if before != after {
             self.fail(Error::Size { path: self.input.clone(), before, after, frame });

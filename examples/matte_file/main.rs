@@ -143,7 +143,11 @@ fn say(line: &str) -> Result<(), Error> {
 fn check_input(path: &Path) -> Result<(), Error> {
     let unreadable = |reason| Error::Read { path: path.to_owned(), reason };
     let not = |what| Err(Error::NotAFile { path: path.to_owned(), what });
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    let metadata = std::fs::metadata(path);
+    if metadata.is_err() && format::Pattern::parse(path).is_some() {
+        return Err(Error::InputSequence { path: path.to_owned() });
+    }
+    let metadata = metadata.map_err(unreadable)?;
     match (metadata.is_dir(), metadata.is_file(), metadata.len()) {
         (true, ..) => not("a folder"),
         (_, false, _) => not("no regular file"),

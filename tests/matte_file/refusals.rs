@@ -127,6 +127,10 @@ fn what_is_no_input_is_told() {
     let picture = folder.make("in.jpg", "videotestsrc num-buffers=1 ! jpegenc");
     let picture = std::fs::read(picture).unwrap();
     folder.make("sound.mp4", &format!("{SOUND} ! avenc_aac ! mp4mux"));
+    folder.make(
+        "fields.ts",
+        "videotestsrc num-buffers=8 ! interlace ! x264enc interlaced=true ! mpegtsmux",
+    );
     folder.make("none.mkv", "videotestsrc num-buffers=0 ! x264enc ! matroskamux");
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path(name), bytes).unwrap();
     write("empty.mp4", b"");
@@ -144,6 +148,8 @@ fn what_is_no_input_is_told() {
         ("sound.mp4", ["sound.mp4", "only audio"]),
         ("none.mkv", ["none.mkv", "none.mkv"]),
         (".", ["is a folder", "name a video"]),
+        ("in.%04d.png", ["a sequence of pictures", "ffmpeg"]),
+        ("fields.ts", ["fields.ts is interlaced", "ffmpeg"]),
     ] {
         fails(&folder, INPUT, &mut matte(&folder.path(name), &folder.path("out.mov")), &words);
         fails(&folder, INPUT, &mut matte(&folder.path(name), &folder.path("pictures")), &words);
