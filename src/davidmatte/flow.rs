@@ -2,7 +2,6 @@
 
 //! What the element does on its streaming thread, and what others may do to that.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,17 +9,13 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use super::buffers::Negotiated;
-use super::caps;
-use super::enums::{BackgroundKind, RefineKind};
+use super::enums::BackgroundKind;
 use super::failure::{self, Failure};
 use super::imp::{Active, CAT, DavidMatte};
-use super::loading::{self, Loaded, Outcome};
-use super::properties::Settings;
+use super::loading::{self, Loaded, Named, Outcome};
 use super::streaming::{Left, Networks, Processed, Streaming};
 use super::video;
 use crate::matting::error::Error;
-use crate::matting::prelude::{Output, Picture};
 use crate::matting::stream::{Interrupter, Notice, Stats};
 
 /// Locks are held only to copy; a panic elsewhere leaves what they guard whole.
@@ -58,7 +53,7 @@ impl DavidMatte {
     pub(super) fn begin(&self) -> Result<(), Error> {
         let settings = lock(&self.settings).clone();
         let picture = match (&settings.background, &settings.background_image) {
-            (BackgroundKind::Image, path) => Some(open_picture(path.as_deref())?),
+            (BackgroundKind::Image, path) => Some(open_picture(path.as_ref())?),
             _ => None,
         };
         let keeps_pace = settings.keeps_pace(false);
@@ -118,7 +113,7 @@ impl DavidMatte {
         if background != BackgroundKind::Image || lock(&self.active).is_none() {
             return;
         }
-        match path {
+        match path.filter(|path| !path.is_empty()) {
             Some(path) => self.loader.request_picture(path, &self.clock),
             None => gst::element_imp_warning!(
                 self,
@@ -203,7 +198,7 @@ impl DavidMatte {
         Ok(())
     }
 
-    fn succeed(&self, loaded: Loaded) -> Result<(), gst::FlowError> {
+    pub(super) fn succeed(&self, loaded: Loaded) -> Result<(), gst::FlowError> {
         let before = lock(&self.active).clone();
         let keeps_pace = before.as_ref().is_some_and(|active| active.keeps_pace);
         let networks = self.introduce(loaded, keeps_pace);
@@ -359,6 +354,7 @@ impl DavidMatte {
     /// Takes a frame in, and lets another one leave where it is ready.
     pub(super) fn take_in(&self, buffer: gst::Buffer) -> Result<Option<Left>, gst::FlowError> {
         self.adopt_loaded()?;
+        self.adopt_liveness()?;
         self.adopt_output()?;
         if buffer.flags().contains(gst::BufferFlags::DISCONT) {
             // The mark is this frame's.
@@ -410,96 +406,6 @@ impl DavidMatte {
         );
     }
 
-    /// Goes on with other caps.
-    pub(super) fn negotiate(
-        &self,
-        incaps: &gst::Caps,
-        outcaps: &gst::Caps,
-    ) -> Result<(), gst::LoggableError> {
-        let negotiated = self.negotiated(incaps, outcaps).ok_or_else(|| {
-            gst::loggable_error!(CAT, "caps {incaps} to {outcaps} are not understood")
-        })?;
-        if negotiated.sink.is_interlaced() {
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Format,
-                ("Interlaced frames are not matted; put the element deinterlace before davidmatte")
-            );
-            return Err(gst::loggable_error!(CAT, "{incaps} is interlaced"));
-        }
-        if let Err(error) = self.drain() {
-            // Flushed or refused downstream: the caps are good all the same, and whoever pushes the next
-            // frame is told.
-            gst::debug!(CAT, imp = self, "frames before caps: {error}");
-        }
-        let is_live = self.upstream_is_live();
-        let settings = lock(&self.settings).clone();
-        self.fit_inference(&settings, is_live)?;
-        let (latency, refines, sees_whole_frames) = {
-            let mut streaming = lock(&self.streaming);
-            let streaming = streaming
-                .as_mut()
-                .ok_or_else(|| gst::loggable_error!(CAT, "caps came to a stopped element"))?;
-            streaming
-                .negotiate(negotiated, &settings, is_live)
-                .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
-            let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
-            (latency, streaming.refines(), streaming.sees_whole_frames())
-        };
-        if settings.refine == RefineKind::Zoom && !refines {
-            let why = match sees_whole_frames {
-                true => {
-                    "the network has a memory or colours of its own, and is shown each frame once; set refine=none"
-                }
-                false => "no frame waits for its own; set pacing=exact, or refine=none",
-            };
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Settings,
-                ("Mattes are not refined, since {why}")
-            );
-        }
-        self.tell_latency(latency);
-        Ok(())
-    }
-
-    /// Where what is known of the stream by now asks for another size of the network's input, loads it with
-    /// that.
-    fn fit_inference(&self, settings: &Settings, is_live: bool) -> Result<(), gst::LoggableError> {
-        let keeps_pace = settings.keeps_pace(is_live);
-        {
-            let mut active = lock(&self.active);
-            let Some(active) = active.as_mut() else { return Ok(()) };
-            active.keeps_pace = keeps_pace;
-            // Another model is on its way, and has been asked for with the size it needs, or will be.
-            if active.model != settings.model || active.side == settings.side(keeps_pace) {
-                return Ok(());
-            }
-        }
-        let loaded = loading::load_apart(settings, keeps_pace, &self.clock).map_err(|error| {
-            self.post_error_message(failure::message(&error));
-            gst::loggable_error!(CAT, "{error}")
-        })?;
-        let failed = |error| gst::loggable_error!(CAT, "another network is not taken: {error}");
-        self.succeed(loaded).map_err(failed)
-    }
-
-    fn upstream_is_live(&self) -> bool {
-        let mut query = gst::query::Latency::new();
-        self.obj().sink_pad().peer_query(&mut query) && query.result().0
-    }
-
-    /// Remembers the latency, and has it collected anew where it is another one.
-    fn tell_latency(&self, latency: gst::ClockTime) {
-        let before = std::mem::replace(&mut *lock(&self.latency), latency);
-        if before != latency {
-            gst::debug!(CAT, imp = self, "latency {latency}");
-            let message = gst::message::Latency::builder().src(&*self.obj()).build();
-            // Outside any bin nobody listens.
-            let _ = self.obj().post_message(message);
-        }
-    }
-
     fn is_late(&self, buffer: &gst::BufferRef) -> bool {
         let segment = self.obj().segment();
         let time = segment
@@ -507,59 +413,6 @@ impl DavidMatte {
             .and_then(|segment| segment.to_running_time(buffer.pts()));
         let earliest = *lock(&self.earliest);
         time.zip(earliest).is_some_and(|(time, earliest)| time < earliest)
-    }
-
-    /// Goes on with another `output` where the caps stay, such as a matte in the format of the
-    /// composite before it: the base class hands on only caps that are new.
-    fn adopt_output(&self) -> Result<(), gst::FlowError> {
-        let wanted = Output::from(lock(&self.settings).output);
-        let current = lock(&self.streaming).as_ref().and_then(Streaming::output);
-        if current.is_none_or(|current| current == wanted) {
-            return Ok(());
-        }
-        let element = self.obj();
-        let (sink, src) = (element.sink_pad().current_caps(), element.src_pad().current_caps());
-        let (Some(incaps), Some(outcaps)) = (sink, src) else { return Ok(()) };
-        let allowed = self.negotiated(&incaps, &outcaps);
-        if allowed.is_none_or(|negotiated| negotiated.output != wanted) {
-            // Other caps are on their way.
-            return Ok(());
-        }
-        self.negotiate(&incaps, &outcaps).map_err(|error| {
-            error.log_with_object(&*element);
-            gst::FlowError::NotNegotiated
-        })
-    }
-
-    /// Has caps negotiated for another `output`: with upstream as well where what it sends cannot become what
-    /// downstream takes. Where it can, a camera is left alone.
-    pub(super) fn renegotiate(&self) {
-        let element = self.obj();
-        let output = lock(&self.settings).output.into();
-        let suffices = element.sink_pad().current_caps().is_none_or(|caps| {
-            let becomes = caps::transform(gst::PadDirection::Sink, &caps, output);
-            element.src_pad().peer_query_caps(None).can_intersect(&becomes)
-        });
-        if !suffices {
-            element.reconfigure_sink();
-        }
-        element.reconfigure_src();
-    }
-
-    fn negotiated(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Option<Negotiated> {
-        let (sink, src) = (video::info(incaps)?, video::info(outcaps)?);
-        let (from, to) = (video::layout(&sink)?, video::layout(&src)?);
-        // The setting may have changed since these caps were offered, more than once; they are negotiated
-        // anew then, and until that is done frames leave as the caps allow.
-        let wanted = Output::from(lock(&self.settings).output);
-        let last = lock(&self.streaming).as_ref().and_then(Streaming::output);
-        let mut outputs = [Some(wanted), last].into_iter().flatten().chain(Output::ALL);
-        let output = outputs.find(|output| {
-            to.height == from.height * output.pictures()
-                && output.formats(from.format).contains(&to.format)
-                && output.divides(to.format, from.height)
-        })?;
-        Some(Negotiated { sink, src, from, to, output })
     }
 
     fn sync_controlled_properties(&self, buffer: &gst::BufferRef) {
@@ -575,9 +428,9 @@ impl DavidMatte {
     }
 }
 
-fn open_picture(path: Option<&str>) -> Result<Arc<Picture>, Error> {
+fn open_picture(path: Option<&Arc<str>>) -> Result<Named, Error> {
     match path.filter(|path| !path.is_empty()) {
-        Some(path) => Picture::open(Path::new(path)).map(Arc::new),
+        Some(path) => Named::open(path.clone()),
         None => Err(Error::Background {
             path: "(none)".into(),
             missing: true,

@@ -2,7 +2,7 @@
 
 //! The element's implementation: traits that delegate.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::glib;
@@ -44,6 +44,8 @@ pub struct DavidMatte {
     pub(super) earliest: Mutex<Option<gst::ClockTime>>,
     /// Whether the frame that leaves is itself marked as discontinuous.
     pub(super) leaves_marked: AtomicBool,
+    /// Whether the stream is live, by what upstream answered last.
+    pub(super) told_live: AtomicBool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -71,6 +73,7 @@ impl Default for DavidMatte {
             latency: Mutex::default(),
             earliest: Mutex::default(),
             leaves_marked: AtomicBool::default(),
+            told_live: AtomicBool::default(),
             clock: Arc::new(SystemClock::default()),
         }
     }
@@ -113,9 +116,14 @@ impl ObjectImpl for DavidMatte {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
-        let changes_caps = lock(&self.settings).set(pspec.name(), value);
-        if changes_caps {
-            self.renegotiate();
+        let (before, now) = {
+            let mut settings = lock(&self.settings);
+            let before = settings.output;
+            settings.set(pspec.name(), value);
+            (before, settings.output)
+        };
+        if now != before {
+            self.renegotiate(before);
         }
         match pspec.name() {
             "model" => self.request_model(),
@@ -207,6 +215,7 @@ impl BaseTransformImpl for DavidMatte {
             (answered, direction, query.view_mut())
         {
             let (is_live, min, max) = latency.result();
+            self.told_live.store(is_live, Ordering::Relaxed);
             let own = *lock(&self.latency);
             latency.set(is_live, min + own, max.map(|max| max + own));
         }

@@ -117,8 +117,18 @@ fn step_back(settings: &Settings) {
     let _ = settings;
 }
 
-/// Runs a network once, so that one that gives no matte is known before it takes over.
-fn rehearse(loaded: Loaded) -> Result<Loaded, Error> {
+/// Runs a network once, so that one that gives no matte is known before it takes over. Nobody waits longer for that than
+/// it is of use.
+fn rehearse(loaded: Loaded, shared: &Shared) -> Result<Loaded, Error> {
+    shared.lock().rehearse(loaded.interrupter.clone());
+    let result = run_once(&loaded);
+    shared.lock().rehearsing = None;
+    // What is at work later may have been interrupted at the very end.
+    loaded.interrupter.interrupt(false);
+    result.map(|()| loaded)
+}
+
+fn run_once(loaded: &Loaded) -> Result<(), Error> {
     let runner = &loaded.runner;
     let mut exchange = runner.exchange();
     exchange.tensor.fill(0.0);
@@ -127,7 +137,7 @@ fn rehearse(loaded: Loaded) -> Result<Loaded, Error> {
     match runner.next(None) {
         Waited::Done(done) => {
             runner.give_back(done.exchange);
-            done.result.map(|()| loaded)
+            done.result
         }
         Waited::Late | Waited::Interrupted => {
             Err(Error::Inference { reason: "it was interrupted".into() })
@@ -140,7 +150,24 @@ pub enum Outcome {
     /// A network, or why there is none.
     Model(Arc<str>, Result<Loaded, Error>),
     /// A picture, or why there is none.
-    Picture(Result<Arc<Picture>, Error>),
+    Picture(Result<Named, Error>),
+}
+
+/// A background picture, and where it is from.
+pub struct Named {
+    pub path: Arc<str>,
+    pub picture: Arc<Picture>,
+}
+
+impl Named {
+    /// Reads a picture.
+    ///
+    /// # Errors
+    /// As [`Picture::open`].
+    pub fn open(path: Arc<str>) -> Result<Self, Error> {
+        let picture = Arc::new(Picture::open(Path::new(&*path))?);
+        Ok(Self { path, picture })
+    }
 }
 
 /// A thread that loads what was asked for last, while frames go on, and drops what takes its time to go.
@@ -162,8 +189,24 @@ struct State {
     picture: Option<Arc<str>>,
     results: VecDeque<Outcome>,
     retired: Vec<Box<dyn Send>>,
-    /// What is being loaded may be interrupted by this.
+    /// Ends the first run of a network that was loaded.
+    rehearsing: Option<Interrupter>,
+    /// Nothing is wanted any more.
     quit: bool,
+}
+
+impl State {
+    /// Lets a network's first run be ended once it is of no use, which it may be by now.
+    fn rehearse(&mut self, interrupter: Interrupter) {
+        interrupter.interrupt(self.quit || self.model.is_some());
+        self.rehearsing = Some(interrupter);
+    }
+
+    fn end_rehearsal(&self) {
+        if let Some(interrupter) = &self.rehearsing {
+            interrupter.interrupt(true);
+        }
+    }
 }
 
 impl Shared {
@@ -181,7 +224,11 @@ impl Default for Loader {
 impl Loader {
     /// Asks for the model that the settings name, instead of any other.
     pub fn request_model(&self, settings: Settings, keeps_pace: bool, clock: &Arc<dyn Clock>) {
-        self.shared.lock().model = Some((settings, keeps_pace));
+        {
+            let mut state = self.shared.lock();
+            state.model = Some((settings, keeps_pace));
+            state.end_rehearsal();
+        }
         self.wake(clock);
     }
 
@@ -229,7 +276,11 @@ impl Loader {
     pub fn stop(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            self.shared.lock().quit = true;
+            {
+                let mut state = self.shared.lock();
+                state.quit = true;
+                state.end_rehearsal();
+            }
             self.shared.changed.notify_all();
             // It catches its panics; there is nothing to learn from its end.
             drop(thread.join());
@@ -261,15 +312,14 @@ fn work(shared: &Shared, clock: &Arc<dyn Clock>) {
         drop(state);
         drop(retired);
         if let Some(path) = picture {
-            let picture = Picture::open(Path::new(&*path)).map(Arc::new);
-            finish(shared, Outcome::Picture(picture));
+            finish(shared, Outcome::Picture(Named::open(path)));
         }
         if let Some((settings, keeps_pace)) = model {
             if !std::mem::replace(&mut is_nice, true) {
                 step_back(&settings);
             }
             let loaded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                load(&settings, keeps_pace, clock).and_then(rehearse)
+                load(&settings, keeps_pace, clock).and_then(|loaded| rehearse(loaded, shared))
             }));
             let loaded = loaded.unwrap_or_else(|_| {
                 Err(Error::Inference { reason: "loading failed: its code panicked".into() })

@@ -16,6 +16,7 @@ mod failure;
 mod flow;
 mod imp;
 mod loading;
+mod negotiation;
 mod properties;
 mod stats;
 mod streaming;

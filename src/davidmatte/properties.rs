@@ -153,8 +153,8 @@ impl Settings {
         self.background == BackgroundKind::Blur && self.blur_radius == 0.0
     }
 
-    /// Sets a property; true where the source caps depend on it.
-    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+    /// Sets a property.
+    pub fn set(&mut self, name: &str, value: &glib::Value) {
         let defaults = Self::default;
         match name {
             "model" => {
@@ -187,7 +187,6 @@ impl Settings {
             // GObject hands on only names that were specified below.
             _ => {}
         }
-        name == "output"
     }
 
     /// A property that is set by the user.

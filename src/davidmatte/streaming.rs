@@ -12,6 +12,7 @@ use super::buffers::{Negotiated, Paint, Target, Writer, Written};
 use super::detail::DetailStage;
 use super::enums::{BackgroundKind, RefineKind, UntilReady};
 use super::failure::Failure;
+use super::loading::Named;
 use super::properties::Settings;
 use super::video::{self, Corner};
 use crate::matting::error::Error;
@@ -84,7 +85,7 @@ pub struct Streaming {
     is_live: bool,
     refines: bool,
     threads: usize,
-    picture: Option<Arc<Picture>>,
+    picture: Option<Named>,
     /// What composites show behind the person while another picture is loaded, or cannot be.
     background: Background,
 }
@@ -95,7 +96,7 @@ impl Streaming {
         networks: Networks,
         clock: Arc<dyn Clock>,
         settings: &Settings,
-        picture: Option<Arc<Picture>>,
+        picture: Option<Named>,
     ) -> Self {
         Self {
             stream: Stream::new(networks.runner, clock),
@@ -151,6 +152,11 @@ impl Streaming {
         Ok(())
     }
 
+    /// Whether the stream is negotiated as a live one.
+    pub fn is_live(&self) -> bool {
+        self.is_live
+    }
+
     /// Whether mattes are refined: in a pacing in which no frame waits, they are not.
     pub fn refines(&self) -> bool {
         self.refines
@@ -183,7 +189,7 @@ impl Streaming {
     }
 
     /// Goes on with another background picture.
-    pub fn take_picture(&mut self, picture: Arc<Picture>) {
+    pub fn take_picture(&mut self, picture: Named) {
         self.picture = Some(picture);
     }
 
@@ -349,8 +355,13 @@ impl Streaming {
             BackgroundKind::Color => Some(Background::Color(settings.background_color)),
             BackgroundKind::Blur => Some(Background::Blur(settings.blur_radius as f32)),
             BackgroundKind::Checkerboard => Some(Background::Checkerboard),
-            // Until there is one, what was there stays.
-            BackgroundKind::Image => self.picture.clone().map(Background::Picture),
+            // Until it is there, what was there stays.
+            BackgroundKind::Image => {
+                let named = self.picture.as_ref();
+                let wanted =
+                    named.filter(|named| settings.background_image.as_ref() == Some(&named.path));
+                wanted.map(|named| Background::Picture(named.picture.clone()))
+            }
         };
         if let Some(wanted) = wanted {
             self.background = wanted;
