@@ -496,10 +496,14 @@ impl<S: Width> Composer<S> {
         for plane in 0..format.planes() {
             for (index, y) in plane_rows(format, plane, top, rows).enumerate() {
                 let out = target.samples_mut(plane, y);
-                for (number, component) in format.components().iter().enumerate() {
-                    if component.plane != plane {
-                        continue;
-                    }
+                let components = format.components().iter().enumerate();
+                let components = components.filter(|(_, component)| component.plane == plane);
+                let step = components.clone().map(|(_, component)| component.step).min();
+                if step.is_some_and(|step| components.clone().count() < step) {
+                    // Padding, which is not to hold what was in that memory before.
+                    out.fill(S::encode(255.0, depth));
+                }
+                for (number, component) in components {
                     let carries_luma = number == 0 || format.family() == Family::Rgb;
                     let opacity = &self.opacity[index];
                     if carries_luma && is_full && component.step == 1 {

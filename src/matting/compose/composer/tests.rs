@@ -50,16 +50,26 @@ fn compose_of<S: Width>(
     matte: f32,
     background: Background,
 ) -> OwnedFrame {
-    let from = *frame.view().layout();
+    let mut target = OwnedFrame::new(to);
+    compose_into::<S>(frame, &mut target, output, matte, background);
+    target
+}
+
+fn compose_into<S: Width>(
+    frame: &OwnedFrame,
+    target: &mut OwnedFrame,
+    output: Output,
+    matte: f32,
+    background: Background,
+) {
+    let (from, to) = (*frame.view().layout(), *target.view().layout());
     let mut composer = Composer::<S>::new(&from, &to, output).unwrap();
     let mut backdrop = Backdrop::new(&background, &from, &to).unwrap();
-    let mut target = OwnedFrame::new(to);
     let mut matte = WholeMatte::flat(from.width, from.height, matte);
     let view = frame.view();
     backdrop.update(&view, &mut matte);
     let layers = Layers { colors: Colors::Frame(&view), person: None, backdrop: &backdrop };
     composer.compose(&layers, &mut matte, 0..from.height, &mut target.view_mut());
-    target
 }
 
 /// Every format in which frames come in.
@@ -80,6 +90,41 @@ fn every_pair_that_is_offered_is_made_at_every_size() {
                         Background::Checkerboard,
                     ] {
                         compose(&frame, layout(to, width, height), output, 0.4, background);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_what_was_in_memory_leaves() {
+    for from in sinks() {
+        let frame = noise(layout(from, 12, 4));
+        for output in [Output::Composite, Output::Cutout, Output::Alpha] {
+            for to in output.formats(from) {
+                let to = layout(to, 12, 4);
+                let [clean, used] = [0, 165].map(|before| {
+                    let mut target = OwnedFrame::new(to);
+                    for plane in 0..to.format.planes() {
+                        for y in 0..to.format.plane_rows(plane, 4) {
+                            target.view_mut().row_mut(plane, y).fill(before);
+                        }
+                    }
+                    let background = Background::Checkerboard;
+                    match to.format.sample_bytes() {
+                        1 => compose_into::<u8>(&frame, &mut target, output, 0.4, background),
+                        _ => compose_into::<u16>(&frame, &mut target, output, 0.4, background),
+                    }
+                    target
+                });
+                for plane in 0..to.format.planes() {
+                    for y in 0..to.format.plane_rows(plane, 4) {
+                        assert_eq!(
+                            clean.row(plane, y),
+                            used.row(plane, y),
+                            "{from:?} {to:?} {output:?}"
+                        );
                     }
                 }
             }
