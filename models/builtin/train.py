@@ -36,7 +36,7 @@ CURRICULUM = ((16_000, ((160, 20),)), (None, ((192, 14), (256, 8), (320, 5), (38
 SHAPES = (1, 1, 1, 4 / 3, 3 / 4, 16 / 9, 9 / 16)
 CURRICULUM_OF_GPU = ((None, ((256, 64), (320, 48), (384, 32))),)
 GAP, GAP_WEIGHT = 0.25, 2.0  # of the picture's longer side: how wide gaps may be; and by how much more they count
-NARROW, NARROW_WEIGHT = 0.12, 2.0  # likewise, how narrow parts of people are
+NARROW, NARROW_WEIGHT = 0.12, 1.0  # likewise, how narrow parts of people are
 DISTRACTION_FROM, DISTRACTION_FULL = 8_000, 60_000  # pictures seen: clutter starts late
 
 
