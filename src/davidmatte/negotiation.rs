@@ -182,12 +182,19 @@ impl DavidMatte {
         }
     }
 
+    /// Takes an output back, unless yet another one was set meanwhile.
     fn keep_output(&self, before: OutputKind, wanted: OutputKind) {
         let name = |output: OutputKind| {
             let value = output.to_value();
             glib::EnumValue::from_value(&value).map(|(_, value)| value.nick().to_owned())
         };
-        lock(&self.settings).output = before;
+        {
+            let mut settings = lock(&self.settings);
+            if settings.output != wanted {
+                return;
+            }
+            settings.output = before;
+        }
         self.obj().notify("output");
         gst::element_imp_warning!(
             self,
