@@ -112,6 +112,8 @@ def _interrupt(*_: object) -> None:
 def _run(given: argparse.Namespace) -> int:
     if given.resume and given.force:
         raise Failure(USAGE, "--resume goes on from what --force would replace; leave one of them out")
+    if given.part is not None and given.force:
+        raise Failure(USAGE, "--force would replace what other parts have done; remove the films first, or leave --part out")
     begun = time.monotonic()
     root, pattern = _target(given.out, given.ending)
     films = list(_films(given.films))

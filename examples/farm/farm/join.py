@@ -75,6 +75,10 @@ def _write(
     first: Any
     with av.open(str(files[0])) as first:
         stream = first.streams.video[0]
+        if settings.ending == ".mkv" and (stream.sample_aspect_ratio or 1) != 1:
+            # Of streams that are copied FFmpeg's muxer is told that by nothing that PyAV has.
+            told = f"{film.place} has pixels that are not square, which a joined .mkv would not tell; it is matted as a whole"
+            raise Failure(OTHER, told, "short")
         base = Fraction(stream.time_base or 1)
         options = {}
         if settings.ending in (".mov", ".mp4"):
@@ -86,6 +90,9 @@ def _write(
             # ProRes's kinds are told apart by nothing but the tag, which a template does not give.
             if settings.ending == ".mov":
                 into.codec_context.codec_tag = stream.codec_context.codec_tag
+            # Nor does it give the shape of pixels, which the file's own boxes tell.
+            if shape := stream.sample_aspect_ratio:
+                into.codec_context.sample_aspect_ratio = shape
             # Timecode counts in frames, so the muxer has to know their rate.
             if stream.average_rate:
                 into.codec_context.framerate = stream.average_rate
@@ -101,6 +108,8 @@ def _write(
                 for sound in sources:
                     way = container.add_stream_from_template(sound, opaque=True)
                     way.time_base = sound.time_base
+                    if language := sound.metadata.get("language"):
+                        way.metadata["language"] = language
                     ways[sound.index] = way
                 sounds = {index: hashlib.sha256() for index in ways}
                 audio = _sound(source, sources, ways, sounds, has_edit_lists=settings.ending in (".mov", ".mp4"))

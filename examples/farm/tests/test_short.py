@@ -13,13 +13,15 @@ from conftest import ALONE, left, remains, unsplit
 import films
 
 
-def _film(path: Path) -> None:
-    """A film of 40 frames with sound, made without any other program."""
+def _film(path: Path, shape: Fraction = Fraction(1)) -> None:
+    """A film of 40 frames with sound in French, of pixels of that shape, made without any other program."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=25, options={"g": "10", "bf": "2"})
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.codec_context.sample_aspect_ratio = shape
         audio = container.add_stream("aac", rate=48000)
         audio.layout = "mono"
+        audio.metadata["language"] = "fra"
         for number in range(40):
             picture = numpy.full((64, 96, 3), 60, numpy.uint8)
             picture[10:40, 2 * number : 2 * number + 16] = (200, 150, 120)
@@ -52,3 +54,20 @@ def test_two_ranges_are_the_unsplit_film(farm: Any, tmp_path: Path) -> None:
     assert (out / "a film.mkv").stat().st_mtime_ns == made.st_mtime_ns
     refused = farm(film, out, "--ending", "mkv", *ALONE)
     assert refused.code == 4 and "--resume" in refused.err and len(refused.err.splitlines()) == 1, refused.err
+
+
+def test_a_joined_film_tells_the_shape_of_its_pixels_and_its_language(farm: Any, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    _film(film, Fraction(4, 3))
+    for ending in ("mov", "mkv"):
+        out = tmp_path / ending
+        run = farm(film, out, "--ending", ending, "--range-frames", 20, "--workers", 2, "--cpus", 1, *ALONE)
+        assert run.code == 0, run.err
+        with av.open(str(out / f"film.{ending}")) as made:
+            assert made.streams.video[0].sample_aspect_ratio == Fraction(4, 3), ending
+            assert made.streams.audio[0].metadata["language"] in ("fra", "fre"), ending
+
+
+def test_a_part_replaces_nothing(farm: Any, tmp_path: Path) -> None:
+    run = farm(tmp_path / "film.mp4", tmp_path / "out", "--part", "0/2", "--force")
+    assert run.code == 2 and "--force" in run.err, run.err
