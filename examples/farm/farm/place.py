@@ -7,6 +7,7 @@ one process does while the others wait.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 
@@ -18,8 +19,13 @@ def _assets_of(settings: Settings) -> list[Asset]:
     return [asset for asset in (settings.model, settings.background) if asset is not None]
 
 
+def _folder(asset: Asset) -> str:
+    """The name of a folder with an asset and all that lies beside it: another one where any of these is another."""
+    return hashlib.sha256(asset.digest.encode()).hexdigest()[:32]
+
+
 def _place(root: str, asset: Asset, file: str) -> str:
-    return store.join(root, "assets", asset.digest[:32], os.path.basename(file))
+    return store.join(root, "assets", _folder(asset), os.path.basename(file))
 
 
 def offer(root: str, settings: Settings) -> None:
@@ -52,7 +58,7 @@ def assets(root: str, settings: Settings, *, is_local: bool) -> tuple[str | None
 
 
 def _here(root: str, asset: Asset) -> str:
-    folder = cache() / asset.digest[:32]
+    folder = cache() / _folder(asset)
     found = folder / os.path.basename(asset.path)
     if found.exists():
         return str(found)

@@ -11,6 +11,7 @@ import numpy
 from conftest import ALONE, left, remains, unsplit
 
 import films
+from farm import place, settings
 
 
 def _film(path: Path, shape: Fraction = Fraction(1)) -> None:
@@ -71,3 +72,18 @@ def test_a_joined_film_tells_the_shape_of_its_pixels_and_its_language(farm: Any,
 def test_a_part_replaces_nothing(farm: Any, tmp_path: Path) -> None:
     run = farm(tmp_path / "film.mp4", tmp_path / "out", "--part", "0/2", "--force")
     assert run.code == 2 and "--force" in run.err, run.err
+
+
+def test_workers_have_the_description_that_is_there(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    network, root = tmp_path / "net.onnx", str(tmp_path / "ledger")
+    network.write_bytes(b"the same network")
+    description = network.with_suffix(".toml")
+    for text in (None, "[output]\nindex = 0\n", "[output]\nindex = 1\n", None):
+        description.write_text(text) if text else description.unlink(missing_ok=True)
+        run = settings.Settings(".mov", {"--model": str(network)}, model=settings._asset(network))
+        place.offer(root, run)
+        model, _, _ = place.assets(root, run, is_local=False)
+        assert model is not None
+        found = Path(model).with_suffix(".toml")
+        assert (found.read_text() if found.exists() else None) == text
