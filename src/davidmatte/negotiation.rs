@@ -121,9 +121,7 @@ impl DavidMatte {
         if current.is_none_or(|current| current == wanted) {
             return Ok(());
         }
-        let element = self.obj();
-        let (sink, src) = (element.sink_pad().current_caps(), element.src_pad().current_caps());
-        let (Some(incaps), Some(outcaps)) = (sink, src) else { return Ok(()) };
+        let Some((incaps, outcaps)) = self.current_caps() else { return Ok(()) };
         let allowed = self.negotiated(&incaps, &outcaps);
         if allowed.is_none_or(|negotiated| negotiated.output != wanted) {
             // Other caps are on their way.
@@ -140,10 +138,14 @@ impl DavidMatte {
         if !knows_less || !self.told_live.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let element = self.obj();
-        let (sink, src) = (element.sink_pad().current_caps(), element.src_pad().current_caps());
-        let (Some(incaps), Some(outcaps)) = (sink, src) else { return Ok(()) };
+        let Some((incaps, outcaps)) = self.current_caps() else { return Ok(()) };
         self.negotiate_anew(&incaps, &outcaps)
+    }
+
+    /// What comes in, and what leaves.
+    fn current_caps(&self) -> Option<(gst::Caps, gst::Caps)> {
+        let element = self.obj();
+        element.sink_pad().current_caps().zip(element.src_pad().current_caps())
     }
 
     /// Goes on with the caps that there are, of which more is known by now.
