@@ -1,5 +1,6 @@
-//! What GStreamer's muxers of MP4 and QuickTime files leave out, told in the finished file: HDR10's light
-//! levels (`mdcv` and `clli`, ISO/IEC 14496-12), and edit lists for sound that begins before time 0.
+//! What GStreamer's muxers of MP4 and QuickTime files leave out or get wrong, told in the finished file: HDR10's
+//! light levels (`mdcv` and `clli`, ISO/IEC 14496-12), edit lists for sound that begins before time 0, and how
+//! much of Opus is not to be heard (`dOps`).
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,8 +11,13 @@ use gst_video::{VideoContentLightLevel, VideoMasteringDisplayInfo};
 
 use crate::mp4::{boxes, duration, film, find, kind_of, number};
 
-/// A video's sample entry has so many bytes, with its head, before the boxes in it.
+/// A video's sample entry has so many bytes, with its head, before the boxes in it; and a sound's, of version 0
+/// and, in QuickTime, 1.
 const VISUAL_ENTRY: usize = 86;
+const AUDIO_ENTRIES: [usize; 2] = [36, 52];
+
+/// No sound has more samples a second.
+const MOST_SAMPLES: u32 = 1 << 24;
 
 /// No more bytes, which are tags, come after the description of the tracks.
 const MOST_AFTER: u64 = 16 << 20;
@@ -23,6 +29,8 @@ pub struct Amendment {
     pub light: Vec<u8>,
     /// How much of each audio track lies before time 0, in the tracks' order.
     pub early: Vec<Duration>,
+    /// Whether a sound is Opus.
+    pub has_opus: bool,
 }
 
 /// The boxes of what caps tell of HDR10's mastering display and light levels.
@@ -52,7 +60,7 @@ pub fn light(caps: &gst::CapsRef) -> Vec<u8> {
 /// The file's own; [`io::ErrorKind::InvalidData`] for a file that is laid out otherwise.
 pub fn amend(path: &Path, amendment: &Amendment) -> io::Result<()> {
     let is_early = amendment.early.iter().any(|early| !early.is_zero());
-    if amendment.light.is_empty() && !is_early {
+    if amendment.light.is_empty() && !is_early && !amendment.has_opus {
         return Ok(());
     }
     let strange =
@@ -87,10 +95,13 @@ fn amended(film: &[u8], amendment: &Amendment) -> Option<Vec<u8>> {
                 Some(light) => with_light(content, light)?,
                 None => content.to_vec(),
             },
-            (b"trak", Some(b"soun")) => match early.next() {
-                Some(early) if !early.is_zero() => with_edit(content, *early, scale)?,
-                _ => content.to_vec(),
-            },
+            (b"trak", Some(b"soun")) => {
+                let content = with_opus(content).unwrap_or_else(|| content.to_vec());
+                match early.next() {
+                    Some(early) if !early.is_zero() => with_edit(&content, *early, scale)?,
+                    _ => content,
+                }
+            }
             _ => content.to_vec(),
         };
         if &name == b"trak" {
@@ -117,6 +128,31 @@ fn with_light(track: &[u8], light: &[u8]) -> Option<Vec<u8>> {
         let size = size.checked_add(u32::try_from(light.len()).ok()?)?;
         Some([&table[..8], &size.to_be_bytes(), before, light, after].concat())
     })
+}
+
+/// A track of Opus whose description has the first byte of each number first, as
+/// [Opus in ISO BMFF](https://opus-codec.org/docs/opus_in_isobmff.html) has it; none where that is so, and of other
+/// sound. GStreamer 1.22 has them the other way round, and players then leave out the first third of a second.
+fn with_opus(track: &[u8]) -> Option<Vec<u8>> {
+    inside(track, &[b"mdia", b"minf", b"stbl", b"stsd"], &|table| {
+        // After version, flags and count: an entry with its size, name, eight bytes and its version.
+        let version = u16::from_be_bytes(table.get(24..26)?.try_into().ok()?);
+        let begin = 8 + AUDIO_ENTRIES.get(usize::from(version))?;
+        let end = 8 + number(table, 8)? as usize;
+        let told = inside(table.get(begin..end)?, &[b"dOps"], &reversed)?;
+        Some([&table[..begin], &told, &table[end..]].concat())
+    })
+}
+
+/// A description of Opus with the bytes of its numbers reversed, if that is what they need.
+fn reversed(description: &[u8]) -> Option<Vec<u8>> {
+    // After version and channels: samples that are not heard, those of a second, and the volume.
+    let samples = number(description, 4)?;
+    let mut description = description.to_vec();
+    for number in [2..4, 4..8, 8..10] {
+        description.get_mut(number)?.reverse();
+    }
+    (samples > MOST_SAMPLES && samples.swap_bytes() <= MOST_SAMPLES).then_some(description)
 }
 
 /// A track of which the first `early` go before time 0; `scale` is the whole film's ticks a second.
@@ -191,6 +227,9 @@ fn put(boxes: &mut Vec<u8>, name: [u8; 4], content: &[u8]) {
 mod tests {
     use super::*;
 
+    /// 312 samples of 48,000 a second that are not heard, at a volume of 256, by GStreamer 1.22.
+    const OPUS: [u8; 11] = [0, 2, 0x38, 1, 0x80, 0xbb, 0, 0, 0, 1, 0];
+
     /// A film of a picture and a sound, in ticks of a thousandth.
     fn film(version: u8, terminator: &[u8]) -> Vec<u8> {
         let boxed = |name: &[u8; 4], content: &[u8]| {
@@ -213,8 +252,12 @@ mod tests {
             header
         };
         let track = |kind: &[u8; 4]| {
-            let entry =
-                boxed(b"ap4h", &[&[0; 78], &boxed(b"pasp", &[1; 8])[..], terminator].concat());
+            let sound =
+                [&[0; 8][..], &[0, version], &[0; 18 + 16][..18 + 16 * usize::from(version)]];
+            let entry = match kind {
+                b"soun" => boxed(b"Opus", &[&sound.concat()[..], &boxed(b"dOps", &OPUS)].concat()),
+                _ => boxed(b"ap4h", &[&[0; 78], &boxed(b"pasp", &[1; 8])[..], terminator].concat()),
+            };
             let table = boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], &entry[..]].concat());
             let handler = boxed(b"hdlr", &[&[0; 8], &kind[..]].concat());
             let info = boxed(b"minf", &boxed(b"stbl", &table));
@@ -228,6 +271,7 @@ mod tests {
         Amendment {
             light: vec![0, 0, 0, 9, b'm', b'd', b'c', b'v', 7],
             early: vec![Duration::from_millis(21)],
+            has_opus: true,
         }
     }
 
@@ -245,9 +289,13 @@ mod tests {
                         .unwrap()
                 };
                 let path = [b"mdia", b"minf", b"stbl", b"stsd"];
-                let table = path
-                    .iter()
-                    .fold(track(b"vide"), |content, name| find(content, **name).unwrap());
+                let table = |kind: &[u8]| {
+                    path.iter().fold(track(kind), |content, name| find(content, **name).unwrap())
+                };
+                let begin = 8 + AUDIO_ENTRIES[usize::from(version)];
+                let opus = find(&table(b"soun")[begin..], *b"dOps").unwrap();
+                assert_eq!(opus, [0, 2, 1, 0x38, 0, 0, 0xbb, 0x80, 1, 0, 0]);
+                let table = table(b"vide");
                 let told = &table[8 + VISUAL_ENTRY..];
                 assert_eq!(find(told, *b"mdcv"), Some(&[7][..]));
                 assert_eq!(find(told, *b"pasp"), Some(&[1; 8][..]));

@@ -58,14 +58,11 @@ impl Pattern {
     /// The names of a path with `%05d`, `%d` or the like in its last part.
     pub fn parse(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let (before, rest) = name.split_once('%')?;
-        let (digits, after) = rest.split_once('d')?;
-        let digits = match digits {
-            "" => 1,
-            _ => {
-                digits.strip_prefix('0')?.parse().ok().filter(|digits| (1..=9).contains(digits))?
-            }
-        };
+        // Not every % begins a number.
+        let (before, digits, after) = name.match_indices('%').find_map(|(at, _)| {
+            let (digits, after) = name[at + 1..].split_once('d')?;
+            Some((&name[..at], digits_of(digits)?, after))
+        })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         Some(Self {
             folder: folder.unwrap_or(Path::new(".")).to_owned(),
@@ -108,6 +105,14 @@ impl Pattern {
             path.push(format!(".{}-{}", self.numbers.start, self.numbers.end - 1));
         }
         path.into()
+    }
+}
+
+/// How many digits `%05d` and `%d` ask for at least, by what is between % and d.
+fn digits_of(text: &str) -> Option<usize> {
+    match text {
+        "" => Some(1),
+        _ => text.strip_prefix('0')?.parse().ok().filter(|digits| (1..=9).contains(digits)),
     }
 }
 

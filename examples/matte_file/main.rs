@@ -179,18 +179,25 @@ fn earlier(
     if arguments.force {
         return Ok(Some(Earlier { is_noted: !matches!(noted, Ok(None)), ..Default::default() }));
     }
-    let mut present = None;
+    let (mut present, mut missing) = (None, None);
     for output in &job.outputs {
         let is_there = match &output.target {
             Target::Sequence(_, pattern) => !pictures::numbers(pattern)?.is_empty(),
             Target::Video(_, path) | Target::Picture(_, path) => path.symlink_metadata().is_ok(),
         };
-        present = present.or(is_there.then(|| output.target.path()));
+        let found = if is_there { &mut present } else { &mut missing };
+        found.get_or_insert_with(|| output.target.path());
     }
     match (noted?, present) {
         (None, None) => Ok(Some(Earlier::default())),
         (Some(_), None) => Ok(Some(Earlier { is_noted: true, ..Default::default() })),
-        (None, Some(_)) if arguments.resume => Ok(None),
+        (None, Some(whole)) if arguments.resume => match missing {
+            None => Ok(None),
+            Some(path) => {
+                let reason = format!("it is not there, and {} is whole", whole.display());
+                Err(Error::Resume { path, reason })
+            }
+        },
         (None, Some(path)) => Err(Error::Exists { path }),
         (Some(_), Some(path)) if !arguments.resume => Err(Error::Unfinished { path }),
         (Some(earlier), Some(path)) => match note.differs(&earlier) {

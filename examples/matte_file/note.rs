@@ -1,6 +1,7 @@
 //! The note that lies beside what was interrupted, for going on with it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -80,10 +81,13 @@ impl Note {
     /// The note at a path, if there is one.
     ///
     /// # Errors
-    /// [`Error::Resume`] for what is no note, or cannot be read.
+    /// [`Error::Resume`] for what is no note, or cannot be read; [`Error::Write`] where none could be.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
         let fail = |reason| Error::Resume { path: path.to_owned(), reason };
-        let bytes = own_file::read(path).map_err(|error| fail(error.to_string()))?;
+        let bytes = own_file::read(path).map_err(|error| match error.kind() {
+            ErrorKind::InvalidFilename => Error::Write { path: path.to_owned(), reason: error },
+            _ => fail(error.to_string()),
+        })?;
         let Some(bytes) = bytes else { return Ok(None) };
         let note = serde_json::from_slice(&bytes);
         note.map(Some).map_err(|_| fail("it is not a note of matte_file's".into()))

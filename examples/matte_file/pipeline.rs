@@ -232,8 +232,11 @@ impl Build<'_> {
                 _ => Amendment::default(),
             })
             .collect();
-        if let Some(first) = amendments.first_mut() {
+        if let Some((first, output)) = amendments.first_mut().zip(self.run.job.outputs.first()) {
+            let has_boxes = output.target.container().has_edit_lists();
             first.early = early;
+            first.has_opus =
+                has_boxes && self.audio.iter().any(|(audio, _)| audio.name() == "audio/x-opus");
         }
         amendments
     }

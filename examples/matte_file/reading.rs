@@ -55,6 +55,7 @@ impl Build<'_> {
                         way.packets.move_on(&audio);
                     }
                     way.packets.count(&audio);
+                    let_last(&audio);
                     gate.shift(&audio);
                     cut_with_video(&audio, &gate);
                     link_pads(&audio, &way.into)
@@ -261,6 +262,23 @@ fn without_colors(event: &gst::Event, caps: &gst::event::Caps) -> Option<gst::Ev
     // What is not parsed is parsed again, which finds the colours.
     caps.make_mut().structure_mut(0)?.remove_fields(["colorimetry", "parsed"]);
     tells_itself.then(|| gst::event::Caps::builder(&caps).seqnum(event.seqnum()).build())
+}
+
+/// Lets packets last as long as the ones before them, where the file does not say how long: muxers go by the
+/// next one's time, and the last has none.
+fn let_last(audio: &gst::Pad) {
+    let before = Mutex::new(None);
+    audio.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer_mut() {
+            let time = buffer.pts();
+            let before = std::mem::replace(&mut *lock(&before), time);
+            let lasts = time.zip(before).and_then(|(time, before)| time.checked_sub(before));
+            if buffer.duration().is_none() && lasts.is_some() {
+                buffer.make_mut().set_duration(lasts);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Audio in the framing that muxers take. Only AAC has one that they do not.

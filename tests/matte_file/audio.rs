@@ -173,3 +173,40 @@ fn what_decoders_need_before_time_0_is_kept_and_not_heard() {
         assert_times(&decode(&input, ""), &decode(&out, ""), NEARLY);
     }
 }
+
+/// Of Opus the first 312 samples are not heard; who reads that number backwards leaves out .3 seconds.
+#[test]
+fn all_of_opus_is_heard_from_mp4_and_quicktime() {
+    let folder = Folder::new();
+    let input = clip(&folder, "mkv", "matroskamux", &OPUS);
+    for name in ["out.mp4", "out.mov"] {
+        let out = folder.path(name);
+        done(&mut matte(&input, &out));
+        assert_kept(&input, &out);
+        let bytes = std::fs::read(&out).unwrap();
+        let at = bytes.windows(4).position(|found| found == b"dOps").unwrap() + 4;
+        // Its version, two channels, samples that are not heard, and those of a second.
+        assert_eq!(bytes[at..at + 8], [0, 2, 1, 0x38, 0, 0, 0xbb, 0x80], "{name}");
+    }
+}
+
+/// Matroska says of no packet how long it lasts, and of the last one no other packet's time tells it. The clip is
+/// the other one by `ffmpeg -i primed.mp4 -c copy primed.mkv`; GStreamer's own would say it.
+#[test]
+fn the_last_packet_lasts_as_long_as_the_others() {
+    let folder = Folder::new();
+    let input = PathBuf::from(common::fixture("primed.mkv"));
+    for name in ["out.mp4", "out.mov"] {
+        let out = folder.path(name);
+        done(&mut matte(&input, &out));
+        // In the table of how long packets of sound last: how many lines it has, and a count and ticks in each.
+        let bytes = std::fs::read(&out).unwrap();
+        let after = |at: usize, name: &[u8]| {
+            at + 4 + bytes[at..].windows(4).position(|found| found == name).unwrap()
+        };
+        let table = &bytes[after(after(0, b"soun"), b"stts")..];
+        let number = |at: usize| u32::from_be_bytes(table[at..at + 4].try_into().unwrap());
+        let lasts = number(8 * number(4) as usize + 4);
+        assert!((900..=1100).contains(&lasts), "{name}: {lasts} samples");
+    }
+}

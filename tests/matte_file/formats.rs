@@ -68,7 +68,7 @@ fn pictures_are_numbered() {
     let folder = Folder::new();
     let input = folder.clip();
     let expected = by_element(&input, "output=cutout", "RGBA");
-    for (out, first) in [("folder", "00000.png"), ("there/is/none/x-%03d.png", "x-000.png")] {
+    for (out, first) in [("folder", "00000.png"), ("there/is/none/100%_%03d.png", "100%_000.png")] {
         let text = done(&mut matte(&input, &folder.path(out)));
         assert!(text.contains("no audio"), "{text}");
         let made = if out == "folder" { out } else { "there/is/none" };

@@ -89,4 +89,10 @@ fn with_a_matte_beside_both_are_gone_on_with() {
     let cutout = decode(&out, "! video/x-raw,format=AYUV").component(3);
     assert_eq!(cutout.len(), 400);
     assert_eq!(decode(&beside, "! video/x-raw,format=GRAY8").component(0), cutout);
+    // One alone cannot be made to fit the other.
+    std::fs::remove_file(&beside).unwrap();
+    let message = failure_of(OUTPUT, &command().arg("--resume").output().unwrap());
+    for word in ["matte.mkv", "not there", "out.mov", "--force"] {
+        assert!(message.contains(word), "`{word}` in {message}");
+    }
 }

@@ -55,6 +55,8 @@ fn what_cannot_be_is_refused() {
     let same = folder.path("x.mkv");
     fails(&folder, USAGE, out("x.mkv").arg("--matte").arg(&same), &["written twice"]);
     fails(&folder, USAGE, &mut matte(&input, &input), &["would overwrite"]);
+    let long = format!("{}.mkv", "x".repeat(248));
+    fails(&folder, OUTPUT, &mut out(&long), &["could not be written", "name too long"]);
     let mut no_model = example("matte_file");
     no_model.arg(&input).arg(&same).args(["--model", "no.onnx"]);
     fails(&folder, MODEL, &mut no_model, &["no.onnx", "was not found"]);
