@@ -210,7 +210,8 @@ impl BaseTransformImpl for DavidMatte {
         if direction == gst::PadDirection::Sink && drains && self.drain().is_err() {
             return false;
         }
-        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        let answered =
+            self.with_one_output(|| BaseTransformImplExt::parent_query(self, direction, query));
         if let (true, gst::PadDirection::Src, gst::QueryViewMut::Latency(latency)) =
             (answered, direction, query.view_mut())
         {
@@ -239,7 +240,7 @@ impl BaseTransformImpl for DavidMatte {
             }
             _ => {}
         }
-        self.parent_sink_event(event)
+        self.with_one_output(|| self.parent_sink_event(event))
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
@@ -261,8 +262,7 @@ impl BaseTransformImpl for DavidMatte {
         caps: &gst::Caps,
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
-        let output = lock(&self.settings).output.into();
-        let transformed = caps::transform(direction, caps, output);
+        let transformed = caps::transform(direction, caps, self.output().into());
         gst::debug!(CAT, imp = self, "{direction:?} {caps} becomes {transformed}");
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&transformed, gst::CapsIntersectMode::First),
@@ -352,6 +352,15 @@ impl BaseTransformImpl for DavidMatte {
         let still_true = meta.tags_contain_only(&["video", "size", "orientation"])
             && meta.api() != <gst_video::VideoCropMeta as gst::MetaAPI>::meta_api();
         still_true || self.parent_transform_meta(outbuf, meta, inbuf)
+    }
+
+    fn submit_input_buffer(
+        &self,
+        is_discont: bool,
+        inbuf: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // New caps are negotiated here.
+        self.with_one_output(|| self.parent_submit_input_buffer(is_discont, inbuf))
     }
 
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {

@@ -17,6 +17,7 @@ mod flow;
 mod imp;
 mod loading;
 mod negotiation;
+mod pinned;
 mod properties;
 mod stats;
 mod streaming;
