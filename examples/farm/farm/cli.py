@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import glob
 import hashlib
+import io
 import json
 import os
 import signal
@@ -90,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the farm; returns the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    # What a terminal cannot show of a name is escaped, as on the standard error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _run(given)

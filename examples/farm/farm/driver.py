@@ -16,7 +16,7 @@ import hashlib
 import heapq
 import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import ledger, plan, store, work
@@ -42,6 +42,8 @@ class Job:
     waiting: set[Range] = field(default_factory=set)
     notes: dict[Range, dict[str, Any]] = field(default_factory=dict)
     attempts: Counter[Range | None] = field(default_factory=Counter)
+    # Whether all that there is of it is this run's.
+    is_new: bool = False
     is_over: bool = False
 
     @property
@@ -90,9 +92,7 @@ class Driver:
         kept = sum(note["frames"] for job in todo for note in job.notes.values())
         self.bar.begin(total, kept)
         for job in todo:
-            for part in job.waiting:
-                self._enqueue(job, part)
-            self._advance(job)
+            self._begin(job)
 
     def _probe(self, jobs: list[Job]) -> None:
         light = Need(1 if self.need.cpus else 0)
@@ -128,7 +128,9 @@ class Driver:
         return Film.from_json(found) if found and found["identity"] == store.identity(job.place) else None
 
     def _probe_place(self, job: Job) -> str:
-        return store.join(self.site.ledger, "probes", hashlib.sha256(job.place.encode()).hexdigest()[:32] + ".json")
+        # Names of files are bytes, which need not be UTF-8.
+        name = hashlib.sha256(job.place.encode(errors="surrogateescape")).hexdigest()[:32]
+        return store.join(self.site.ledger, "probes", f"{name}.json")
 
     def _key(self, job: Job) -> None:
         """Finds out what there is of a film already."""
@@ -142,11 +144,12 @@ class Driver:
         if choices.replaces:
             ledger.clear(root, job.key, keeps_record=False)
             return
-        if goes_on and (done := ledger.read_done(root, job.key, job.target)) is not None:
-            job.row.frames, job.row.result, job.row.code, job.is_over = done["frames"], "done", 0, True
-            job.row.ranges = job.row.kept = done["parts"]
+        # Before its record is read, which is there before the film is: another run may be joining it.
+        is_there = store.exists(job.target)
+        if goes_on and (done := self._made(job)) is not None:
+            job.row.kept = done["parts"]
             return
-        if store.exists(job.target):
+        if is_there:
             what = "made of another film or with other settings" if goes_on else "already there"
             how = "replace it with --force" if goes_on else "go on with --resume, replace it with --force"
             raise Failure(OUTPUT, f"{job.target} is {what}; {how}, or choose another name", "there")
@@ -163,8 +166,16 @@ class Driver:
                 film, self.costs, workers=workers, all_seconds=seconds, preroll=self.site.settings.preroll,
                 is_intra=self.site.settings.ending in (".mov", ".mkv"), length=self.choices.length,
             )  # fmt: skip
-            ledger.write_plan(root, job.key, film, found)
+            if self.choices.share is None:
+                ledger.write_plan(root, job.key, film, found)
+            else:
+                found = ledger.agree_on_plan(root, job.key, film, found)
+                # There may be no plan because another run has just made the film.
+                if self._is_made_meanwhile(job):
+                    return
         self._take(job, found)
+        job.row.kept = len(job.notes)
+        job.is_new = not job.notes and self.choices.share is None
 
     def _take(self, job: Job, parts: list[Range]) -> None:
         """Takes over a plan, and what is there of it."""
@@ -173,12 +184,20 @@ class Driver:
         notes = {part: ledger.read_note(root, job.key, part, ending) for part in parts}
         job.notes = {part: note for part, note in notes.items() if note is not None}
         job.waiting = {part for part in parts if part not in job.notes and self._is_ours(job, part)}
-        job.row.ranges, job.row.kept = len(parts), len(job.notes)
+        job.row.ranges = len(parts)
+
+    def _begin(self, job: Job) -> None:
+        """Does what there is to do of a plan that was taken over."""
+        for part in job.waiting:
+            self._enqueue(job, part)
+        self._advance(job)
 
     def _is_ours(self, job: Job, part: Range) -> bool:
         if self.choices.share is None:
             return True
         number, of = self.choices.share
+        if part.by is not None:
+            return part.by % of == number
         return int(hashlib.sha256(f"{job.key}{part.name}".encode()).hexdigest(), 16) % of == number
 
     # -- Running -------------------------------------------------------------------------------------------------
@@ -239,14 +258,41 @@ class Driver:
 
     def _look_again(self, job: Job) -> None:
         """Joins a film where other runs have done the rest. Whoever ends last finds all of it."""
-        done = ledger.read_done(self.site.ledger, job.key, job.target)
-        notes = [ledger.read_note(self.site.ledger, job.key, part, self.site.settings.ending) for part in job.parts]
-        if done is not None:
-            job.row.result, job.row.code, job.row.frames, job.is_over = "done", 0, done["frames"], True
-        elif all(notes):
+        parts = self._agreed(job)
+        if self._is_made_meanwhile(job):
+            return
+        if parts is None:
+            raise Failure(OTHER, f"the plan of {job.place} is gone from {self.site.ledger}; run again")
+        is_another = parts != job.parts
+        self._take(job, parts)
+        if job.waiting and is_another:
+            self._begin(job)
+        elif job.waiting:
+            self._again(job)
+        elif len(job.notes) == len(parts):
             self._enqueue(job, None)
         else:
             job.row.result, job.row.code, job.is_over = "left to others", 0, True
+
+    def _agreed(self, job: Job) -> list[Range] | None:
+        """The plan as it is now: of the runs that share the work another may have changed it, or made the film."""
+        assert job.film is not None
+        return ledger.read_plan(self.site.ledger, job.key, job.film)
+
+    def _made(self, job: Job) -> dict[str, Any] | None:
+        """The record of a film that is there, with which the film is over."""
+        done = ledger.read_done(self.site.ledger, job.key, job.target)
+        if done is not None:
+            job.row.result, job.row.code, job.is_over = "done", 0, True
+            job.row.frames, job.row.ranges = done["frames"], done["parts"]
+        return done
+
+    def _is_made_meanwhile(self, job: Job) -> bool:
+        """Whether another run has made the film; what this one has done besides is removed then."""
+        is_made = self._made(job) is not None
+        if is_made:
+            ledger.clear(self.site.ledger, job.key)
+        return is_made
 
     def _failed(self, job: Job, part: Range | None, failure: Failure) -> None:
         if failure.kind == "short" and not job.is_whole:
@@ -269,25 +315,48 @@ class Driver:
     def _whole(self, job: Job) -> None:
         """Mattes a film at once, whose ranges do not make it up."""
         assert job.film is not None
-        for part in job.parts:
-            ledger.drop_part(self.site.ledger, job.key, part, self.site.settings.ending)
         self.bar.add(-sum(note["frames"] for note in job.notes.values()))
-        parts = plan.whole(job.film)
-        ledger.write_plan(self.site.ledger, job.key, job.film, parts)
-        self._take(job, parts)
+        job.row.kept = 0
         job.row.retries += 1
-        for part in job.waiting:
-            self._enqueue(job, part)
+        if self._follows(job):
+            return
+        parts, former = plan.whole(job.film, self._number_of_run), job.parts
+        # The plan comes first: what is left of the former one counts for nothing, and goes with the film's folder.
+        ledger.write_plan(self.site.ledger, job.key, job.film, parts)
+        for part in former:
+            ledger.drop_part(self.site.ledger, job.key, part, self.site.settings.ending)
+        self._take(job, parts)
+        self._begin(job)
 
     def _again(self, job: Job) -> None:
         """Does the parts again that are not there any more."""
-        self._take(job, job.parts)
+        assert job.film is not None
         job.attempts[None] += 1
-        if not job.waiting or job.attempts[None] > self.choices.retries:
+        if job.attempts[None] > self.choices.retries:
             raise Failure(OTHER, f"parts of {job.place} are damaged again and again; check the disk that OUT is on")
+        if self._follows(job):
+            return
+        self._take(job, job.parts)
+        if self.choices.share is not None:
+            # Whoever did them may have ended, so they are this run's from now on.
+            parts = [part if part in job.notes else replace(part, by=self._number_of_run) for part in job.parts]
+            ledger.write_plan(self.site.ledger, job.key, job.film, parts)
+            self._take(job, parts)
         job.row.retries += len(job.waiting)
-        for part in job.waiting:
-            self._enqueue(job, part)
+        self._begin(job)
+
+    def _follows(self, job: Job) -> bool:
+        """Goes on with another plan, where another of the runs that share the work has made one."""
+        parts = self._agreed(job) if self.choices.share is not None else None
+        if parts is None or parts == job.parts:
+            return False
+        self._take(job, parts)
+        self._begin(job)
+        return True
+
+    @property
+    def _number_of_run(self) -> int | None:
+        return self.choices.share[0] if self.choices.share else None
 
     def _guarded(self, job: Job, action: Any) -> None:
         """A film's failure is its own."""
@@ -301,7 +370,7 @@ class Driver:
 
     def _fail(self, job: Job, failure: Failure) -> None:
         job.is_over = True
-        if job.key and not job.notes and failure.kind != "there":
+        if job.is_new and not job.notes:
             ledger.clear(self.site.ledger, job.key)
         job.row.result, job.row.code, job.row.reason = "failed", failure.code, failure.sentence
         self.bar.say(f"matte_farm: {failure.sentence}")

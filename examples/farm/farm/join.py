@@ -23,6 +23,9 @@ from .media import Film
 from .plan import Range
 from .settings import Settings
 
+# What is told of a file, and not of the film in it: who wrote the file, and when. Timecode is the first part's.
+_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "timecode"}
+
 
 def join(
     root: str, key: str, film: Film, parts: list[Range], settings: Settings, out: Path, own: Path
@@ -84,7 +87,9 @@ def _write(
         if settings.ending in (".mov", ".mp4"):
             options["video_track_timescale"] = str(base.denominator)
         container: Any
-        with av.open(str(out), "w", options=options) as container:
+        with media.open_film(film.place) as source, av.open(str(out), "w", options=options) as container:
+            container.metadata.update(_told_of_film(source))
+            container.set_chapters(source.chapters())
             into = container.add_stream_from_template(stream)
             into.time_base = base
             # ProRes's kinds are told apart by nothing but the tag, which a template does not give.
@@ -97,24 +102,39 @@ def _write(
             if stream.average_rate:
                 into.codec_context.framerate = stream.average_rate
                 into.framerate = stream.average_rate
+            _tell_of_track(source.streams.video[0], into, settings.ending)
             if timecode := _timecode(first):
                 into.metadata["timecode"] = timecode
             times = [time * film.time_base for time in film.times]
             ticks = [round(time / base) for time in times]
             video = _video(film, parts, files, ticks, into, base)
-            with media.open_film(film.place) as source:
-                sources = source.streams.audio if settings.audio else ()
-                ways = {}
-                for sound in sources:
-                    way = container.add_stream_from_template(sound, opaque=True)
-                    way.time_base = sound.time_base
-                    if language := sound.metadata.get("language"):
-                        way.metadata["language"] = language
-                    ways[sound.index] = way
-                sounds = {index: hashlib.sha256() for index in ways}
-                audio = _sound(source, sources, ways, sounds, has_edit_lists=settings.ending in (".mov", ".mp4"))
-                _interleave(container, video, audio)
+            sources = source.streams.audio if settings.audio else ()
+            ways = {}
+            for sound in sources:
+                way = container.add_stream_from_template(sound, opaque=True)
+                way.time_base = sound.time_base
+                _tell_of_track(sound, way, settings.ending)
+                ways[sound.index] = way
+            sounds = {index: hashlib.sha256() for index in ways}
+            audio = _sound(source, sources, ways, sounds, has_edit_lists=settings.ending in (".mov", ".mp4"))
+            _interleave(container, video, audio)
     return times, {index: digest.hexdigest() for index, digest in sounds.items()}
+
+
+def _told_of_film(source: InputContainer) -> dict[str, str]:
+    """The film's title and what else it tells of itself; a muxer leaves out what its files cannot hold."""
+    return {name: value for name, value in source.metadata.items() if name.lower() not in _OF_THE_FILE}
+
+
+def _tell_of_track(source: Any, into: Any, ending: str) -> None:
+    """Which track is played by itself, is forced, or is for whom; its language, and what it is called."""
+    into.disposition = source.disposition
+    told = source.metadata
+    # FFmpeg calls a track's title by another name where it has read it from QuickTime.
+    found = {"language": told.get("language"), "title": told.get("title") or told.get("name")}
+    if ending in (".mov", ".mp4"):
+        found["handler_name"] = told.get("handler_name")
+    into.metadata.update({name: value for name, value in found.items() if value})
 
 
 def _timecode(container: InputContainer) -> str | None:

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import Any
 
 from . import VERSION, store
+from .errors import OUTPUT, Failure
 from .media import Film
 from .plan import Range
 from .settings import Settings
 
 FOLDER = ".matte_farm"
+# How names of records end.
+_DONE = "done.json"
+# Seconds in which a plan that another run has begun to write is there.
+_A_MOMENT = 10.0
 
 
 def film_key(digest: str, settings: Settings, target: str) -> str:
@@ -57,45 +63,69 @@ def drop_part(root: str, key: str, part: Range, ending: str) -> None:
     store.remove(place)
 
 
+def _plan_place(root: str, key: str) -> str:
+    return store.join(_folder(root, key), "plan.json")
+
+
+def _plan_as_json(film: Film, parts: list[Range]) -> dict[str, Any]:
+    return {"frames": film.frames, "ranges": [[part.first, part.end, part.piece, part.by] for part in parts]}
+
+
 def write_plan(root: str, key: str, film: Film, parts: list[Range]) -> None:
-    ranges = [[part.first, part.end, part.piece] for part in parts]
-    store.write_json(store.join(_folder(root, key), "plan.json"), {"frames": film.frames, "ranges": ranges})
+    """Writes a plan in the place of whatever is there."""
+    store.write_json(_plan_place(root, key), _plan_as_json(film, parts))
+
+
+def agree_on_plan(root: str, key: str, film: Film, parts: list[Range]) -> list[Range]:
+    """Writes a plan where there is none, and returns the one that counts: of several runs the first one's."""
+    place = _plan_place(root, key)
+    if store.create_json(place, _plan_as_json(film, parts)):
+        return parts
+    end = time.monotonic() + _A_MOMENT
+    while (found := read_plan(root, key, film)) is None:
+        if time.monotonic() > end:
+            raise Failure(OUTPUT, f"{place} is no plan of {film.place}; remove it, and run again")
+        time.sleep(0.1)
+    return found
 
 
 def read_plan(root: str, key: str, film: Film) -> list[Range] | None:
     """The ranges that a film was cut into."""
-    found = store.read_json(store.join(_folder(root, key), "plan.json"))
+    found = store.read_json(_plan_place(root, key))
     if not isinstance(found, dict) or found.get("frames") != film.frames:
         return None
-    return [Range(first, end, tuple(piece) if piece else None) for first, end, piece in found["ranges"]]
+    return [Range(first, end, tuple(piece) if piece else None, *by) for first, end, piece, *by in found["ranges"]]
 
 
 def write_done(root: str, key: str, target: str, report: dict[str, Any]) -> None:
-    store.write_json(store.join(_folder(root, key), "done.json"), {"target": store.name(target), **report})
+    """Writes the record of a result. Of two runs that join the same film, one's result stays: each has its own record."""
+    place = store.join(_folder(root, key), f"{report['digest'][:32]}.{_DONE}")
+    store.write_json(place, {"target": store.name(target), **report})
 
 
 def read_done(root: str, key: str, target: str) -> dict[str, Any] | None:
     """The record of a result that is there, and is what it was."""
-    found = store.read_json(store.join(_folder(root, key), "done.json"))
-    if not isinstance(found, dict) or found.get("target") != store.name(target):
-        return None
-    if store.size(target) != found.get("bytes") or store.digest(target) != found.get("digest"):
-        return None
-    return found
+    folder = _folder(root, key)
+    told = [store.read_json(store.join(folder, name)) for name in store.names(folder) if name.endswith(_DONE)]
+    told = [each for each in told if isinstance(each, dict) and each.get("target") == store.name(target)]
+    size = store.size(target) if told else None
+    told = [each for each in told if each.get("bytes") == size]
+    digest = store.digest(target) if told else None
+    return next((each for each in told if each.get("digest") == digest), None)
 
 
 def is_begun(root: str, key: str) -> bool:
-    """Whether there is anything of a film."""
-    return bool(store.names(_folder(root, key)))
+    """Whether there is anything of a film that is not done."""
+    return any(not name.endswith(_DONE) for name in store.names(_folder(root, key)))
 
 
 def clear(root: str, key: str, *, keeps_record: bool = True) -> None:
-    """Removes what a film leaves, but for the record of its result."""
+    """Removes what a film leaves, but for the records of its result."""
     folder = _folder(root, key)
     # Notes first: a note without its part, and a part without its note, both count for nothing.
     found = sorted(store.names(folder), key=lambda name: not name.endswith(".json"))
     for name in found:
-        if not keeps_record or name != "done.json":
+        if not keeps_record or not name.endswith(_DONE):
             store.remove(store.join(folder, name))
 
 

@@ -89,11 +89,10 @@ def _packed(steps: list[int]) -> list[tuple[int, int]]:
 
 
 def open_film(place: str, **options: Any) -> Any:
-    """Opens a film wherever it lies."""
+    """Opens a film wherever it lies. Titles of old films are no UTF-8."""
     path = store.local_path(place)
-    if path is not None:
-        return av.open(str(path), **options)
-    return av.open(store.open_read(place), **options)
+    file = store.open_read(place) if path is None else str(path)
+    return av.open(file, metadata_errors="replace", **options)
 
 
 def probe(place: str, ending: str, audio: bool) -> Film:

@@ -8,7 +8,7 @@ of the whole, so that a lost worker, and the last range of all, cost little.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .media import Film
 
@@ -46,6 +46,8 @@ class Range:
     end: int
     # The frames of the piece, from a key frame up to another one or the film's end; nothing where the film itself is read.
     piece: tuple[int, int] | None = None
+    # The run that makes it, of those that share the work, where that is not left to the range's name.
+    by: int | None = field(default=None, compare=False)
 
     @property
     def frames(self) -> int:
@@ -56,9 +58,9 @@ class Range:
         return f"{self.first:08}-{self.end - 1:08}"
 
 
-def whole(film: Film) -> list[Range]:
+def whole(film: Film, by: int | None = None) -> list[Range]:
     """All frames at once, which is matte_file's usual run."""
-    return [Range(0, film.frames)]
+    return [Range(0, film.frames, by=by)]
 
 
 def ranges(

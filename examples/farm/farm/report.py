@@ -113,5 +113,6 @@ def write(path: str, rows: Iterable[Row], seconds: float) -> None:
     """The same for programs."""
     told = {"seconds": round(seconds, 3), "films": [row.as_json() for row in rows]}
     temporary = Path(f"{path}.part")
-    temporary.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
+    # As in the farm's own files, bytes of a name that are no UTF-8 are escaped.
+    temporary.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8", errors="backslashreplace")
     temporary.replace(path)

@@ -21,6 +21,8 @@ from urllib.parse import unquote, urlsplit
 from .errors import INPUT, MODEL, OUTPUT, USAGE, Failure
 
 T = TypeVar("T")
+# What a file system says that has no links, or not from there to here.
+_NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOSYS)
 # Stores that show an object only when it is complete.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci"}
 
@@ -35,7 +37,7 @@ def local_path(place: str) -> Path | None:
     if not is_url(place):
         return Path(place)
     parts = urlsplit(place)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    return Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme == "file" else None
 
 
 def join(place: str, *names: str) -> str:
@@ -160,7 +162,7 @@ def read_json(place: str) -> Any | None:
 
 def write_json(place: str, value: Any) -> None:
     """Writes a small file in one step."""
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    data = _as_json(value)
     path = local_path(place)
 
     def write() -> None:
@@ -169,20 +171,82 @@ def write_json(place: str, value: Any) -> None:
             _publish_remote(filesystem, inner, lambda name: filesystem.pipe_file(name, data))
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        _publish_local(path, fill)
-
-    def fill(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _publish_local(path, lambda temporary: _fill(temporary, data))
 
     _writing(place, write)
 
 
+def create_json(place: str, value: Any) -> bool:
+    """Writes a small file in one step where there is none; tells whether it did. Of several runs one does."""
+    data = _as_json(value)
+    path = local_path(place)
+
+    def create() -> bool:
+        if path is None:
+            return _create_remote(*_filesystem(place), data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _create_local(path, data)
+
+    return _writing(place, create)
+
+
+def _as_json(value: Any) -> bytes:
+    # Bytes of a name that are no UTF-8 are surrogates here, and as such are escaped in JSON.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+
+
+def _fill(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _create_local(path: Path, data: bytes) -> bool:
+    temporary = _temporary(path)
+    try:
+        _fill(temporary, data)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return _claim(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _claim(file: Path, path: Path) -> bool:
+    """Gives a file a name that nothing has, where there are no links: an empty file keeps the name for a moment."""
+    try:
+        path.open("xb").close()
+    except FileExistsError:
+        return False
+    file.replace(path)
+    return True
+
+
+def _create_remote(filesystem: Any, inner: str, data: bytes) -> bool:
+    if not _is_object_store(filesystem):
+        if filesystem.exists(inner):
+            return False
+        _publish_remote(filesystem, inner, lambda name: filesystem.pipe_file(name, data))
+        return True
+    try:
+        filesystem.pipe_file(inner, data, mode="create")
+    except Exception:
+        # Stores name the reason differently.
+        if filesystem.exists(inner):
+            return False
+        raise
+    return True
+
+
 def _publish_local(path: Path, fill: Callable[[Path], object]) -> None:
     """Fills a file under another name, and gives it its own in one step."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    temporary = _temporary(path)
     try:
         fill(temporary)
         temporary.replace(path)
@@ -190,9 +254,17 @@ def _publish_local(path: Path, fill: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _publish_remote(filesystem: Any, inner: str, send: Callable[[str], object]) -> None:
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+
+def _is_object_store(filesystem: Any) -> bool:
     protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple | list) else (filesystem.protocol,)
-    if _OBJECT_STORES.intersection(protocols):
+    return bool(_OBJECT_STORES.intersection(protocols))
+
+
+def _publish_remote(filesystem: Any, inner: str, send: Callable[[str], object]) -> None:
+    if _is_object_store(filesystem):
         send(inner)
         return
     filesystem.makedirs(inner.rpartition("/")[0], exist_ok=True)
@@ -231,7 +303,7 @@ def publish(file: Path, place: str, *, replaces: bool) -> None:
         except FileExistsError:
             raise _there(place) from None
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOSYS):
+            if error.errno not in _NO_LINK:
                 raise
             if os.path.lexists(path):
                 raise _there(place) from None

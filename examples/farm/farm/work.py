@@ -79,11 +79,13 @@ def scratch(site: Site) -> Iterator[Path]:
     """A folder for one task on this machine, removed at its end; and those of workers that were killed are, too."""
     root = Path(site.scratch or tempfile.gettempdir())
     root.mkdir(parents=True, exist_ok=True)
+    # Processes are told apart by their numbers on one machine only, and machines may share the folder.
+    ours = f"matte-farm-{socket.gethostname()}"
     for left in root.glob("matte-farm-*-*"):
-        owner = left.name.split("-")[2]
-        if owner.isdigit() and not _is_running(int(owner)):
+        name, owner, _ = left.name.rsplit("-", 2)
+        if name == ours and owner.isdigit() and not _is_running(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"matte-farm-{os.getpid()}-", dir=root))
+    folder = Path(tempfile.mkdtemp(prefix=f"{ours}-{os.getpid()}-", dir=root))
     try:
         yield folder
     finally:
@@ -199,10 +201,21 @@ def _matte_file(
 
 def join_parts(site: Site, film: Film, key: str, parts: list[Range], target: str, replaces: bool) -> dict[str, Any]:
     """Joins what was made of a film, and gives it its name."""
-    if (done := ledger.read_done(site.ledger, key, target)) is not None:
-        # Another worker did it, and was lost before it could tell.
-        ledger.clear(site.ledger, key)
-        return done
+    # Another worker may have done it, and been lost before it could tell.
+    done = ledger.read_done(site.ledger, key, target)
+    if done is None:
+        try:
+            done = _join(site, film, key, parts, target, replaces)
+        except (Failure, OSError):
+            # Another run may have joined it meanwhile, and removed the parts.
+            done = ledger.read_done(site.ledger, key, target)
+            if done is None:
+                raise
+    ledger.clear(site.ledger, key)
+    return done
+
+
+def _join(site: Site, film: Film, key: str, parts: list[Range], target: str, replaces: bool) -> dict[str, Any]:
     with scratch(site) as own:
         folder = store.local_path(store.parent(ledger.part_place(site.ledger, key, parts[0], site.settings.ending)))
         out = (folder or own) / f"joined.{uuid.uuid4().hex[:12]}{site.settings.ending}"
@@ -215,5 +228,4 @@ def join_parts(site: Site, film: Film, key: str, parts: list[Range], target: str
             store.publish(out, target, replaces=replaces)
         finally:
             out.unlink(missing_ok=True)
-    ledger.clear(site.ledger, key)
     return report

@@ -79,7 +79,7 @@ def left(out: Path) -> list[str]:
 def remains(out: Path) -> list[str]:
     """What should not be left: parts, and unfinished files."""
     return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and (
-        path.suffix == ".part" or path.parent.parent.name == "films" and path.name != "done.json"))
+        path.suffix == ".part" or path.parent.parent.name == "films" and not path.name.endswith("done.json")))
 
 
 def processes(*words: str) -> list[int]:

@@ -131,12 +131,12 @@ def test_two_runs_in_a_folder(farm: Any, mixed: dict[str, Path], tmp_path: Path)
 
 
 def test_runs_that_share_the_ranges(mixed: dict[str, Path], whole: Path, tmp_path: Path) -> None:
-    """As the pods of an Indexed Job: none knows of the others, and the last one joins."""
+    """As the pods of an Indexed Job: none knows of the others, they would plan differently, and the last one joins."""
     out = tmp_path / "out"
     runs = [
-        subprocess.Popen(command(mixed["plain"], mixed["broken"], out, "--workers", 1, "--part", f"{part}/2", *SPLIT), text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for part in range(2)
+        subprocess.Popen(command(mixed["plain"], mixed["broken"], out, "--workers", 1, "--part", f"{part}/2", *SPLIT,
+                                 "--range-frames", length), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for part, length in enumerate((18, 12))
     ]  # fmt: skip
     for run in runs:
         run.communicate(timeout=300)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from conftest import ALONE, command, unsplit, wait_for
 
 import films
+from farm import store
 
 SPLIT = ["--range-frames", 18, "--preroll", 10, "--cpus", 1, "--ending", "mkv", *ALONE]
 _ACCOUNT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -85,6 +87,28 @@ def test_a_killed_run_goes_on(farm: Any, bucket: Any, mixed: dict[str, Path], tm
     bucket.get_file("films/killed/silent.mkv", str(got))
     assert unsplit(mixed["silent"], whole, *ALONE).returncode == 0
     assert films.differences(whole, got) == [] and _objects(bucket, "films/killed") == ["films/killed/silent.mkv"]
+
+
+def test_runs_that_share_the_ranges(bucket: Any, mixed: dict[str, Path], tmp_path: Path) -> None:
+    """They begin at once, and would plan differently."""
+    bucket.put_file(str(mixed["silent"]), "films/shared.mp4")
+    runs = [
+        subprocess.Popen(command("s3://films/shared.mp4", "s3://films/shares", "--workers", 1, "--part", f"{part}/2", *SPLIT,
+                                 "--range-frames", length), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for part, length in enumerate((18, 12))
+    ]  # fmt: skip
+    told = [run.communicate(timeout=300) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], told
+    got, whole = tmp_path / "got.mkv", tmp_path / "whole.mkv"
+    bucket.get_file("films/shares/shared.mkv", str(got))
+    assert unsplit(mixed["silent"], whole, *ALONE).returncode == 0
+    assert films.differences(whole, got) == []
+
+
+def test_of_many_that_write_an_object_at_once_one_does(bucket: Any) -> None:
+    with futures.ThreadPoolExecutor(8) as pool:
+        did = list(pool.map(lambda value: store.create_json("s3://films/one.json", value), range(8)))
+    assert did.count(True) == 1 and store.read_json("s3://films/one.json") == did.index(True)
 
 
 def test_a_store_that_cannot_be_had(farm: Any, bucket: Any, mixed: dict[str, Path], tmp_path: Path) -> None:
