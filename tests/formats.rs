@@ -498,3 +498,57 @@ fn a_composite_is_the_same_in_place_and_beside() {
         assert!(samples(&in_place, &src) != samples(&shared, &caps), "{sink} is composed");
     }
 }
+
+/// What caps say nothing of is what is usual at the frame's height; of 720 lines and more that is other than of 480.
+#[test]
+fn colours_that_caps_leave_open_are_kept() {
+    for format in ["I420", "YV12", "NV12", "I420_10LE"] {
+        for (width, height) in [(32, 480), (32, 576), (32, 720), (16, 1080)] {
+            let open = format!("video/x-raw,format={format},width={width},height={height}");
+            for output in ["composite", "cutout", "alpha", "key-fill"] {
+                let mut filter = Filter::luma(&[("output", output)]);
+                let sink = caps(&format!("{open},framerate=25/1,pixel-aspect-ratio=1/1"));
+                filter.negotiate(&sink, "video/x-raw");
+                let out = filter.push(picture(&sink, |c, x, y| (100 + c + x + y) as u8));
+                let (from, to) = (info(&sink), info(&filter.src_caps()));
+                assert_eq!(out.size(), to.size(), "{open} as {output}");
+                if to.is_yuv() {
+                    assert_eq!(to.colorimetry(), from.colorimetry(), "{open} as {output}");
+                }
+                if to.format() == from.format() && output == "composite" {
+                    assert_eq!(to, from, "{open}");
+                }
+                if to.format_info().w_sub().iter().any(|shift| *shift > 0) {
+                    assert_eq!(to.chroma_site(), from.chroma_site(), "{open} as {output}");
+                }
+            }
+        }
+    }
+}
+
+/// Whoever does not ask where planes lie goes by caps.
+#[test]
+fn planes_lie_where_caps_say_for_whoever_does_not_ask() {
+    for format in ["I420", "NV12", "YUY2", "RGB", "I420_10LE"] {
+        for nothing_changes in [false, true] {
+            let radius = if nothing_changes { "0" } else { "0.05" };
+            let settings =
+                [("background", "blur"), ("blur-radius", radius), ("until-ready", "passthrough")];
+            let caps = video(format, 38, 10);
+            let value = |c: usize, x: usize, y: usize| (90 + 20 * c + 3 * x + 5 * y) as u8;
+            let out = |takes_meta: bool| {
+                let mut filter = Filter::luma(&settings);
+                if takes_meta {
+                    filter.take_video_meta();
+                }
+                filter.negotiate(&caps, &format!("video/x-raw,format={format}"));
+                (filter.push(embedded(&caps, (0, 0), value)), filter.src_caps())
+            };
+            let ((plain, caps), (asked, _)) = (out(false), out(true));
+            assert_eq!(plain.size(), info(&caps).size(), "{format}");
+            let mut bare = gst::Buffer::from_slice(plain.map_readable().unwrap().to_vec());
+            assert!(bare.get_mut().unwrap().meta::<gst_video::VideoMeta>().is_none());
+            assert!(samples(&bare, &caps) == samples(&asked, &caps), "{format}, radius {radius}");
+        }
+    }
+}

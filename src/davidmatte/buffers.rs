@@ -129,7 +129,7 @@ impl Writer {
     ) -> Result<Target, Failure> {
         // A crop would leave with a frame that is handed on; a copy leaves cropped.
         let whole = buffer.meta::<gst_video::VideoCropMeta>().is_none();
-        if whole && negotiated.same_caps() && in_place && is_ours(&mut buffer) {
+        if in_place && self.may_leave(&buffer, negotiated) && is_ours(&mut buffer) {
             return Ok(Target::InPlace(buffer, corner));
         }
         let appends_alpha = whole
@@ -143,6 +143,19 @@ impl Writer {
         }
         let target = allocate(&buffer).map_err(Failure::Flow)?;
         Ok(Target::Beside(buffer, corner, target))
+    }
+
+    /// Whether a frame's own buffer may leave: it has the caps of what leaves, no crop, and its planes lie where caps say,
+    /// unless it is understood downstream that they do not.
+    pub fn may_leave(&self, buffer: &gst::BufferRef, negotiated: &Negotiated) -> bool {
+        let lies_otherwise = || {
+            let meta = buffer.meta::<gst_video::VideoMeta>();
+            let (offsets, strides) = (negotiated.src.offset(), negotiated.src.stride());
+            meta.is_some_and(|meta| meta.offset() != offsets || meta.stride() != strides)
+        };
+        negotiated.same_caps()
+            && buffer.meta::<gst_video::VideoCropMeta>().is_none()
+            && (self.downstream_takes_video_meta || !lies_otherwise())
     }
 
     /// Takes note of what leaves, so that its memory is used again.

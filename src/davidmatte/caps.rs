@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use gst_video::VideoFormat;
 
-use super::video::{pixel_format, video_format};
+use super::video::{self, pixel_format, video_format};
 use crate::matting::frame::pixel_format::{Family, PixelFormat};
 use crate::matting::prelude::Output;
 
@@ -186,39 +186,74 @@ fn formats_of(structure: &gst::StructureRef) -> Vec<PixelFormat> {
     }
 }
 
-/// The format of raw video in memory that caps name, if it is not one of those that come in.
-pub fn unknown_format(caps: &gst::CapsRef) -> Option<&str> {
+/// What caps name that is never matted, and what to put before the element for that.
+pub fn refusal(caps: &gst::CapsRef) -> Option<String> {
     let (structure, features) = caps.iter_with_features().next()?;
-    let is_in_memory = features.is_equal(gst::CapsFeatures::new_empty().as_ref())
-        || features.contains(gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY);
+    let before = |what: &str, element: &str| {
+        Some(format!("{what} not matted; put {element} before davidmatte"))
+    };
+    if structure.name() != "video/x-raw" {
+        return before(&format!("{} is", structure.name()), "the element decodebin");
+    }
+    if features.contains("format:Interlaced") {
+        return before("Interlaced frames are", "the element deinterlace");
+    }
+    let mut others = features.iter().filter(|feature| {
+        feature.starts_with("memory:") && *feature != gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY
+    });
+    if let Some(memory) = others.next() {
+        let element = "an element that brings them to the system's memory, such as gldownload, cudadownload or nvvidconv,";
+        return before(&format!("Frames in {memory} are"), element);
+    }
     let format = structure.get::<&str>("format").ok()?;
     let is_known = formats_of(structure).iter().any(|known| formats().any(|own| own == *known));
-    (structure.name() == "video/x-raw" && is_in_memory && !is_known).then_some(format)
+    if is_known {
+        return None;
+    }
+    before(&format!("Frames of the format {format} are"), "the element videoconvert")
 }
 
 /// Chooses what is left open in `other`, which `caps` on the pad of `direction` become: the first
-/// format, and the colorimetry that keeps the colours' meaning.
+/// format, and the colorimetry and place of chroma that keep the colours' meaning, unless they are meant anyway.
 pub fn fixate(direction: gst::PadDirection, caps: &gst::Caps, mut other: gst::Caps) -> gst::Caps {
     other.truncate();
     other.fixate();
-    let (Ok(info), Ok(other_info)) =
-        (gst_video::VideoInfo::from_caps(caps), gst_video::VideoInfo::from_caps(&other))
-    else {
+    let (Some(info), Some(other_info)) = (video::info(caps), video::info(&other)) else {
         return other;
     };
-    let has_colorimetry = other.structure(0).is_some_and(|s| s.has_field("colorimetry"));
-    if direction == gst::PadDirection::Sink
-        && !has_colorimetry
-        && let Some(colorimetry) = converted_colorimetry(&info, &other_info)
-    {
-        other.make_mut().set("colorimetry", colorimetry);
+    let has = |field: &str| other.structure(0).is_some_and(|s| s.has_field(field));
+    let (has_colorimetry, has_site) = (has("colorimetry"), has("chroma-site"));
+    if direction != gst::PadDirection::Sink || has_colorimetry {
+        return other;
+    }
+    let Some(colorimetry) = converted_colorimetry(&info, &other_info) else { return other };
+    let site = info.chroma_site();
+    // Whoever tells colours has to tell where chroma lies as well, else nobody takes what is usual at that height.
+    let keeps_site = is_subsampled(&info) && is_subsampled(&other_info);
+    let moves_site = keeps_site && site != other_info.chroma_site();
+    if colorimetry == other_info.colorimetry() && !moves_site {
+        return other;
+    }
+    let told = other.make_mut();
+    told.set("colorimetry", colorimetry.to_string());
+    if keeps_site && !has_site && !site.is_empty() {
+        told.set("chroma-site", site.to_str());
     }
     other
 }
 
+/// Whether chroma has fewer samples than luma, which lie somewhere between them.
+fn is_subsampled(info: &gst_video::VideoInfo) -> bool {
+    let format = info.format_info();
+    format.w_sub().iter().chain(format.h_sub()).any(|shift| *shift > 0)
+}
+
 /// The colorimetry of an output: the frame's primaries and transfer function; of matrix and range
 /// too, where both are YUV, or else what the output's family has by default.
-fn converted_colorimetry(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Option<String> {
+fn converted_colorimetry(
+    from: &gst_video::VideoInfo,
+    to: &gst_video::VideoInfo,
+) -> Option<gst_video::VideoColorimetry> {
     let (from_family, to_family) =
         (pixel_format(from.format())?.family(), pixel_format(to.format())?.family());
     if to_family == Family::Gray {
@@ -226,15 +261,12 @@ fn converted_colorimetry(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo)
     }
     let source = from.colorimetry();
     let basis = if from_family == to_family { source } else { to.colorimetry() };
-    Some(
-        gst_video::VideoColorimetry::new(
-            basis.range(),
-            basis.matrix(),
-            source.transfer(),
-            source.primaries(),
-        )
-        .to_string(),
-    )
+    Some(gst_video::VideoColorimetry::new(
+        basis.range(),
+        basis.matrix(),
+        source.transfer(),
+        source.primaries(),
+    ))
 }
 
 #[cfg(test)]
@@ -279,6 +311,30 @@ mod tests {
                     assert!(back.can_intersect(&sink), "{output:?}: {one} from {sink}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_never_matted_is_told_with_what_helps() {
+        for (text, word) in [
+            ("image/jpeg", "decodebin"),
+            ("video/x-raw(memory:NVMM), format=NV12", "memory:NVMM"),
+            ("video/x-raw(memory:GLMemory), format=RGBA", "gldownload"),
+            (
+                "video/x-raw(format:Interlaced), format=I420, interlace-mode=alternate",
+                "deinterlace",
+            ),
+            ("video/x-raw, format=RGB16", "videoconvert"),
+        ] {
+            let refusal = refusal(&caps(text)).unwrap_or_default();
+            assert!(refusal.contains(word), "{text}: {refusal}");
+        }
+        for text in [
+            "video/x-raw, format=I420",
+            "video/x-raw(memory:SystemMemory), format=RGB",
+            "video/x-raw(meta:GstVideoOverlayComposition), format=RGB",
+        ] {
+            assert_eq!(refusal(&caps(text)), None);
         }
     }
 

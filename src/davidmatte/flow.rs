@@ -395,15 +395,11 @@ impl DavidMatte {
         Err(gst::FlowError::Error)
     }
 
-    /// Says what to do about frames of a format that is not known.
-    pub(super) fn tell_of_unknown(&self, caps: &gst::CapsRef) {
-        let Some(format) = super::caps::unknown_format(caps) else { return };
-        gst::element_imp_error!(
-            self,
-            gst::StreamError::Format,
-            ("Frames of the format {format} are not matted; put the element videoconvert before \
-                 davidmatte")
-        );
+    /// Says what to do about frames that are never matted.
+    pub(super) fn tell_of_refused(&self, caps: &gst::CapsRef) {
+        if let Some(refusal) = super::caps::refusal(caps) {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{refusal}"));
+        }
     }
 
     fn is_late(&self, buffer: &gst::BufferRef) -> bool {

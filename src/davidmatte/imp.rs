@@ -101,7 +101,7 @@ impl ObjectImpl for DavidMatte {
             if let (Some(element), Some(event)) = (element.upgrade(), info.event())
                 && let gst::EventView::Caps(event) = event.view()
             {
-                element.imp().tell_of_unknown(event.caps());
+                element.imp().tell_of_refused(event.caps());
             }
             gst::PadProbeReturn::Ok
         });

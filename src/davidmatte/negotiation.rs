@@ -53,9 +53,10 @@ impl DavidMatte {
             let streaming = streaming
                 .as_mut()
                 .ok_or_else(|| gst::loggable_error!(CAT, "caps came to a stopped element"))?;
-            streaming
-                .negotiate(negotiated, &settings, is_live)
-                .map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
+            streaming.negotiate(negotiated, &settings, is_live).map_err(|error| {
+                self.post_error_message(failure::message(&error));
+                gst::loggable_error!(CAT, "{error}")
+            })?;
             let latency = gst::ClockTime::try_from(streaming.latency()).unwrap_or_default();
             (latency, streaming.refines(), streaming.sees_whole_frames())
         };

@@ -310,10 +310,11 @@ impl Streaming {
     ) -> Result<Leaving, Failure> {
         let Finished { frame, untouched, failure } = finished;
         let Arrived { buffer, corner, settings, background, negotiated, .. } = frame;
-        if untouched {
+        if untouched && self.writer.may_leave(&buffer, &negotiated) {
             return Ok(Leaving::Done(Processed { left: Left::Buffer(buffer), failure }));
         }
         let opacity = match settings.until_ready {
+            _ if untouched => 1.0,
             UntilReady::Background => 0.0,
             UntilReady::Passthrough => 1.0,
             UntilReady::Wait if has_matte => 0.0,
