@@ -21,6 +21,9 @@ pub struct Kept {
     pub caps: gst::Caps,
 }
 
+/// How long a frame is waited for before it is asked whether there is none.
+const A_MOMENT: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+
 impl Kept {
     fn changed(&self, reason: &str) -> Error {
         Error::Resume { path: self.path.clone(), reason: reason.into() }
@@ -40,6 +43,12 @@ impl Kept {
         link(&source, &demuxer)?;
         let frames = pad(sink.upcast_ref(), "sink")?;
         let weak = pipeline.downgrade();
+        let (found, weak_of_all) = (frames.clone(), pipeline.downgrade());
+        demuxer.connect_no_more_pads(move |_| {
+            if let (false, Some(pipeline)) = (found.is_linked(), weak_of_all.upgrade()) {
+                gst::element_error!(pipeline, gst::StreamError::Demux, ("it has no video"));
+            }
+        });
         demuxer.connect_pad_added(move |_, from| {
             let is_video = from.name().starts_with("video") && !frames.is_linked();
             let linked = match (is_video, weak.upgrade()) {
@@ -51,15 +60,22 @@ impl Kept {
                 gst::element_error!(pipeline, gst::CoreError::Pad, ("{error}"));
             }
         });
+        let bus = pipeline.bus().ok_or_else(|| Error::GStreamer("a pipeline has no bus".into()))?;
         let _ = pipeline.set_state(gst::State::Playing);
         let (mut count, mut is_taken) = (0, true);
         // No sample comes at the end and after a failure; the count tells which.
-        while is_taken
-            && count < self.frames
-            && let Ok(sample) = sink.pull_sample()
-        {
-            count += 1;
-            is_taken = in_running_time(&sample, begins_at_zero).is_none_or(&mut each);
+        while is_taken && count < self.frames {
+            match sink.try_pull_sample(A_MOMENT) {
+                Some(sample) => {
+                    count += 1;
+                    is_taken = in_running_time(&sample, begins_at_zero).is_none_or(&mut each);
+                }
+                // A file without a video never ends at the sink.
+                None if sink.is_eos() || bus.pop_filtered(&[gst::MessageType::Error]).is_some() => {
+                    break;
+                }
+                None => {}
+            }
         }
         let _ = pipeline.set_state(gst::State::Null);
         match count == self.frames || !is_taken {

@@ -50,7 +50,7 @@ use note::Note;
 use part::Part;
 use pictures::Pictures;
 use pipeline::{Ended, Run, Sink};
-use plan::Job;
+use plan::{Job, Output};
 use progress::Progress;
 use selection::Selection;
 use settings::Settings;
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let jobs = match begin(&arguments) {
         Ok(jobs) => jobs,
         Err(error) => {
-            eprintln!("matte_file: {error}");
+            complain(&error.to_string());
             return ExitCode::from(error.code());
         }
     };
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
             Ok(()) => {}
             Err(Error::Interrupted) => return ExitCode::from(Error::Interrupted.code()),
             Err(error) => {
-                eprintln!("matte_file: {error}");
+                complain(&error.to_string());
                 first.get_or_insert(error.code());
                 if !error.is_of_one_input() {
                     break;
@@ -137,6 +137,11 @@ fn say_done(job: &Job) -> Result<(), Error> {
 
 fn say(line: &str) -> Result<(), Error> {
     writeln!(std::io::stdout(), "{line}").map_err(Error::Print)
+}
+
+/// Tells of trouble; a terminal that is gone is none.
+fn complain(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "matte_file: {sentence}");
 }
 
 /// Fails for an input that cannot be one.
@@ -271,7 +276,7 @@ fn check_fit(
 fn matte(
     arguments: &Arguments,
     run: &Run<'_>,
-    note: Note,
+    mut note: Note,
     earlier: Earlier,
     mut sinks: Vec<Sink>,
 ) -> Result<(), Error> {
@@ -301,19 +306,35 @@ fn matte(
     }
     let ended = ended?;
     for warning in &ended.warnings {
-        eprintln!("matte_file: {}: {warning}", job.input.display());
+        complain(&format!("{}: {warning}", job.input.display()));
     }
     if !ended.early && ended.frames < all {
-        eprintln!(
-            "matte_file: {}: {} of {} stored frames came out of the decoder; the others are damaged, \
+        complain(&format!(
+            "{}: {} of {} stored frames came out of the decoder; the others are damaged, \
              or left out by an edit list",
             job.input.display(),
             ended.frames,
             all
-        );
+        ));
     }
-    keep(sinks, &ended)?;
-    conclude(run, note, &ended, frames_per_second)
+    note.frames = Some(ended.frames);
+    note.streams.clone_from(&ended.streams);
+    // What has its name and no note is taken for whole. A note that is there already tells of frames that are
+    // kept, and stays until there are more.
+    let is_new = ended.early && !earlier.is_noted;
+    if is_new {
+        note.write(&note_path)?;
+    }
+    if let Err(error) = keep(sinks, &ended) {
+        if is_new {
+            remove(&note_path);
+        }
+        return Err(error);
+    }
+    if ended.early && !is_new {
+        note.write(&note_path)?;
+    }
+    conclude(run, &ended, frames_per_second)
 }
 
 /// Where each output's frames go, kept from other runs.
@@ -354,33 +375,25 @@ fn keep(sinks: Vec<Sink>, ended: &Ended) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes or removes the note, and tells what was done.
-fn conclude(
-    run: &Run<'_>,
-    mut note: Note,
-    ended: &Ended,
-    frames_per_second: f64,
-) -> Result<(), Error> {
+/// Tells what was done; of what is whole there is no note.
+fn conclude(run: &Run<'_>, ended: &Ended, frames_per_second: f64) -> Result<(), Error> {
     let Run { job, survey, selection, .. } = *run;
-    let note_path = Note::path(job);
     let path = job.outputs.first().map(|output| output.target.path()).unwrap_or_default();
     let frames = ended.frames;
     if ended.early {
-        note.frames = Some(frames);
-        note.streams = ended.streams.clone();
-        note.write(&note_path)?;
         let all = selection.count(survey.frames).max(frames);
-        eprintln!(
-            "matte_file: interrupted; {} holds the first {frames} of {all} frames; go on with --resume",
+        complain(&format!(
+            "interrupted; {} holds the first {frames} of {all} frames; go on with --resume",
             path.display()
-        );
+        ));
         return Err(Error::Interrupted);
     }
-    remove(&note_path);
+    remove(&Note::path(job));
     let unit = if frames == 1 { "frame" } else { "frames" };
     say(&format!("{}: {frames} {unit}, {frames_per_second:.1} a second", path.display()))?;
-    let leaves_audio = job.outputs.iter().any(|output| output.target.container().muxer().is_none());
-    if leaves_audio && survey.sounding().next().is_some() && job.outputs.len() == 1 {
+    // Sound goes with the first output.
+    let holds_audio = |output: &Output| output.target.container().muxer().is_some();
+    if !job.outputs.first().is_some_and(holds_audio) && survey.sounding().next().is_some() {
         say(&format!(
             "{}: pictures hold no audio, so that of the input is left out",
             path.display()

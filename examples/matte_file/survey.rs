@@ -342,7 +342,7 @@ impl Survey {
     pub fn timescale(&self) -> u32 {
         const FINE: i32 = 90_000;
         let rate = self.framerate.map_or(0, |rate| rate.numer());
-        let of_rate = (rate > 0).then(|| rate.saturating_mul((FINE + rate - 1) / rate));
+        let of_rate = (rate > 0).then(|| rate.saturating_mul(FINE.saturating_add(rate - 1) / rate));
         let candidates = of_rate.into_iter().chain([FINE, 92_160, 720_000]);
         let scales = candidates.filter_map(|scale| u32::try_from(scale).ok());
         scales.into_iter().find(|&scale| self.is_told_by(scale)).unwrap_or(1_000_000)

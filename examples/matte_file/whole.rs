@@ -65,9 +65,9 @@ fn riff(size: &[u8]) -> Option<u64> {
 
 /// The end of the last box of an MP4 or QuickTime file.
 fn boxes(file: &mut File, length: u64) -> io::Result<Option<u64>> {
-    let mut at = 0;
+    let mut at = 0_u64;
     // A header that is cut off belongs to no box that could be checked.
-    while at + 8 <= length {
+    while at.saturating_add(8) <= length {
         let mut head = [0; 16];
         file.seek(SeekFrom::Start(at))?;
         let read = file.take(16).read(&mut head)?;

@@ -310,23 +310,35 @@ fn work(shared: &Shared, clock: &Arc<dyn Clock>) {
         }
         let (model, picture) = (state.model.take(), state.picture.take());
         drop(state);
-        drop(retired);
+        // Whatever panics there, more may be asked for.
+        drop(catch(|| drop(retired)));
         if let Some(path) = picture {
-            finish(shared, Outcome::Picture(Named::open(path)));
+            let missing = |reason| Error::Background {
+                path: path.to_string().into(),
+                missing: false,
+                reason,
+            };
+            let opened =
+                catch(|| Named::open(path.clone())).unwrap_or_else(|reason| Err(missing(reason)));
+            finish(shared, Outcome::Picture(opened));
         }
         if let Some((settings, keeps_pace)) = model {
             if !std::mem::replace(&mut is_nice, true) {
                 step_back(&settings);
             }
-            let loaded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let loaded = catch(|| {
                 load(&settings, keeps_pace, clock).and_then(|loaded| rehearse(loaded, shared))
-            }));
-            let loaded = loaded.unwrap_or_else(|_| {
-                Err(Error::Inference { reason: "loading failed: its code panicked".into() })
             });
+            let loaded = loaded.unwrap_or_else(|reason| Err(Error::Inference { reason }));
             finish(shared, Outcome::Model(settings.model, loaded));
         }
     }
+}
+
+/// Does something in which others' code may panic.
+fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .map_err(|_| "loading failed: its code panicked".into())
 }
 
 /// Hands on a result, unless something else of its kind is wanted by now.

@@ -233,7 +233,7 @@ pub fn add_cropped_roi(
 ) {
     let (x, y, width, height) = roi.rect();
     let along = |start: u32, length: u32, corner: u32| {
-        let end = (start + length).checked_sub(corner).filter(|&end| end > 0)?;
+        let end = start.saturating_add(length).checked_sub(corner).filter(|&end| end > 0)?;
         let start = start.saturating_sub(corner);
         Some((start, end - start))
     };

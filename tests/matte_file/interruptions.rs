@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::examples::{failure_of, files_in};
+use crate::examples::{ended, failure_of, files_in};
 use crate::files::*;
 
 #[cfg(unix)]
@@ -94,5 +94,23 @@ fn with_a_matte_beside_both_are_gone_on_with() {
     let message = failure_of(OUTPUT, &command().arg("--resume").output().unwrap());
     for word in ["matte.mkv", "not there", "out.mov", "--force"] {
         assert!(message.contains(word), "`{word}` in {message}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_video_any_more_is_not_gone_on_with() {
+    let folder = Folder::new();
+    let (input, out) = (folder.long_clip(), folder.path("out.mkv"));
+    let part = folder.path("out.mkv.part");
+    let output = interrupt(&mut slowly(&input, &out), "-INT", || is_longer(&part, 100_000));
+    assert_eq!(output.status.code(), Some(INTERRUPTED), "{output:?}");
+    let sound = folder.make("sound.mkv", &format!("{SOUND} ! flacenc ! matroskamux"));
+    for other in [std::fs::read(sound).unwrap(), Vec::new(), vec![7; 5000]] {
+        std::fs::write(&out, &other).unwrap();
+        let output = ended(slowly(&input, &out).arg("--resume"));
+        let message = failure_of(OUTPUT, &output);
+        assert!(message.contains("not what the interrupted run left"), "{message}");
+        assert!(std::fs::read(&out).unwrap() == other);
     }
 }
