@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends the person to browsers, over whatever their page shows.
 
-    scripts/env python3 examples/browser/serve.py examples/media/person.mp4
+    scripts/env /usr/bin/python3 examples/browser/serve.py examples/media/person.mp4
 
 and open http://127.0.0.1:8000/. Without a video it takes the first camera. Fill and key travel in one picture, which
 page.html puts together with WebGL: no room is sent, and they cannot part.

@@ -12,8 +12,8 @@ use crate::matting::frame::pixel_format::PixelFormat;
 pub enum Error {
     /// ONNX Runtime's shared library could not be loaded.
     #[error(
-        "ONNX Runtime could not be loaded ({reason}); looked for {looked_for}. Install it with \
-         `pip download onnxruntime` or your distribution's package, and set ORT_DYLIB_PATH to its \
+        "ONNX Runtime could not be loaded ({reason}); looked for {looked_for}. Run \
+         `make setup`, or install your distribution's package and set ORT_DYLIB_PATH to its \
          libonnxruntime.so"
     )]
     RuntimeMissing {
