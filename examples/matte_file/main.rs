@@ -283,6 +283,7 @@ fn matte(
     let Run { job, survey, .. } = *run;
     let all = run.selection.count(survey.frames);
     let note_path = Note::path(job);
+    let former = former_note(arguments, job);
     begin_sinks(&mut sinks, &earlier, arguments.force)?;
     let only_pictures = sinks.iter().all(|sink| matches!(sink, Sink::Pictures(_)));
     let is_sequence =
@@ -300,9 +301,12 @@ fn matte(
         (0, false) => Err(Error::NoFrames { path: job.input.clone() }),
         _ => Ok(ended),
     });
-    if ended.is_err() && notes_ahead && !earlier.is_noted {
-        // Before its folder, which goes with the sinks.
-        remove(&note_path);
+    if ended.is_err() && notes_ahead {
+        match former {
+            Some(former) => former.write(&note_path)?,
+            // Before its folder, which goes with the sinks.
+            None => remove(&note_path),
+        }
     }
     let ended = ended?;
     for warning in &ended.warnings {
@@ -335,6 +339,17 @@ fn matte(
         note.write(&note_path)?;
     }
     conclude(run, &ended, frames_per_second)
+}
+
+/// The note of the pictures that come back where a run fails. Those that a run which was killed had put aside have none:
+/// its note is of what was to replace them.
+fn former_note(arguments: &Arguments, job: &Job) -> Option<Note> {
+    let are_aside = job.outputs.iter().any(|output| match &output.target {
+        Target::Sequence(_, pattern) => pictures::are_aside(pattern),
+        _ => false,
+    });
+    let note = Note::read(&Note::path(job)).ok().flatten();
+    note.filter(|_| !arguments.force || !are_aside)
 }
 
 /// Where each output's frames go, kept from other runs.

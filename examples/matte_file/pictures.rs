@@ -157,6 +157,11 @@ impl Drop for Pictures {
     }
 }
 
+/// Whether a run that was killed has put pictures aside, to replace them.
+pub fn are_aside(pattern: &Pattern) -> bool {
+    Aside::of(pattern).folder.exists()
+}
+
 /// A folder beside pictures, for those that are being replaced.
 #[derive(Debug)]
 struct Aside {

@@ -1,6 +1,6 @@
 //! Two runs at once onto the same output, and what a failure leaves of what was there before.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::examples::{failure_of, files_in};
@@ -87,4 +87,37 @@ fn a_sequence_that_was_being_replaced_is_gone_on_with() {
     for name in names {
         assert!(std::fs::read(out.join(&name)).unwrap() != b"old", "{name}");
     }
+}
+
+/// What a run that fails would have replaced is as it was, with its note.
+#[test]
+#[cfg(unix)]
+fn a_sequence_whose_replacement_failed_is_gone_on_with() {
+    let folder = Folder::new();
+    let (input, out) = (folder.long_clip(), folder.path("out"));
+    let is_begun = || out.join("00020.png").exists();
+    let killed = |command: &mut Command| {
+        let output = interrupt(command, "-KILL", is_begun);
+        assert_eq!(output.status.code(), None);
+    };
+    let fails = || {
+        let mut command = slowly(&input, &out);
+        command.args(["--force", "--invert", "--model", "nowhere.onnx"]);
+        failure_of(MODEL, &command.output().unwrap());
+    };
+    killed(&mut slowly(&input, &out));
+    fails();
+    done(slowly(&input, &out).arg("--resume"));
+    assert_eq!(files_in(&out).len(), 400);
+    // What is whole was put aside by a run that was killed, and comes back as such.
+    let whole = std::fs::read(out.join("00000.png")).unwrap();
+    let is_begun =
+        || std::fs::read(out.join("00020.png")).is_ok_and(|_| out.join("%05d.png.before").exists());
+    let output = interrupt(slowly(&input, &out).args(["--force", "--invert"]), "-KILL", is_begun);
+    assert_eq!(output.status.code(), None);
+    fails();
+    assert_eq!(std::fs::read(out.join("00000.png")).unwrap(), whole);
+    let text = done(slowly(&input, &out).args(["--resume", "--invert"]));
+    assert!(text.contains("nothing is left to resume"), "{text}");
+    assert_eq!(files_in(&out).len(), 400);
 }
