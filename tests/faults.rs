@@ -550,6 +550,32 @@ fn without_onnx_runtime_the_message_says_so() {
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
+/// A library that would report its use, where distributions put theirs.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_library_of_the_system_that_is_refused_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("library.c");
+    let text = "static const char *version(void) { return \"1.31.0\"; }\n\
+        static struct { const void *api; const char *(*version)(void); } base = { 0, version };\n\
+        const void *OrtGetApiBase(void) { return &base; }\n";
+    std::fs::write(&source, text).unwrap();
+    let library = folder.path().join("libonnxruntime.so");
+    // Rust's own linker.
+    let compiled =
+        Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(compiled.unwrap().success());
+    let line = format!(
+        "-u ORT_DYLIB_PATH -u ORT_DISABLE_TELEMETRY gst-launch-1.0 {SOURCE} ! davidmatte ! fakesink"
+    );
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let variables = [("LD_LIBRARY_PATH", folder.path().as_os_str())];
+    let Some(output) = tool("env", &words, &variables) else { return };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{stderr}");
+    assert!(stderr.contains("1.31.0") && stderr.contains("ORT_DISABLE_TELEMETRY=1"), "{stderr}");
+}
+
 #[test]
 fn without_onnx_runtime_the_element_can_be_inspected() {
     let Some(output) = without_runtime("gst-inspect-1.0", &["davidmatte"]) else { return };

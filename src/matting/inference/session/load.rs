@@ -42,20 +42,25 @@ impl Runtime {
             return Ok(runtime.clone());
         }
         let candidates = library::candidates();
-        let mut reason = String::from("not found");
+        let mut reason = None;
         for library in &candidates.libraries {
             match load(library) {
                 Ok(environment) => {
                     let library = library.clone();
                     return Ok(runtime.insert(Self { environment, library }).clone());
                 }
-                // Of many names, the failure to tell is that of a file that is there.
-                Err(failure) if library.exists() || candidates.libraries.len() == 1 => {
-                    reason = failure;
+                // Of many names, the failure to tell is that of the first library that is there. Those of the system
+                // have no folder, and are there where they can be opened.
+                Err(failure) => {
+                    let is_only = candidates.libraries.len() == 1;
+                    let is_there = || library.exists() || open::open(library).is_some();
+                    if reason.is_none() && (is_only || is_there()) {
+                        reason = Some(failure);
+                    }
                 }
-                Err(_) => {}
             }
         }
+        let reason = reason.unwrap_or_else(|| "not found".into());
         Err(Error::RuntimeMissing { reason, looked_for: candidates.places.join(", ") })
     }
 }
