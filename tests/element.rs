@@ -829,3 +829,10 @@ fn a_pipeline_runs_again_with_other_settings() {
         }
     }
 }
+
+/// Programs put an empty text where nothing was chosen.
+#[test]
+fn a_model_without_a_name_is_the_default_one() {
+    let filter = Filter::luma(&[("model", "")]);
+    assert_eq!(filter.element.property::<String>("model"), "builtin");
+}

@@ -158,7 +158,8 @@ impl Settings {
         let defaults = Self::default;
         match name {
             "model" => {
-                self.model = text(value).unwrap_or_else(|| defaults().model);
+                let named = text(value).filter(|name| !name.is_empty());
+                self.model = named.unwrap_or_else(|| defaults().model);
             }
             "device" => self.device = read(value, self.device),
             "device-id" => self.device_id = read(value, self.device_id),
