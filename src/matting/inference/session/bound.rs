@@ -10,7 +10,7 @@ use ort::session::{IoBinding, NoSelectedOutputs, RunOptions};
 use super::Device;
 use super::contract::{Contract, Sizes};
 use super::extras::Extras;
-use super::load::Loaded;
+use super::load::{InTurn, Loaded};
 use super::tensors::{Memories, Tensors};
 use crate::matting::frame::size::Size;
 use crate::matting::inference::decode::Range;
@@ -26,7 +26,7 @@ static NEXT_GRAPH: AtomicU32 = AtomicU32::new(1);
 /// What is bound to a network, for one size of the picture.
 pub struct Bound {
     pub sizes: Sizes,
-    pub binding: IoBinding,
+    pub binding: InTurn<IoBinding>,
     pub tensors: Tensors,
     pub extras: Extras,
     pub run_options: Arc<RunOptions<NoSelectedOutputs>>,
@@ -60,6 +60,7 @@ impl Bound {
             };
             let device = loaded.place.memories().map(|memories| (memories.device, id));
             let extras = Extras::new(contract, &sizes, &mut binding, device, copies)?;
+            let binding = InTurn::new(binding, &loaded.place);
             let (run_options, range) = (Arc::new(run_options), Range::default());
             Ok(Self { sizes, binding, tensors, extras, run_options, range })
         })

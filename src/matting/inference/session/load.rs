@@ -2,6 +2,8 @@
 
 //! Loading ONNX Runtime, finding where inference may run, and loading networks there.
 
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -163,7 +165,7 @@ impl Place {
 
 /// A network that is loaded, for all streams that use it.
 pub struct Loaded {
-    session: Turns<ort::session::Session>,
+    session: Turns<InTurn<ort::session::Session>>,
     /// What it takes and gives, as its file says.
     pub outlets: (Vec<Outlet>, Vec<Outlet>),
     pub place: Place,
@@ -195,15 +197,57 @@ impl Loaded {
                 Place::Registered(..) => REGISTERED.take(|()| commit())?,
             };
             let outlets = (Outlet::all(session.inputs()), Outlet::all(session.outputs()));
-            Ok(Self { session: Turns::new(session), outlets, place: place.clone(), captured })
+            let session = Turns::new(InTurn::new(session, place));
+            Ok(Self { session, outlets, place: place.clone(), captured })
         })
     }
 
     /// Waits for its turn, and uses the network. A stream waits for no more than one run of each other.
     pub fn take<R>(&self, work: impl FnOnce(&mut ort::session::Session) -> R) -> R {
         match self.place {
-            Place::BuiltIn(_) => self.session.take(work),
-            Place::Registered(..) => REGISTERED.take(|()| self.session.take(work)),
+            Place::BuiltIn(_) => self.session.take(|session| work(session)),
+            Place::Registered(..) => {
+                REGISTERED.take(|()| self.session.take(|session| work(session)))
+            }
+        }
+    }
+}
+
+/// Something of a session that is freed when it is its turn: what is freed on the device of a registered provider while
+/// another session runs there is freed under that one's hands. Not to be dropped inside [`Loaded::take`].
+pub struct InTurn<T> {
+    value: ManuallyDrop<T>,
+    is_shared: bool,
+}
+
+impl<T> InTurn<T> {
+    pub fn new(value: T, place: &Place) -> Self {
+        let is_shared = matches!(place, Place::Registered(..));
+        Self { value: ManuallyDrop::new(value), is_shared }
+    }
+}
+
+impl<T> Deref for InTurn<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for InTurn<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T> Drop for InTurn<T> {
+    fn drop(&mut self) {
+        // SAFETY: it is dropped once, and nobody uses it afterwards.
+        let mut free = || unsafe { ManuallyDrop::drop(&mut self.value) };
+        match self.is_shared {
+            true => REGISTERED.take(|()| free()),
+            false => free(),
         }
     }
 }
@@ -272,4 +316,42 @@ fn session_builder(
     // Work is dealt out in pieces that become smaller, so that a thread whose core is taken for the
     // next frame keeps the others waiting for less.
     Ok(builder.with_config_entry("session.dynamic_block_base", "4")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    /// Tells whether somebody else was at it when it was freed.
+    struct Freed<'a>(&'a AtomicBool, &'a AtomicBool);
+
+    impl Drop for Freed<'_> {
+        fn drop(&mut self) {
+            self.1.store(self.0.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn what_is_on_a_shared_device_is_freed_while_nothing_runs_there() {
+        for is_shared in [true, false] {
+            let (runs, was_disturbed) = (AtomicBool::new(false), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    REGISTERED.take(|()| {
+                        runs.store(true, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(50));
+                        runs.store(false, Ordering::SeqCst);
+                    });
+                });
+                while !runs.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                let value = ManuallyDrop::new(Freed(&runs, &was_disturbed));
+                drop(InTurn { value, is_shared });
+            });
+            assert_eq!(was_disturbed.load(Ordering::SeqCst), !is_shared);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ort::session::IoBinding;
 
-use super::load::{Loaded, Place, Runtime};
+use super::load::{InTurn, Loaded, Place, Runtime};
 use super::ports::{Port, Type};
 use super::tensors::Floats;
 use super::{Device, SessionOptions};
@@ -39,7 +39,7 @@ pub struct TileSession {
 /// The network on one device, and its tensors.
 struct Bound {
     loaded: Arc<Loaded>,
-    binding: IoBinding,
+    binding: InTurn<IoBinding>,
     tiles: Floats,
     functions: Floats,
     mattes: Vec<f32>,
@@ -107,12 +107,15 @@ impl Bound {
             Floats::new(&port, &shape)
         };
         let bind = || -> ort::Result<_> {
-            let mut binding = loaded.take(|session| session.create_binding())?;
             let tiles = floats(TILES, [batch, PLANES, SIDE, SIDE])?;
             let mut functions = floats(FUNCTIONS, [batch, CELLS, CELLS, COEFFICIENTS])?;
-            tiles.bind_input(&mut binding, TILES)?;
-            functions.bind_output(&mut binding, FUNCTIONS)?;
-            Ok((binding, tiles, functions))
+            let binding = loaded.take(|session| -> ort::Result<_> {
+                let mut binding = session.create_binding()?;
+                tiles.bind_input(&mut binding, TILES)?;
+                functions.bind_output(&mut binding, FUNCTIONS)?;
+                Ok(binding)
+            })?;
+            Ok((InTurn::new(binding, &loaded.place), tiles, functions))
         };
         let unreadable = |error: ort::Error| Error::ModelUnreadable {
             path: source.label(),
