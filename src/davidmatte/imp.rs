@@ -240,7 +240,13 @@ impl BaseTransformImpl for DavidMatte {
             }
             _ => {}
         }
-        self.with_one_output(|| self.parent_sink_event(event))
+        match event.view() {
+            gst::EventView::Caps(caps) => {
+                let caps = caps.caps_owned();
+                self.with_output_for(&caps, || self.parent_sink_event(event))
+            }
+            _ => self.parent_sink_event(event),
+        }
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
@@ -262,7 +268,7 @@ impl BaseTransformImpl for DavidMatte {
         caps: &gst::Caps,
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
-        let transformed = caps::transform(direction, caps, self.output().into());
+        let transformed = caps::transform(direction, caps, self.output());
         gst::debug!(CAT, imp = self, "{direction:?} {caps} becomes {transformed}");
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&transformed, gst::CapsIntersectMode::First),
@@ -359,8 +365,14 @@ impl BaseTransformImpl for DavidMatte {
         is_discont: bool,
         inbuf: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        // New caps are negotiated here.
-        self.with_one_output(|| self.parent_submit_input_buffer(is_discont, inbuf))
+        let submit = || self.parent_submit_input_buffer(is_discont, inbuf);
+        match self.obj().sink_pad().current_caps() {
+            // Caps are negotiated anew.
+            Some(caps) if self.obj().src_pad().needs_reconfigure() => {
+                self.with_output_for(&caps, submit)
+            }
+            _ => submit(),
+        }
     }
 
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {

@@ -117,7 +117,7 @@ impl DavidMatte {
     /// Goes on with another `output` where the caps stay, such as a matte in the format of the
     /// composite before it: the base class hands on only caps that are new.
     pub(super) fn adopt_output(&self) -> Result<(), gst::FlowError> {
-        let wanted = Output::from(self.output());
+        let wanted = self.output();
         let current = lock(&self.streaming).as_ref().and_then(Streaming::output);
         if current.is_none_or(|current| current == wanted) {
             return Ok(());
@@ -216,7 +216,7 @@ impl DavidMatte {
         let (from, to) = (video::layout(&sink)?, video::layout(&src)?);
         // The setting may have changed since these caps were offered, more than once; they are negotiated
         // anew then, and until that is done frames leave as the caps allow.
-        let wanted = Output::from(self.output());
+        let wanted = self.output();
         let last = lock(&self.streaming).as_ref().and_then(Streaming::output);
         let mut outputs = [Some(wanted), last].into_iter().flatten().chain(Output::ALL);
         let output = outputs.find(|output| {

@@ -7,14 +7,17 @@ use std::cell::RefCell;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_base::prelude::*;
 
-use super::enums::OutputKind;
+use super::caps;
 use super::flow::lock;
 use super::imp::DavidMatte;
+use super::streaming::Streaming;
+use crate::matting::prelude::Output;
 
 thread_local! {
     /// The elements that negotiate on this thread, one inside another, and with which outputs.
-    static PINNED: RefCell<Vec<(usize, OutputKind)>> = const { RefCell::new(Vec::new()) };
+    static PINNED: RefCell<Vec<(usize, Output)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Ends it, also where what negotiates panics.
@@ -29,17 +32,39 @@ impl Drop for Unpin {
 impl DavidMatte {
     /// Does something on this thread in which [`Self::output`] stays the same.
     pub(super) fn with_one_output<T>(&self, work: impl FnOnce() -> T) -> T {
-        let output = self.output();
+        self.with_output(self.output(), work)
+    }
+
+    /// The same for the negotiation of what comes with such caps. Where they cannot become what was set since they were
+    /// chosen, they become what they can, as until now, and others are asked for.
+    pub(super) fn with_output_for<T>(&self, caps: &gst::Caps, work: impl FnOnce() -> T) -> T {
+        let wanted = self.output();
+        let Some(last) = lock(&self.streaming).as_ref().and_then(Streaming::output) else {
+            return self.with_output(wanted, work);
+        };
+        let taken = self.obj().src_pad().peer_query_caps(None);
+        let suits = |output: &Output| {
+            taken.can_intersect(&caps::transform(gst::PadDirection::Sink, caps, *output))
+        };
+        let found = [wanted, last].into_iter().chain(Output::ALL).find(suits).unwrap_or(wanted);
+        let result = self.with_output(found, work);
+        if found != wanted {
+            self.obj().reconfigure_sink();
+        }
+        result
+    }
+
+    fn with_output<T>(&self, output: Output, work: impl FnOnce() -> T) -> T {
         PINNED.with_borrow_mut(|pinned| pinned.push((self.address(), output)));
         let _unpin = Unpin;
         work()
     }
 
     /// The output that is negotiated on this thread, else the one that is set.
-    pub(super) fn output(&self) -> OutputKind {
-        let of_this = |&&(address, _): &&(usize, OutputKind)| address == self.address();
+    pub(super) fn output(&self) -> Output {
+        let of_this = |&&(address, _): &&(usize, Output)| address == self.address();
         let pinned = PINNED.with_borrow(|pinned| pinned.iter().rfind(of_this).copied());
-        pinned.map_or_else(|| lock(&self.settings).output, |(_, output)| output)
+        pinned.map_or_else(|| lock(&self.settings).output.into(), |(_, output)| output)
     }
 
     fn address(&self) -> usize {
