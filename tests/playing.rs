@@ -201,28 +201,3 @@ fn pixels_of_any_shape_are_matted() {
         assert!(ended.is_ok(), "{aspect}: {ended:?}");
     }
 }
-
-/// Whoever turns a knob sets more than one value a frame.
-#[test]
-fn outputs_may_be_set_while_others_are_agreed_on() {
-    ends(|| {
-        for round in 0..8 {
-            let source = "videotestsrc ! video/x-raw,width=64,height=48,framerate=600/1";
-            let (pipeline, element) = playing(source, "", "videoconvert ! fakesink sync=true");
-            let mut state = 12345_u32 + round;
-            for _ in 0..150 {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let output = ["composite", "cutout", "alpha", "key-fill"][(state >> 30) as usize];
-                element.set_property_from_str("output", output);
-                std::thread::sleep(Duration::from_micros(u64::from(state >> 18) % 4000));
-            }
-            let (before, bus) = (frames(&element), pipeline.bus().unwrap());
-            until("frames go on", || {
-                let error = bus.pop_filtered(&[gst::MessageType::Error]);
-                assert!(error.is_none(), "{error:?}");
-                frames(&element) > before + 10
-            });
-            pipeline.set_state(gst::State::Null).unwrap();
-        }
-    });
-}

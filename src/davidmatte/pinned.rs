@@ -71,3 +71,29 @@ impl DavidMatte {
         self.obj().as_ptr() as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_that_is_set_meanwhile_counts_afterwards() {
+        gst::init().unwrap();
+        let (element, other): (super::super::DavidMatte, super::super::DavidMatte) =
+            (gst::glib::Object::new(), gst::glib::Object::new());
+        let set = |output: &str| element.set_property_from_str("output", output);
+        let imp = element.imp();
+        imp.with_one_output(|| {
+            set("cutout");
+            assert_eq!(imp.output(), Output::Composite);
+            assert_eq!(other.imp().output(), Output::Composite);
+            other.set_property_from_str("output", "alpha");
+            assert_eq!(other.imp().output(), Output::Alpha, "another element's");
+            std::thread::scope(|scope| {
+                let elsewhere = scope.spawn(|| element.imp().output());
+                assert_eq!(elsewhere.join().unwrap(), Output::Cutout, "another thread's");
+            });
+        });
+        assert_eq!(imp.output(), Output::Cutout);
+    }
+}
