@@ -186,6 +186,11 @@ fn formats_of(structure: &gst::StructureRef) -> Vec<PixelFormat> {
     }
 }
 
+/// Whether caps that come in can become, as an output, something of what is taken downstream.
+pub fn suits(taken: &gst::Caps, caps: &gst::Caps, output: Output) -> bool {
+    taken.can_intersect(&transform(gst::PadDirection::Sink, caps, output))
+}
+
 /// What caps name that is never matted, and what to put before the element for that.
 pub fn refusal(caps: &gst::CapsRef) -> Option<String> {
     let (structure, features) = caps.iter_with_features().next()?;

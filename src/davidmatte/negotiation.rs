@@ -169,9 +169,7 @@ impl DavidMatte {
         let wanted = lock(&self.settings).output;
         let (sink, src) = (element.sink_pad(), element.src_pad());
         let taken = src.peer_query_caps(None);
-        let suits = |caps: &gst::Caps| {
-            taken.can_intersect(&caps::transform(gst::PadDirection::Sink, caps, wanted.into()))
-        };
+        let suits = |caps: &gst::Caps| caps::suits(&taken, caps, wanted.into());
         if sink.current_caps().is_none_or(|caps| suits(&caps)) {
             element.reconfigure_src();
         } else if suits(&sink.peer_query_caps(None)) {

@@ -43,9 +43,7 @@ impl DavidMatte {
             return self.with_output(wanted, work);
         };
         let taken = self.obj().src_pad().peer_query_caps(None);
-        let suits = |output: &Output| {
-            taken.can_intersect(&caps::transform(gst::PadDirection::Sink, caps, *output))
-        };
+        let suits = |output: &Output| caps::suits(&taken, caps, *output);
         let found = [wanted, last].into_iter().chain(Output::ALL).find(suits).unwrap_or(wanted);
         let result = self.with_output(found, work);
         if found != wanted {
